@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The console: what the guest shows and what people type, between a graphics adapter (the source), input devices, and views
+ * (VNC, a window, a screenshot). No device knows a view, no view knows a device. All calls under the machine lock.
+ *
+ * Nothing ticks. With no view the source is unwatched and nothing is drawn. With views the display is ARMED while quiet; the first
+ * change (console_touch) draws at once and makes it ACTIVE: drawn again at the pace of the views until nothing came for a while.
+ */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include <pixman.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/loop.h"
+
+enum console_watch { CONSOLE_UNWATCHED, CONSOLE_ARMED, CONSOLE_ACTIVE };
+
+/* The graphics adapter. */
+struct console_source {
+    /*
+     * Draws what changed since the last call (everything: all of it) into the surface, after console_resize where the mode
+     * changed, and reports each changed rectangle by console_update. Returns whether anything changed.
+     */
+    bool (*refresh)(void *opaque, bool everything);
+    /* How closely to follow the guest: ARMED: call console_touch at the first change. */
+    void (*watch)(void *opaque, enum console_watch watch);
+    void *opaque;
+};
+
+/* Hardware cursor, as views that can show one apart from the picture get it; not drawn into the surface then. */
+struct console_cursor {
+    uint16_t width, height; /* at most 64 */
+    uint16_t hot_x, hot_y;
+    uint32_t pixels[64 * 64]; /* a8r8g8b8, not premultiplied */
+};
+
+struct console_view {
+    void (*resized)(struct console_view *view);                           /* console_surface is another one now */
+    void (*updated)(struct console_view *view, int x, int y, int w, int h); /* pixels of the surface changed */
+    struct console_view *next;
+};
+
+/* Keyboards and pointing devices register; the one that became active last gets the events. */
+struct console_keyboard {
+    void (*key)(void *opaque, uint16_t code, bool down); /* code: see console_key */
+    void *opaque;
+    struct console_keyboard *next;
+};
+
+enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4 }; /* button bits; the wheel is not a button */
+#define POINTER_RANGE 0x7FFF
+
+struct console_pointer {
+    bool absolute;
+    /* relative: x, y are movements, right and down positive; absolute: 0..POINTER_RANGE. wheel: clicks, up positive. */
+    void (*event)(void *opaque, int x, int y, int wheel, unsigned buttons);
+    void *opaque;
+    struct console_pointer *next;
+};
+
+struct console;
+
+struct console *console_new(struct loop *loop);
+void console_free(struct console *con);
+
+/* --- the adapter's side --- */
+void console_set_source(struct console *con, const struct console_source *source); /* NULL: the adapter goes */
+void console_touch(struct console *con); /* something changed: a trapped write, or the accelerator's first write */
+/* The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each. */
+void console_resize(struct console *con, int width, int height);
+pixman_image_t *console_surface(struct console *con); /* NULL before the first console_resize */
+void console_update(struct console *con, int x, int y, int w, int h);
+
+/* --- the views' side --- */
+void console_add_view(struct console *con, struct console_view *view);
+void console_remove_view(struct console *con, struct console_view *view);
+/* Draws now what changed (screendump and first pictures; works without a view). */
+void console_refresh(struct console *con);
+/* The views took what they were given: paces drawing to the fastest viewer. Default pace without it: 60 a second at most. */
+void console_set_pace(struct console *con, int64_t min_interval_ns);
+/* Writes the surface as PNG or PPM. False: *err. */
+bool console_screendump(struct console *con, const char *path, bool png, struct error *err);
+
+/* --- input --- */
+/*
+ * A key by its PC scan code, set 1: make code, 0xE0xx for keys with the E0 prefix, CONSOLE_KEY_PAUSE for Pause.
+ */
+#define CONSOLE_KEY_PAUSE 0xE11D
+void console_key(struct console *con, uint16_t code, bool down);
+void console_pointer_relative(struct console *con, int dx, int dy, int wheel, unsigned buttons);
+void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsigned buttons);
+bool console_pointer_is_absolute(const struct console *con);
+
+void console_add_keyboard(struct console *con, struct console_keyboard *keyboard);
+void console_remove_keyboard(struct console *con, struct console_keyboard *keyboard);
+void console_add_pointer(struct console *con, struct console_pointer *pointer);
+void console_remove_pointer(struct console *con, struct console_pointer *pointer);
+
+/* Keyboard lights as the guest set them: bit 0 scroll, 1 num, 2 caps lock. */
+void console_set_leds(struct console *con, uint8_t leds);
+uint8_t console_leds(const struct console *con);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a hypervisor port (ioreq/) does for the machine. The machine calls these under the machine lock; a NULL function is
+ * something that port need not do. Requests go the other way: the port calls bus_read and friends under the lock.
+ */
+#ifndef MACHINE_ACCEL_H
+#define MACHINE_ACCEL_H
+
+#include "machine/bus.h"
+#include "machine/error.h"
+
+struct machine;
+struct vram;
+struct device;
+
+/* How closely the guest's direct writes to a video memory are followed. */
+enum vram_watch {
+    VRAM_UNWATCHED, /* nobody looks: no cost */
+    VRAM_ARMED,     /* quiet: the next write is to be told at once, by vram_touched */
+    VRAM_LOGGED,    /* busy: writes are logged, read with vram_sync */
+};
+
+enum stop_reason { STOP_RESET, STOP_POWEROFF };
+
+struct accel_ops {
+    const char *name; /* kvm, qtest, xen */
+
+    /* Guest RAM of the layout in machine->ram becomes reachable: host memory (NULL: ram_alloc) or ram->ops. */
+    bool (*alloc_ram)(struct machine *m, struct error *err);
+    /* Host memory for a video memory (NULL: plain memory). */
+    bool (*alloc_vram)(struct machine *m, struct vram *vram, struct error *err);
+    void (*free_vram)(struct machine *m, struct vram *vram);
+
+    /* The board is complete: from here on follow the bus; called once, the bus's listener is yours. */
+    bool (*start)(struct machine *m, struct error *err);
+    void (*stop)(struct machine *m); /* the end of the process: threads joined, descriptors closed */
+
+    /* Guest execution: machine_run and machine_pause, and the processors' part of a reset. */
+    void (*resume)(struct machine *m);
+    void (*pause)(struct machine *m);
+    void (*reset_cpus)(struct machine *m);
+
+    /*
+     * A device asked for a reset or power-off. Xen: tells the hypervisor before the request is answered and returns true;
+     * then the machine neither resets nor ends by itself.
+     */
+    bool (*guest_stop)(struct machine *m, enum stop_reason reason);
+
+    /* Interrupts: a controller input changed (edges only). */
+    void (*set_line)(struct machine *m, unsigned line, bool level);
+    /* Xen routes PCI interrupts itself: the pin of a slot, and the PIIX3's PIRQ routing (irq 0: off). NULL elsewhere. */
+    void (*set_intx)(struct machine *m, unsigned slot, unsigned pin, bool level);
+    void (*set_link)(struct machine *m, unsigned link, unsigned irq);
+
+    void (*watch_vram)(struct machine *m, struct vram *vram, enum vram_watch watch);
+    /* Puts the pages that the guest wrote since the last call into vram->dirty (vram_mark). */
+    void (*sync_vram)(struct machine *m, struct vram *vram);
+    /* REGION_COALESCE regions: from now on writes may be delivered late (on), or at once again (off). */
+    void (*coalesce)(struct machine *m, struct region *region, bool on);
+    /* Delivers what is delayed now. */
+    void (*drain)(struct machine *m);
+};
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one contract for every device: a struct that begins with struct device, and a constant class that describes it.
+ *
+ *     struct rtc { struct device dev; ... };
+ *     static const struct device_class rtc_class = { .name = "mc146818rtc", .size = sizeof(struct rtc), ... };
+ *     DEVICE_CLASS(rtc_class);
+ *
+ * Life: allocated zeroed, properties set, realize, reset, then it works; reset again at any time; unrealize, freed.
+ * All calls are made under the machine lock. A class without reset and state does not register.
+ */
+#ifndef MACHINE_DEVICE_H
+#define MACHINE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/error.h"
+
+struct machine;
+struct device;
+
+/* What a device sits on, and so what `-device NAME,bus=` may name. */
+enum bus_kind { BUS_ISA, BUS_PCI, BUS_IDE, BUS_FLOPPY };
+
+/* ---- properties: what `-device NAME,key=value` and `-global NAME.key=value` take ---- */
+
+enum property_kind {
+    PROP_BOOL,    /* bool: on, off */
+    PROP_UINT8,   /* uint8_t, uint16_t, ...: strtoul forms; range min..max when max is not 0 */
+    PROP_UINT16,
+    PROP_UINT32,
+    PROP_UINT64,
+    PROP_STRING,  /* char *: freed with the device */
+    PROP_MAC,     /* uint8_t[6]: xx:xx:xx:xx:xx:xx */
+    PROP_DRIVE,   /* struct block *: the id of a -drive or -blockdev */
+    PROP_CHARDEV, /* struct chardev *: the id of a -chardev */
+    PROP_NETDEV,  /* struct net_port *: the id of a -netdev; the device's own end of that wire */
+};
+
+struct property {
+    const char *name; /* NULL ends the table */
+    enum property_kind kind;
+    size_t offset;       /* of the field in the device's struct */
+    const char *initial; /* in the option's syntax; NULL: zero */
+    uint64_t min, max;
+    const char *help;
+};
+
+#define PROPERTY(kind_, type, field, name_, ...)                                                                       \
+    {                                                                                                                  \
+        .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                               \
+    }
+
+/* ---- state: every field that makes up what the guest can observe, for save, restore and migration ---- */
+
+enum state_kind {
+    STATE_UINT,   /* unsigned integers or bool; count elements of size bytes each; saved value in 0..max */
+    STATE_TIMER,  /* struct timer: armed or not, and its deadline */
+    STATE_STRUCT, /* count structs of size bytes, described by fields */
+};
+
+struct state_field {
+    const char *name; /* NULL ends the table */
+    enum state_kind kind;
+    size_t offset, size, count;
+    uint64_t max; /* 0: any value of that size */
+    const struct state_field *fields;
+};
+
+#define STATE_FIELD(type, field)                                                                                       \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),       \
+        .count = 1                                                                                                     \
+    }
+#define STATE_FIELD_MAX(type, field, max_)                                                                             \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),       \
+        .count = 1, .max = (max_)                                                                                      \
+    }
+#define STATE_ARRAY(type, field)                                                                                       \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field[0]),    \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                                            \
+    }
+#define STATE_TIMER_FIELD(type, field)                                                                                 \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_TIMER, .offset = offsetof(type, field), .count = 1                               \
+    }
+/* One struct: STATE_SUB(type, field, fields); an array of them: STATE_SUBS. */
+#define STATE_SUB(type, field, fields_)                                                                                \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),     \
+        .count = 1, .fields = (fields_)                                                                                \
+    }
+#define STATE_SUBS(type, field, fields_)                                                                               \
+    {                                                                                                                  \
+        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field[0]),  \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .fields = (fields_)                       \
+    }
+#define STATE_END                                                                                                      \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
+
+/* ---- the class ---- */
+
+struct pci_info; /* machine/pci.h */
+
+struct device_class {
+    const char *name;        /* as in -device */
+    const char *alias;       /* a second name that is taken, or NULL */
+    const char *description; /* a line for -device help */
+    enum bus_kind bus;
+    bool internal; /* part of the board: not for -device */
+    size_t size;   /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
+    const struct pci_info *pci;         /* BUS_PCI only */
+    const struct property *properties;  /* or NULL */
+    const struct state_field *state;    /* never NULL; PCI configuration space is saved by pci.c */
+    bool (*realize)(struct device *dev, struct error *err);
+    void (*unrealize)(struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
+    void (*reset)(struct device *dev);     /* to power-on state; cancels what is in flight */
+    bool (*loaded)(struct device *dev, struct error *err); /* or NULL: after a state was loaded: check, derive the rest */
+    const struct device_class *next;                       /* the registry's: leave it zero */
+};
+
+struct device {
+    const struct device_class *cls;
+    struct machine *machine;
+    struct bus_node *bus; /* where it sits, NULL for the board's own */
+    char *id;             /* from -device id=, or NULL */
+    struct device *next;  /* in order of creation, which is the order of reset */
+};
+
+/* Registers a class before main; the registry is constant from then on. */
+void device_register(struct device_class *cls);
+#define DEVICE_CLASS(cls)                                                                                              \
+    static void __attribute__((constructor)) register_##cls(void)                                                     \
+    {                                                                                                                  \
+        static struct device_class copy;                                                                               \
+        copy = cls;                                                                                                    \
+        device_register(&copy);                                                                                        \
+    }
+
+const struct device_class *device_find_class(const char *name); /* by name or alias; NULL */
+/* All classes, by name: pass NULL for the first. */
+const struct device_class *device_next_class(const struct device_class *cls);
+
+/* ---- buses that devices offer to other devices ---- */
+
+/*
+ * A place that devices can be plugged into, offered by a realized device: "pci.0", "ide.0", "ide.1", "floppy.0".
+ * The child's realize finds the parent by dev->bus->owner and the interface behind it.
+ */
+struct bus_node {
+    const char *name;
+    enum bus_kind kind;
+    struct device *owner;
+    const void *interface; /* what children call; its type belongs to the owner's header */
+    struct bus_node *next;
+};
+void bus_node_add(struct machine *machine, struct bus_node *node);
+struct bus_node *bus_node_find(struct machine *machine, const char *name);
+
+/* ---- making devices ---- */
+
+/* Allocates a device with the initial values of its properties. NULL with *err: no such class. */
+struct device *device_new(struct machine *machine, const char *name, struct error *err);
+/* One property from its text; false with *err that names the device, the property and, for unknown ones, the nearest. */
+bool device_set(struct device *dev, const char *key, const char *value, struct error *err);
+/* Realizes the device on the bus named (NULL: the first of its kind); on failure the device is freed. */
+bool device_realize(struct device *dev, const char *bus, struct error *err);
+/* Unrealizes and frees. */
+void device_delete(struct device *dev);
+
+/* device_new, no properties, device_realize: for the board's own parts. */
+struct device *device_create(struct machine *machine, const char *name, struct error *err);
+
+struct device *device_find(struct machine *machine, const char *id);
+
+#endif

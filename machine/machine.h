@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The machine: bus, memory, lines, time, devices and the run state, under one lock. Control builds it, an accelerator drives it.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <pthread.h>
+
+#include "machine/accel.h"
+#include "machine/bus.h"
+#include "machine/clock.h"
+#include "machine/device.h"
+#include "machine/irq.h"
+#include "machine/loop.h"
+#include "machine/pci.h"
+#include "machine/ram.h"
+
+struct block;
+struct chardev;
+struct net_port;
+struct console;
+struct option_rom;
+
+#define MACHINE_MAX_CPUS 128
+
+enum run_state {
+    RUN_PRELAUNCH, /* built, not started (-S) */
+    RUN_RUNNING,
+    RUN_PAUSED,
+    RUN_SHUTDOWN,       /* the guest powered off and the process stays */
+    RUN_INTERNAL_ERROR, /* the hypervisor could not go on */
+};
+
+enum machine_event {
+    EVENT_RESET,
+    EVENT_SHUTDOWN, /* the guest powered off */
+    EVENT_STOP,
+    EVENT_RESUME,
+    EVENT_POWERDOWN, /* the button was pressed */
+};
+
+/* Told of events on the machine thread, lock held. */
+struct machine_listener {
+    void (*event)(void *opaque, enum machine_event event, bool guest_asked);
+    void *opaque;
+    struct machine_listener *next;
+};
+
+/* What the options say of the board; strings are owned by whoever filled it in and outlive the machine. */
+struct machine_config {
+    const char *name;      /* -name, "" if none */
+    uint64_t ram_size;     /* bytes */
+    uint64_t max_low_ram;  /* max-ram-below-4g, 0: the board's choice */
+    unsigned cpus, max_cpus;
+    char boot_order[5], boot_once[5]; /* letters a c d n; "" if not given */
+    bool boot_menu;
+    uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
+    bool acpi;
+    bool xen_platform;
+    bool usb;
+    bool no_defaults;
+    const char *bios;            /* -bios: file, NULL: the board's */
+    const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */
+    int64_t rtc_offset;          /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
+    bool no_reboot, no_shutdown; /* -no-reboot, -no-shutdown */
+};
+
+struct machine {
+    pthread_mutex_t lock;
+    struct machine_config config;
+    const struct accel_ops *accel;
+    void *accel_data;
+    struct loop loop;
+    struct clock clock; /* guest time */
+    struct bus bus;
+    struct ram ram;
+    struct region ram_low, ram_high;
+    struct irq_lines lines;
+    struct pci_bus pci;
+    struct bus_node *buses;
+    struct device *devices;
+    struct machine_listener *listeners;
+    enum run_state state;
+    struct loop_work control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
+    bool reset_pending, shutdown_pending, pending_by_guest;
+    int64_t start_wall_ns; /* host UTC, ns since 1970, at guest time 0: for the RTC */
+    /* what options made, found by id */
+    struct block *blocks;
+    struct chardev *chardevs;
+    struct net_port *nets;
+    struct console *console;
+    /* pressed by QMP system_powerdown; set by the power management chip */
+    void (*power_button)(void *opaque);
+    void *power_button_opaque;
+    int exit_status;
+};
+
+/* Prepares an empty machine for the accelerator. guest clock: MANUAL for qtest, else stopped until machine_run. False: *err. */
+bool machine_init(struct machine *m, const struct machine_config *config, const struct accel_ops *accel,
+                  enum clock_mode mode, struct error *err);
+void machine_destroy(struct machine *m); /* devices last created first */
+
+/* Guest execution. Calling them in a state where they change nothing is harmless. */
+void machine_run(struct machine *m);
+void machine_pause(struct machine *m);
+/* The guest cannot go on (hypervisor error): stop, state INTERNAL_ERROR. */
+void machine_fail(struct machine *m);
+
+/* Reset or power-off, from a device (by_guest) or a command; done soon, on the machine thread. */
+void machine_request_reset(struct machine *m, bool by_guest);
+void machine_request_shutdown(struct machine *m, bool by_guest);
+/* Resets every device at once; machine thread, guest stopped or not started. */
+void machine_reset(struct machine *m);
+
+void machine_listen(struct machine *m, struct machine_listener *listener);
+
+/* The interrupt line of a board device: irq_init on the machine's lines. */
+void machine_irq(struct machine *m, struct irq *irq, unsigned line);
+/* Maps a board device's ports. */
+void machine_map_ports(struct machine *m, struct region *region, const char *name, const struct region_ops *ops,
+                       void *opaque, uint16_t base, uint32_t count);
+
+/* The guest's wall clock, ns since 1970 UTC (with config.rtc_offset): moves with guest time. */
+int64_t machine_wall_ns(const struct machine *m);
+
+/* The path of a firmware file: as given if it has a slash or exists, else in the firmware directories. Caller frees; NULL + err. */
+char *machine_find_firmware(struct machine *m, const char *name, struct error *err);
+/* The whole file, at most max bytes. Caller frees; NULL with *err. */
+uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err);
+
+const char *run_state_name(enum run_state state); /* as QMP query-status says it */
+
+#endif
