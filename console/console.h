@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/error.h"
 #include "machine/loop.h"
 
 enum console_watch { CONSOLE_UNWATCHED, CONSOLE_ARMED, CONSOLE_ACTIVE };
@@ -27,13 +28,6 @@ struct console_source {
     /* How closely to follow the guest: ARMED: call console_touch at the first change. */
     void (*watch)(void *opaque, enum console_watch watch);
     void *opaque;
-};
-
-/* Hardware cursor, as views that can show one apart from the picture get it; not drawn into the surface then. */
-struct console_cursor {
-    uint16_t width, height; /* at most 64 */
-    uint16_t hot_x, hot_y;
-    uint32_t pixels[64 * 64]; /* a8r8g8b8, not premultiplied */
 };
 
 struct console_view {
@@ -68,8 +62,11 @@ void console_free(struct console *con);
 /* --- the adapter's side --- */
 void console_set_source(struct console *con, const struct console_source *source); /* NULL: the adapter goes */
 void console_touch(struct console *con); /* something changed: a trapped write, or the accelerator's first write */
-/* The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each. */
-void console_resize(struct console *con, int width, int height);
+/*
+ * The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each. False: not so, or no
+ * memory; then the surface stays what it was.
+ */
+bool console_resize(struct console *con, int width, int height);
 pixman_image_t *console_surface(struct console *con); /* NULL before the first console_resize */
 void console_update(struct console *con, int x, int y, int w, int h);
 

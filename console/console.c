@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "console/console.h"
+
+#include <errno.h>
+#include <png.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DEFAULT_PACE = NS_PER_SECOND / 60,
+    QUIET = 300 * NS_PER_MS, /* nothing came for that long: stop looking, be told instead */
+    MAX_SIZE = 16384,
+};
+
+struct console {
+    struct loop *loop;
+    const struct console_source *source;
+    enum console_watch watch;
+    bool told;          /* the source was told of watch */
+    struct timer timer; /* ACTIVE: the next drawing */
+    struct loop_work draw_first;
+    int64_t pace;
+    int64_t last_draw, last_change; /* host time */
+    bool stale;                     /* the surface was not kept up to date: draw all of it next time */
+    pixman_image_t *surface;
+    struct console_view *views;
+    struct console_keyboard *keyboards;
+    struct console_pointer *pointers;
+    uint8_t leds;
+};
+
+static int64_t now(const struct console *con)
+{
+    return clock_now(&con->loop->host_clock);
+}
+
+static void set_watch(struct console *con, enum console_watch watch)
+{
+    if (con->watch == watch && con->told)
+        return;
+    con->watch = watch;
+    con->told = con->source != NULL;
+    if (con->source)
+        con->source->watch(con->source->opaque, watch);
+}
+
+/* Draws what changed; what is drawn while nobody watches is drawn whole. */
+static bool draw(struct console *con)
+{
+    bool everything = con->stale || con->watch == CONSOLE_UNWATCHED;
+
+    if (!con->source)
+        return false;
+    con->stale = con->watch == CONSOLE_UNWATCHED;
+    con->last_draw = now(con);
+    if (!con->source->refresh(con->source->opaque, everything))
+        return false;
+    con->last_change = con->last_draw;
+    return true;
+}
+
+/*
+ * Nothing came for a while. What the guest wrote between the last drawing and the arming is not reported by
+ * anybody, so it is drawn after the arming; what it writes later wakes us.
+ */
+static void fall_quiet(struct console *con)
+{
+    set_watch(con, CONSOLE_ARMED);
+    draw(con);
+}
+
+static void tick(void *opaque)
+{
+    struct console *con = opaque;
+
+    if (con->watch != CONSOLE_ACTIVE)
+        return;
+    if (!draw(con) && con->last_draw - con->last_change >= QUIET)
+        fall_quiet(con);
+    else
+        timer_set(&con->timer, con->last_draw + con->pace);
+}
+
+/* The first change after quiet: at once, unless that would be faster than the pace. */
+static void draw_first(void *opaque)
+{
+    struct console *con = opaque;
+
+    if (con->watch != CONSOLE_ACTIVE || timer_armed(&con->timer))
+        return;
+    con->last_change = now(con);
+    if (con->last_change - con->last_draw >= con->pace)
+        tick(con);
+    else
+        timer_set(&con->timer, con->last_draw + con->pace);
+}
+
+struct console *console_new(struct loop *loop)
+{
+    struct console *con = calloc(1, sizeof(*con));
+
+    if (!con)
+        return NULL;
+    con->loop = loop;
+    con->pace = DEFAULT_PACE;
+    con->last_draw = -DEFAULT_PACE;
+    con->stale = true;
+    con->draw_first = (struct loop_work){.run = draw_first, .opaque = con};
+    timer_init(&con->timer, &loop->host_clock, tick, con);
+    return con;
+}
+
+void console_free(struct console *con)
+{
+    if (!con)
+        return;
+    timer_cancel(&con->timer);
+    loop_cancel(con->loop, &con->draw_first);
+    if (con->surface)
+        pixman_image_unref(con->surface);
+    free(con);
+}
+
+void console_set_source(struct console *con, const struct console_source *source)
+{
+    con->source = source;
+    con->told = false;
+    con->stale = true;
+    timer_cancel(&con->timer);
+    set_watch(con, con->views ? CONSOLE_ARMED : CONSOLE_UNWATCHED);
+    if (con->views)
+        console_touch(con);
+}
+
+void console_touch(struct console *con)
+{
+    if (con->watch != CONSOLE_ARMED)
+        return;
+    set_watch(con, CONSOLE_ACTIVE);
+    loop_post(con->loop, &con->draw_first);
+}
+
+bool console_resize(struct console *con, int width, int height)
+{
+    pixman_image_t *surface;
+
+    if (width < 1 || height < 1 || width > MAX_SIZE || height > MAX_SIZE)
+        return false;
+    surface = pixman_image_create_bits(PIXMAN_x8r8g8b8, width, height, NULL, 0);
+    if (!surface)
+        return false;
+    if (con->surface)
+        pixman_image_unref(con->surface);
+    con->surface = surface;
+    for (struct console_view *view = con->views; view; view = view->next)
+        view->resized(view);
+    return true;
+}
+
+pixman_image_t *console_surface(struct console *con)
+{
+    return con->surface;
+}
+
+void console_update(struct console *con, int x, int y, int w, int h)
+{
+    for (struct console_view *view = con->views; view; view = view->next)
+        view->updated(view, x, y, w, h);
+}
+
+void console_add_view(struct console *con, struct console_view *view)
+{
+    bool first = !con->views;
+
+    view->next = con->views;
+    con->views = view;
+    if (first)
+        set_watch(con, CONSOLE_ARMED);
+    console_refresh(con);
+}
+
+void console_remove_view(struct console *con, struct console_view *view)
+{
+    struct console_view **at = &con->views;
+
+    while (*at && *at != view)
+        at = &(*at)->next;
+    if (*at)
+        *at = view->next;
+    if (con->views)
+        return;
+    timer_cancel(&con->timer);
+    con->stale = true;
+    set_watch(con, CONSOLE_UNWATCHED);
+}
+
+void console_refresh(struct console *con)
+{
+    draw(con);
+}
+
+void console_set_pace(struct console *con, int64_t min_interval_ns)
+{
+    con->pace = min_interval_ns > 0 ? min_interval_ns : DEFAULT_PACE;
+}
+
+/* ---- screendump ---- */
+
+struct picture {
+    int width, height;
+    const uint32_t *pixels;
+    size_t stride; /* pixels */
+    uint8_t *line; /* width times red, green, blue */
+};
+
+static void pack_line(const struct picture *pic, int y)
+{
+    const uint32_t *src = pic->pixels + pic->stride * y;
+
+    for (int x = 0; x < pic->width; x++) {
+        pic->line[3 * x] = src[x] >> 16;
+        pic->line[3 * x + 1] = src[x] >> 8;
+        pic->line[3 * x + 2] = src[x];
+    }
+}
+
+static bool write_ppm(const struct picture *pic, FILE *file)
+{
+    bool good = fprintf(file, "P6\n%d %d\n255\n", pic->width, pic->height) > 0;
+
+    for (int y = 0; good && y < pic->height; y++) {
+        pack_line(pic, y);
+        good = fwrite(pic->line, 3, pic->width, file) == (size_t)pic->width;
+    }
+    return good;
+}
+
+static void png_quiet(png_structp png, png_const_charp text)
+{
+}
+
+static void png_fail(png_structp png, png_const_charp text)
+{
+    longjmp(*(jmp_buf *)png_get_error_ptr(png), 1);
+}
+
+static bool write_png(const struct picture *pic, FILE *file)
+{
+    jmp_buf failed;
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failed, png_fail, png_quiet);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+
+    if (!info || setjmp(failed)) {
+        png_destroy_write_struct(&png, &info);
+        return false;
+    }
+    png_init_io(png, file);
+    png_set_compression_level(png, 1);
+    png_set_IHDR(png, info, pic->width, pic->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    for (int y = 0; y < pic->height; y++) {
+        pack_line(pic, y);
+        png_write_row(png, pic->line);
+    }
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    return true;
+}
+
+static bool write_picture(pixman_image_t *surface, FILE *file, bool png)
+{
+    struct picture pic = {
+        .width = pixman_image_get_width(surface),
+        .height = pixman_image_get_height(surface),
+        .pixels = pixman_image_get_data(surface),
+        .stride = pixman_image_get_stride(surface) / sizeof(uint32_t),
+    };
+    bool good;
+
+    pic.line = malloc(3 * (size_t)pic.width);
+    if (!pic.line)
+        return false;
+    good = png ? write_png(&pic, file) : write_ppm(&pic, file);
+    free(pic.line);
+    return good;
+}
+
+bool console_screendump(struct console *con, const char *path, bool png, struct error *err)
+{
+    FILE *file;
+    bool good;
+
+    if (!con->source)
+        return error_set(err, "screendump: there is no graphics adapter");
+    console_refresh(con);
+    if (!con->surface)
+        return error_set(err, "screendump: the screen has no picture yet");
+    file = fopen(path, "wbe");
+    if (!file)
+        return error_set(err, "screendump: %s: %s", path, strerror(errno));
+    good = write_picture(con->surface, file, png);
+    if (fclose(file) != 0 || !good)
+        return error_set(err, "screendump: %s: cannot write: %s", path, strerror(errno ? errno : EIO));
+    return true;
+}
+
+/* ---- input ---- */
+
+void console_key(struct console *con, uint16_t code, bool down)
+{
+    if (con->keyboards)
+        con->keyboards->key(con->keyboards->opaque, code, down);
+}
+
+static struct console_pointer *find_pointer(const struct console *con, bool absolute)
+{
+    struct console_pointer *pointer = con->pointers;
+
+    while (pointer && pointer->absolute != absolute)
+        pointer = pointer->next;
+    return pointer;
+}
+
+void console_pointer_relative(struct console *con, int dx, int dy, int wheel, unsigned buttons)
+{
+    struct console_pointer *pointer = find_pointer(con, false);
+
+    if (pointer)
+        pointer->event(pointer->opaque, dx, dy, wheel, buttons);
+}
+
+static int clip(int value)
+{
+    return value < 0 ? 0 : value > POINTER_RANGE ? POINTER_RANGE : value;
+}
+
+void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsigned buttons)
+{
+    struct console_pointer *pointer = find_pointer(con, true);
+
+    if (pointer)
+        pointer->event(pointer->opaque, clip(x), clip(y), wheel, buttons);
+}
+
+bool console_pointer_is_absolute(const struct console *con)
+{
+    return con->pointers && con->pointers->absolute;
+}
+
+void console_remove_keyboard(struct console *con, struct console_keyboard *keyboard)
+{
+    struct console_keyboard **at = &con->keyboards;
+
+    while (*at && *at != keyboard)
+        at = &(*at)->next;
+    if (*at)
+        *at = keyboard->next;
+}
+
+void console_add_keyboard(struct console *con, struct console_keyboard *keyboard)
+{
+    console_remove_keyboard(con, keyboard);
+    keyboard->next = con->keyboards;
+    con->keyboards = keyboard;
+}
+
+void console_remove_pointer(struct console *con, struct console_pointer *pointer)
+{
+    struct console_pointer **at = &con->pointers;
+
+    while (*at && *at != pointer)
+        at = &(*at)->next;
+    if (*at)
+        *at = pointer->next;
+}
+
+void console_add_pointer(struct console *con, struct console_pointer *pointer)
+{
+    console_remove_pointer(con, pointer);
+    pointer->next = con->pointers;
+    con->pointers = pointer;
+}
+
+void console_set_leds(struct console *con, uint8_t leds)
+{
+    con->leds = leds;
+}
+
+uint8_t console_leds(const struct console *con)
+{
+    return con->leds;
+}
