@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Disk images and media, asynchronously: a request is submitted, the machine thread goes on, done is called later on the machine
- * thread with the machine lock held. Never from inside block_submit.
+ * Disk images and media, asynchronously: a request is submitted, the machine thread goes on, done is called
+ * later on the machine thread with the machine lock held. Never from inside block_submit.
  *
- * A struct block is a named slot ("ide0-hd0", or what -drive id= says) that holds a medium or is empty (a CD drive's); the
- * device keeps the slot, the medium comes and goes. Formats and engines (raw files and block devices now) are behind it.
+ * A struct block is a named slot ("ide0-hd0", or what -drive id= says) that holds a medium or is empty (a CD
+ * drive's); the device keeps the slot, the medium comes and goes. Formats and engines (raw files and block
+ * devices now) are behind it.
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -19,15 +20,17 @@
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD };
 
 /*
- * One request. The memory of the request, its iovec and its buffers belong to the submitter and stay untouched by it until done
- * was called or block_cancel returned. offset and length are bytes and need no alignment; READ beyond the end gives zeroes.
+ * One request. The memory of the request, its iovec and its buffers belong to the submitter and stay
+ * untouched by it until done was called or block_cancel returned. offset and length are bytes and need no
+ * alignment; READ beyond the end gives zeroes.
  */
 struct block_request {
     enum block_op op;
     uint64_t offset, length; /* FLUSH: not used */
     struct iovec *iov;       /* READ, WRITE: buffers of length bytes in all */
     int iovcnt;
-    void (*done)(struct block_request *request, int error); /* 0 or an errno: EIO, ENOSPC, ENOMEDIUM, EROFS ... */
+    void (*done)(struct block_request *request,
+                 int error); /* 0 or an errno: EIO, ENOSPC, ENOMEDIUM, EROFS ... */
     void *opaque;
 
     /* The block layer's. */
@@ -37,11 +40,13 @@ struct block_request {
     unsigned state;
 };
 
-/* Told when the medium was changed or taken from outside (QMP eject, blockdev-change-medium), or an eject is wished. */
+/* Told when the medium was changed or taken from outside (QMP eject, blockdev-change-medium), or an eject is
+ * wished. */
 struct block_events {
     /* Somebody wants the medium out and the tray is locked: press the eject button (ATAPI: event status). */
     void (*eject_request)(void *opaque, bool force);
-    /* The tray now holds another medium, or none; requests in flight on the old one have been completed or failed. */
+    /* The tray now holds another medium, or none; requests in flight on the old one have been completed or
+     * failed. */
     void (*medium_changed)(void *opaque);
     /* Is the tray locked by the guest, is it open? NULL: no tray (a fixed disk). */
     bool (*tray_locked)(void *opaque);
@@ -63,10 +68,11 @@ struct block_options {
 };
 
 /*
- * Opens a slot. An image is locked while in use (shared for readers, exclusive for a writer), so that the same image is not
- * written by two machines. NULL with *err: one line that names the file and the reason.
+ * Opens a slot. An image is locked while in use (shared for readers, exclusive for a writer), so that the
+ * same image is not written by two machines. NULL with *err: one line that names the file and the reason.
  */
-struct block *block_open(struct loop *loop, const char *id, const struct block_options *options, struct error *err);
+struct block *block_open(struct loop *loop, const char *id, const struct block_options *options,
+                         struct error *err);
 /* Waits for requests in flight and closes. */
 void block_close(struct block *block);
 
@@ -76,24 +82,27 @@ const char *block_format(const struct block *block); /* "raw"; NULL: empty */
 const char *block_serial(const struct block *block); /* or NULL */
 bool block_present(const struct block *block);       /* is there a medium? */
 bool block_read_only(const struct block *block);
-uint64_t block_size(const struct block *block);      /* bytes, 0: empty */
+uint64_t block_size(const struct block *block); /* bytes, 0: empty */
 const struct block_stats *block_stats(const struct block *block);
 
-/* One device may use a slot at a time; false: another has it. owner is the device's id or name for messages. */
+/* One device may use a slot at a time; false: another has it. owner is the device's id or name for messages.
+ */
 bool block_attach(struct block *block, const char *owner, const struct block_events *events, void *opaque);
 void block_detach(struct block *block);
 const char *block_owner(const struct block *block); /* NULL: none */
 
 void block_submit(struct block *block, struct block_request *request);
 /*
- * Takes a request back: after it returned, done will not be called and the buffers are the submitter's again. A transfer that
- * a worker is in the middle of is waited for (it is bounded by one host I/O). Data may or may not have reached the medium.
+ * Takes a request back: after it returned, done will not be called and the buffers are the submitter's again.
+ * A transfer that a worker is in the middle of is waited for (it is bounded by one host I/O). Data may or may
+ * not have reached the medium.
  */
 void block_cancel(struct block_request *request);
 /* Waits until nothing is in flight; done functions are called. */
 void block_drain(struct block *block);
 
-/* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing changed. */
+/* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
+ * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);
 bool block_insert(struct block *block, const struct block_options *options, struct error *err);
 /* The same with an open descriptor (dup'ed, checked) instead of a path; name is for people. */

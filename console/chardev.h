@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Character devices: where a serial line or a monitor ends on the host (stdio, pty, file, UNIX or TCP socket, null).
- * Never blocks: output that the other side does not take is buffered up to a bound, then dropped. Machine thread, lock held.
+ * Character devices: where a serial line or a monitor ends on the host (stdio, pty, file, UNIX or TCP socket,
+ * null). Never blocks: output that the other side does not take is buffered up to a bound, then dropped.
+ * Machine thread, lock held.
  */
 #ifndef CONSOLE_CHARDEV_H
 #define CONSOLE_CHARDEV_H
@@ -17,7 +18,8 @@ struct chardev;
 
 /* Who uses it: a UART, a monitor. */
 struct chardev_user {
-    size_t (*room)(void *opaque); /* how many bytes receive takes now; 0: input waits until chardev_accept_input */
+    size_t (*room)(
+        void *opaque); /* how many bytes receive takes now; 0: input waits until chardev_accept_input */
     void (*receive)(void *opaque, const uint8_t *data, size_t length);
     void (*opened)(void *opaque); /* a client connected (at once where there is no connecting), or NULL */
     void (*closed)(void *opaque); /* the client went, or NULL */
@@ -25,11 +27,11 @@ struct chardev_user {
 };
 
 struct chardev_options {
-    const char *backend; /* socket, pty, stdio, file, null */
-    const char *path;    /* socket: UNIX path; file: path */
+    const char *backend;     /* socket, pty, stdio, file, null */
+    const char *path;        /* socket: UNIX path; file: path */
     const char *host, *port; /* socket: TCP */
-    int fd;              /* socket: an inherited listening descriptor, or -1 */
-    bool server, wait;   /* socket: listen (wait: until a client came, before going on), else connect */
+    int fd;                  /* socket: an inherited listening descriptor, or -1 */
+    bool server, wait;       /* socket: listen (wait: until a client came, before going on), else connect */
     bool nodelay, append;
 };
 

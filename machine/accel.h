@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a hypervisor port (ioreq/) does for the machine. The machine calls these under the machine lock; a NULL function is
- * something that port need not do. Requests go the other way: the port calls bus_read and friends under the lock.
+ * What a hypervisor port (ioreq/) does for the machine. The machine calls these under the machine lock; a
+ * NULL function is something that port need not do. Requests go the other way: the port calls bus_read and
+ * friends under the lock.
  */
 #ifndef MACHINE_ACCEL_H
 #define MACHINE_ACCEL_H
@@ -25,7 +26,8 @@ enum stop_reason { STOP_RESET, STOP_POWEROFF };
 struct accel_ops {
     const char *name; /* kvm, qtest, xen */
 
-    /* Guest RAM of the layout in machine->ram becomes reachable: host memory (NULL: ram_alloc) or ram->ops. */
+    /* Guest RAM of the layout in machine->ram becomes reachable: host memory (NULL: ram_alloc) or ram->ops.
+     */
     bool (*alloc_ram)(struct machine *m, struct error *err);
     /* Host memory for a video memory (NULL: plain memory). */
     bool (*alloc_vram)(struct machine *m, struct vram *vram, struct error *err);
@@ -41,14 +43,15 @@ struct accel_ops {
     void (*reset_cpus)(struct machine *m);
 
     /*
-     * A device asked for a reset or power-off. Xen: tells the hypervisor before the request is answered and returns true;
-     * then the machine neither resets nor ends by itself.
+     * A device asked for a reset or power-off. Xen: tells the hypervisor before the request is answered and
+     * returns true; then the machine neither resets nor ends by itself.
      */
     bool (*guest_stop)(struct machine *m, enum stop_reason reason);
 
     /* Interrupts: a controller input changed (edges only). */
     void (*set_line)(struct machine *m, unsigned line, bool level);
-    /* Xen routes PCI interrupts itself: the pin of a slot, and the PIIX3's PIRQ routing (irq 0: off). NULL elsewhere. */
+    /* Xen routes PCI interrupts itself: the pin of a slot, and the PIIX3's PIRQ routing (irq 0: off). NULL
+     * elsewhere. */
     void (*set_intx)(struct machine *m, unsigned slot, unsigned pin, bool level);
     void (*set_link)(struct machine *m, unsigned link, unsigned irq);
 

@@ -21,7 +21,8 @@ void bus_destroy(struct bus *bus)
     *bus = (struct bus){0};
 }
 
-/* Makes room for one more element; memory for a handful of regions is not something that a guest can exhaust. */
+/* Makes room for one more element; memory for a handful of regions is not something that a guest can exhaust.
+ */
 static void *grow(void *array, size_t *room, size_t count, size_t size)
 {
     void *bigger;
@@ -62,7 +63,8 @@ static int by_start(const void *a, const void *b)
     return ra->start < rb->start ? -1 : ra->start > rb->start;
 }
 
-/* Adds what is still free of [start, end) to the view, whose first `count` ranges are sorted and do not overlap. */
+/* Adds what is still free of [start, end) to the view, whose first `count` ranges are sorted and do not
+ * overlap. */
 static void add_free_parts(struct flat_view *view, struct region *region)
 {
     uint64_t at = region->base, end = region_end(region);
@@ -157,8 +159,8 @@ void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t 
     bus_unmap(bus, region);
     if (space == SPACE_PORT && region->size > PORTS - base)
         region->size = PORTS - base;
-    bus->spaces[space].regions = grow(bus->spaces[space].regions, &bus->spaces[space].room, bus->spaces[space].count,
-                                      sizeof(struct region *));
+    bus->spaces[space].regions = grow(bus->spaces[space].regions, &bus->spaces[space].room,
+                                      bus->spaces[space].count, sizeof(struct region *));
     bus->spaces[space].regions[bus->spaces[space].count++] = region;
     region->mapped = true;
     region->space = space;
@@ -277,7 +279,8 @@ void bus_write(struct bus *bus, enum space space, uint64_t addr, unsigned size, 
             bus_write(bus, space, next_byte(space, addr, i), 1, value >> i * 8 & 0xFF);
 }
 
-void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data, uint32_t count)
+void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
+                    uint32_t count)
 {
     uint32_t done = 0;
 
@@ -287,8 +290,8 @@ void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned s
         uint64_t value;
 
         if (whole(range, addr, size) && range->region->ops && range->region->ops->read_block)
-            n = range->region->ops->read_block(range->region->opaque, addr - range->start + range->offset, size,
-                                               data + (size_t)done * size, count - done);
+            n = range->region->ops->read_block(range->region->opaque, addr - range->start + range->offset,
+                                               size, data + (size_t)done * size, count - done);
         done += n;
         if (n)
             continue;
@@ -308,8 +311,8 @@ void bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned 
         uint64_t value = 0;
 
         if (whole(range, addr, size) && range->region->ops && range->region->ops->write_block)
-            n = range->region->ops->write_block(range->region->opaque, addr - range->start + range->offset, size,
-                                                data + (size_t)done * size, count - done);
+            n = range->region->ops->write_block(range->region->opaque, addr - range->start + range->offset,
+                                                size, data + (size_t)done * size, count - done);
         done += n;
         if (n)
             continue;

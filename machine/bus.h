@@ -2,9 +2,9 @@
 /*
  * The address spaces of the board, ports and memory: which region answers an address.
  *
- * A device declares regions and maps them; it is then called with an offset into its region, never with an absolute address.
- * Where regions overlap, the higher priority wins, among equals the one mapped last. What nobody claims reads as all ones and
- * ignores writes. All functions here are called under the machine lock.
+ * A device declares regions and maps them; it is then called with an offset into its region, never with an
+ * absolute address. Where regions overlap, the higher priority wins, among equals the one mapped last. What
+ * nobody claims reads as all ones and ignores writes. All functions here are called under the machine lock.
  */
 #ifndef MACHINE_BUS_H
 #define MACHINE_BUS_H
@@ -17,27 +17,31 @@ enum space { SPACE_PORT, SPACE_MEM, SPACES };
 
 struct region_ops {
     /*
-     * One access: offset + size <= region size, size is 1, 2, 4 or 8 and at most max_size. A wider access of the guest
-     * arrives in pieces of max_size, low address first. It need not be aligned. The value is zero-extended; of a read only
-     * the low size bytes are used. NULL read: all ones; NULL write: ignored.
+     * One access: offset + size <= region size, size is 1, 2, 4 or 8 and at most max_size. A wider access of
+     * the guest arrives in pieces of max_size, low address first. It need not be aligned. The value is
+     * zero-extended; of a read only the low size bytes are used. NULL read: all ones; NULL write: ignored.
      */
     uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);
     void (*write)(void *opaque, uint64_t offset, unsigned size, uint64_t value);
 
     /*
-     * Optional block forms for data ports (rep ins/outs): count elements of size bytes at the one offset, packed in data.
-     * They return how many elements they took from the start (0 is fine); the rest goes through read and write.
+     * Optional block forms for data ports (rep ins/outs): count elements of size bytes at the one offset,
+     * packed in data. They return how many elements they took from the start (0 is fine); the rest goes
+     * through read and write.
      */
     uint32_t (*read_block)(void *opaque, uint64_t offset, unsigned size, uint8_t *data, uint32_t count);
-    uint32_t (*write_block)(void *opaque, uint64_t offset, unsigned size, const uint8_t *data, uint32_t count);
+    uint32_t (*write_block)(void *opaque, uint64_t offset, unsigned size, const uint8_t *data,
+                            uint32_t count);
 
     uint8_t max_size; /* 1, 2, 4 or 8 */
 };
 
 enum region_flags {
-    REGION_READONLY = 1,  /* host memory that the guest reads without exit; its writes go to ops->write, if any */
+    REGION_READONLY =
+        1, /* host memory that the guest reads without exit; its writes go to ops->write, if any */
     REGION_GUEST_RAM = 2, /* part of guest RAM: the only memory that DMA may touch */
-    REGION_COALESCE = 4,  /* the accelerator may deliver writes late, in order, before any other access (see accel.h) */
+    REGION_COALESCE =
+        4, /* the accelerator may deliver writes late, in order, before any other access (see accel.h) */
 };
 
 /* Priorities: what lies over what. */
@@ -49,10 +53,12 @@ struct region {
     uint64_t size; /* bytes, at least 1 */
     const struct region_ops *ops;
     void *opaque;  /* for ops and written */
-    uint8_t *host; /* memory-backed (RAM, ROM, VRAM): size bytes, accessed without ops unless READONLY is written; else NULL */
+    uint8_t *host; /* memory-backed (RAM, ROM, VRAM): size bytes, accessed without ops unless READONLY is
+                      written; else NULL */
     uint8_t flags; /* enum region_flags */
     uint8_t priority;
-    /* Told after the bus (test port, KVM exit) wrote to host memory; not told of writes that the guest does without exit. */
+    /* Told after the bus (test port, KVM exit) wrote to host memory; not told of writes that the guest does
+     * without exit. */
     void (*written)(void *opaque, uint64_t offset, uint64_t length);
 
     /* The bus's. */
@@ -62,7 +68,8 @@ struct region {
     uint64_t order; /* when it was mapped, to decide among equals */
 };
 
-/* A stretch of an address space that one region answers: the regions with overlaps resolved, sorted by address. */
+/* A stretch of an address space that one region answers: the regions with overlaps resolved, sorted by
+ * address. */
 struct flat_range {
     uint64_t start, end; /* end exclusive; the last byte of the 64-bit space is not used */
     struct region *region;
@@ -80,11 +87,11 @@ struct bus {
         size_t count, room;
         struct flat_view view;
     } spaces[SPACES];
-    uint16_t *port_range; /* port -> index + 1 into the port view, 0: nobody */
+    uint16_t *port_range;    /* port -> index + 1 into the port view, 0: nobody */
     struct flat_range *last; /* the memory range found last */
     uint64_t order;
-    unsigned batch;        /* depth of bus_begin */
-    uint8_t changed;       /* bit per space */
+    unsigned batch;  /* depth of bus_begin */
+    uint8_t changed; /* bit per space */
     /* Told after a space changed: the accelerator follows (memory slots, ioreq server ranges). */
     void (*listener)(void *opaque, enum space space);
     void *listener_opaque;
@@ -94,13 +101,14 @@ void bus_init(struct bus *bus);
 void bus_destroy(struct bus *bus);
 
 /*
- * Maps a region at base; for ports base + size <= 0x10000, else the part beyond is cut off. Mapping a mapped region moves it.
- * Regions stay the caller's and must stay alive until unmapped.
+ * Maps a region at base; for ports base + size <= 0x10000, else the part beyond is cut off. Mapping a mapped
+ * region moves it. Regions stay the caller's and must stay alive until unmapped.
  */
 void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t base);
 void bus_unmap(struct bus *bus, struct region *region);
 
-/* Between begin and commit the views are not rebuilt and nobody is told: for several changes that belong together. */
+/* Between begin and commit the views are not rebuilt and nobody is told: for several changes that belong
+ * together. */
 void bus_begin(struct bus *bus);
 void bus_commit(struct bus *bus);
 
@@ -109,7 +117,8 @@ uint64_t bus_read(struct bus *bus, enum space space, uint64_t addr, unsigned siz
 void bus_write(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint64_t value);
 
 /* String forms: count elements at one address (a data port), packed in data. */
-void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data, uint32_t count);
+void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
+                    uint32_t count);
 void bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, const uint8_t *data,
                      uint32_t count);
 

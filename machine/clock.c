@@ -162,7 +162,8 @@ void clock_advance(struct clock *clock, int64_t to)
             clock->offset = clock->heap[0]->deadline;
             overdue = 0;
         } else if (++overdue > CLOCK_BURST) {
-            /* A timer that keeps arming itself in the past must not hold the client forever: time moves on by itself. */
+            /* A timer that keeps arming itself in the past must not hold the client forever: time moves on by
+             * itself. */
             if (clock->offset >= to)
                 break;
             clock->offset++;

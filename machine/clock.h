@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Time as devices see it, and timers on it. Unit: nanoseconds. Guest time starts at 0 with the machine and stands still while
- * the machine is stopped; under the test port it moves only when the client says so.
+ * Time as devices see it, and timers on it. Unit: nanoseconds. Guest time starts at 0 with the machine and
+ * stands still while the machine is stopped; under the test port it moves only when the client says so.
  */
 #ifndef MACHINE_CLOCK_H
 #define MACHINE_CLOCK_H
@@ -24,10 +24,11 @@ enum clock_mode {
 
 struct clock {
     enum clock_mode mode;
-    int64_t offset;       /* RUNNING: guest time = host time + offset; else the time itself */
-    struct timer **heap;  /* armed timers, a binary heap by deadline */
+    int64_t offset;      /* RUNNING: guest time = host time + offset; else the time itself */
+    struct timer **heap; /* armed timers, a binary heap by deadline */
     size_t count, room;
-    void (*rearm)(void *opaque); /* told when the next deadline became earlier, from any thread that holds the lock */
+    void (*rearm)(
+        void *opaque); /* told when the next deadline became earlier, from any thread that holds the lock */
     void *opaque;
 };
 
@@ -48,8 +49,8 @@ void clock_stop(struct clock *clock);
 /* The earliest deadline; -1: none. */
 int64_t clock_deadline(const struct clock *clock);
 /*
- * Fires what is due, each timer at most a bounded number of times (one that keeps arming itself in the past waits for the
- * next round).
+ * Fires what is due, each timer at most a bounded number of times (one that keeps arming itself in the past
+ * waits for the next round).
  */
 void clock_run(struct clock *clock);
 /* MANUAL: moves to time `to`, not backwards, firing timers at their deadlines on the way. */

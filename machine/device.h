@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The one contract for every device: a struct that begins with struct device, and a constant class that describes it.
+ * The one contract for every device: a struct that begins with struct device, and a constant class that
+ * describes it.
  *
  *     struct rtc { struct device dev; ... };
- *     static const struct device_class rtc_class = { .name = "mc146818rtc", .size = sizeof(struct rtc), ... };
- *     DEVICE_CLASS(rtc_class);
+ *     static const struct device_class rtc_class = { .name = "mc146818rtc", .size = sizeof(struct rtc), ...
+ * }; DEVICE_CLASS(rtc_class);
  *
- * Life: allocated zeroed, properties set, realize, reset, then it works; reset again at any time; unrealize, freed.
- * All calls are made under the machine lock. A class without reset and state does not register.
+ * Life: allocated zeroed, properties set, realize, reset, then it works; reset again at any time; unrealize,
+ * freed. All calls are made under the machine lock. A class without reset and state does not register.
  */
 #ifndef MACHINE_DEVICE_H
 #define MACHINE_DEVICE_H
@@ -27,8 +28,8 @@ enum bus_kind { BUS_ISA, BUS_PCI, BUS_IDE, BUS_FLOPPY };
 /* ---- properties: what `-device NAME,key=value` and `-global NAME.key=value` take ---- */
 
 enum property_kind {
-    PROP_BOOL,    /* bool: on, off */
-    PROP_UINT8,   /* uint8_t, uint16_t, ...: strtoul forms; range min..max when max is not 0 */
+    PROP_BOOL,  /* bool: on, off */
+    PROP_UINT8, /* uint8_t, uint16_t, ...: strtoul forms; range min..max when max is not 0 */
     PROP_UINT16,
     PROP_UINT32,
     PROP_UINT64,
@@ -48,9 +49,9 @@ struct property {
     const char *help;
 };
 
-#define PROPERTY(kind_, type, field, name_, ...)                                                                       \
-    {                                                                                                                  \
-        .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                               \
+#define PROPERTY(kind_, type, field, name_, ...)                                                             \
+    {                                                                                                        \
+        .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                     \
     }
 
 /* ---- state: every field that makes up what the guest can observe, for save, restore and migration ---- */
@@ -69,39 +70,41 @@ struct state_field {
     const struct state_field *fields;
 };
 
-#define STATE_FIELD(type, field)                                                                                       \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),       \
-        .count = 1                                                                                                     \
+#define STATE_FIELD(type, field)                                                                             \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .size = sizeof(((type *)0)->field), .count = 1                                                       \
     }
-#define STATE_FIELD_MAX(type, field, max_)                                                                             \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),       \
-        .count = 1, .max = (max_)                                                                                      \
+#define STATE_FIELD_MAX(type, field, max_)                                                                   \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .size = sizeof(((type *)0)->field), .count = 1, .max = (max_)                                        \
     }
-#define STATE_ARRAY(type, field)                                                                                       \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field[0]),    \
-        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                                            \
+#define STATE_ARRAY(type, field)                                                                             \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .size = sizeof(((type *)0)->field[0]),                                                               \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                                  \
     }
-#define STATE_TIMER_FIELD(type, field)                                                                                 \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_TIMER, .offset = offsetof(type, field), .count = 1                               \
+#define STATE_TIMER_FIELD(type, field)                                                                       \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_TIMER, .offset = offsetof(type, field), .count = 1                     \
     }
 /* One struct: STATE_SUB(type, field, fields); an array of them: STATE_SUBS. */
-#define STATE_SUB(type, field, fields_)                                                                                \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field),     \
-        .count = 1, .fields = (fields_)                                                                                \
+#define STATE_SUB(type, field, fields_)                                                                      \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field),                               \
+        .size = sizeof(((type *)0)->field), .count = 1, .fields = (fields_)                                  \
     }
-#define STATE_SUBS(type, field, fields_)                                                                               \
-    {                                                                                                                  \
-        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field[0]),  \
-        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .fields = (fields_)                       \
+#define STATE_SUBS(type, field, fields_)                                                                     \
+    {                                                                                                        \
+        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field),                               \
+        .size = sizeof(((type *)0)->field[0]),                                                               \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .fields = (fields_)             \
     }
-#define STATE_END                                                                                                      \
-    {                                                                                                                  \
-        .name = NULL                                                                                                   \
+#define STATE_END                                                                                            \
+    {                                                                                                        \
+        .name = NULL                                                                                         \
     }
 
 /* ---- the class ---- */
@@ -115,14 +118,16 @@ struct device_class {
     enum bus_kind bus;
     bool internal; /* part of the board: not for -device */
     size_t size;   /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
-    const struct pci_info *pci;         /* BUS_PCI only */
-    const struct property *properties;  /* or NULL */
-    const struct state_field *state;    /* never NULL; PCI configuration space is saved by pci.c */
+    const struct pci_info *pci;        /* BUS_PCI only */
+    const struct property *properties; /* or NULL */
+    const struct state_field *state;   /* never NULL; PCI configuration space is saved by pci.c */
     bool (*realize)(struct device *dev, struct error *err);
-    void (*unrealize)(struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
-    void (*reset)(struct device *dev);     /* to power-on state; cancels what is in flight */
-    bool (*loaded)(struct device *dev, struct error *err); /* or NULL: after a state was loaded: check, derive the rest */
-    const struct device_class *next;                       /* the registry's: leave it zero */
+    void (*unrealize)(
+        struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
+    void (*reset)(struct device *dev); /* to power-on state; cancels what is in flight */
+    bool (*loaded)(struct device *dev,
+                   struct error *err); /* or NULL: after a state was loaded: check, derive the rest */
+    const struct device_class *next;   /* the registry's: leave it zero */
 };
 
 struct device {
@@ -135,12 +140,12 @@ struct device {
 
 /* Registers a class before main; the registry is constant from then on. */
 void device_register(struct device_class *cls);
-#define DEVICE_CLASS(cls)                                                                                              \
-    static void __attribute__((constructor)) register_##cls(void)                                                     \
-    {                                                                                                                  \
-        static struct device_class copy;                                                                               \
-        copy = cls;                                                                                                    \
-        device_register(&copy);                                                                                        \
+#define DEVICE_CLASS(cls)                                                                                    \
+    static void __attribute__((constructor)) register_##cls(void)                                            \
+    {                                                                                                        \
+        static struct device_class copy;                                                                     \
+        copy = cls;                                                                                          \
+        device_register(&copy);                                                                              \
     }
 
 const struct device_class *device_find_class(const char *name); /* by name or alias; NULL */
@@ -150,24 +155,27 @@ const struct device_class *device_next_class(const struct device_class *cls);
 /* ---- buses that devices offer to other devices ---- */
 
 /*
- * A place that devices can be plugged into, offered by a realized device: "pci.0", "ide.0", "ide.1", "floppy.0".
- * The child's realize finds the parent by dev->bus->owner and the interface behind it.
+ * A place that devices can be plugged into, offered by a realized device: "pci.0", "ide.0", "ide.1",
+ * "floppy.0". The child's realize finds the parent by dev->bus->owner and the interface behind it.
  */
 struct bus_node {
     const char *name;
     enum bus_kind kind;
     struct device *owner;
     const void *interface; /* what children call; its type belongs to the owner's header */
+    bool (*full)(const struct bus_node *node); /* no room for one more; NULL: there always is */
     struct bus_node *next;
 };
 void bus_node_add(struct machine *machine, struct bus_node *node);
+void bus_node_remove(struct machine *machine, struct bus_node *node);
 struct bus_node *bus_node_find(struct machine *machine, const char *name);
 
 /* ---- making devices ---- */
 
 /* Allocates a device with the initial values of its properties. NULL with *err: no such class. */
 struct device *device_new(struct machine *machine, const char *name, struct error *err);
-/* One property from its text; false with *err that names the device, the property and, for unknown ones, the nearest. */
+/* One property from its text; false with *err that names the device, the property and, for unknown ones, the
+ * nearest. */
 bool device_set(struct device *dev, const char *key, const char *value, struct error *err);
 /* Realizes the device on the bus named (NULL: the first of its kind); on failure the device is freed. */
 bool device_realize(struct device *dev, const char *bus, struct error *err);

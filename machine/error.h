@@ -9,13 +9,15 @@ struct error {
     char text[1024]; /* one line without a newline; empty: no error */
 };
 
-/* Sets *err (which may be NULL) and returns false, so that `return error_set(...)` is a failing function's last line. */
+/* Sets *err (which may be NULL) and returns false, so that `return error_set(...)` is a failing function's
+ * last line. */
 bool error_set(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "text: " in front of an error that is set already; returns false. */
 bool error_prefix(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The candidate nearest to name by edit distance, NULL where none is near: for "did you mean". The list ends with NULL. */
+/* The candidate nearest to name by edit distance, NULL where none is near: for "did you mean". The list ends
+ * with NULL. */
 const char *error_nearest(const char *name, const char *const *candidates);
 
 #endif

@@ -7,8 +7,9 @@
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * The same for what outsiders can cause at will: at most LOG_LIMIT lines are written in the life of the process, the last
- * says that the rest is dropped (XSA-180: a guest must not be able to fill the host's disk).
+ * The same for what outsiders can cause at will: at most LOG_LIMIT lines are written in the life of the
+ * process, the last says that the rest is dropped (XSA-180: a guest must not be able to fill the host's
+ * disk).
  */
 #define LOG_LIMIT 1000
 void log_limited(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The event loop: file descriptors, clocks and work posted from other threads, served by one thread (the machine thread) that
- * holds the machine lock while it calls anybody. It sleeps until something happens: there is no tick.
+ * The event loop: file descriptors, clocks and work posted from other threads, served by one thread (the
+ * machine thread) that holds the machine lock while it calls anybody. It sleeps until something happens:
+ * there is no tick.
  */
 #ifndef MACHINE_LOOP_H
 #define MACHINE_LOOP_H
@@ -19,7 +20,8 @@ struct loop_fd {
     int fd; /* -1: not watched */
 };
 
-/* Something to do later, once, on the machine thread. Embedded in its owner; posting it again before it ran is harmless. */
+/* Something to do later, once, on the machine thread. Embedded in its owner; posting it again before it ran
+ * is harmless. */
 struct loop_work {
     void (*run)(void *opaque);
     void *opaque;
@@ -51,10 +53,12 @@ void loop_run(struct loop *loop);
 void loop_once(struct loop *loop, bool wait);
 void loop_quit(struct loop *loop); /* from the machine thread or a signal handler's fd */
 
-/* Watches fd for events (EPOLLIN...). The watch is the caller's memory and must stay until loop_unwatch. False: errno. */
+/* Watches fd for events (EPOLLIN...). The watch is the caller's memory and must stay until loop_unwatch.
+ * False: errno. */
 bool loop_watch(struct loop *loop, struct loop_fd *watch, int fd, uint32_t events,
                 void (*ready)(void *opaque, uint32_t events), void *opaque);
-bool loop_rewatch(struct loop *loop, struct loop_fd *watch, uint32_t events); /* other events for a watched fd */
+bool loop_rewatch(struct loop *loop, struct loop_fd *watch,
+                  uint32_t events); /* other events for a watched fd */
 void loop_unwatch(struct loop *loop, struct loop_fd *watch);
 
 /* From any thread, with or without the machine lock. */

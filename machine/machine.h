@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine: bus, memory, lines, time, devices and the run state, under one lock. Control builds it, an accelerator drives it.
+ * The machine: bus, memory, lines, time, devices and the run state, under one lock. Control builds it, an
+ * accelerator drives it.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
@@ -49,9 +50,9 @@ struct machine_listener {
 
 /* What the options say of the board; strings are owned by whoever filled it in and outlive the machine. */
 struct machine_config {
-    const char *name;      /* -name, "" if none */
-    uint64_t ram_size;     /* bytes */
-    uint64_t max_low_ram;  /* max-ram-below-4g, 0: the board's choice */
+    const char *name;     /* -name, "" if none */
+    uint64_t ram_size;    /* bytes */
+    uint64_t max_low_ram; /* max-ram-below-4g, 0: the board's choice */
     unsigned cpus, max_cpus;
     char boot_order[5], boot_once[5]; /* letters a c d n; "" if not given */
     bool boot_menu;
@@ -62,7 +63,8 @@ struct machine_config {
     bool no_defaults;
     const char *bios;            /* -bios: file, NULL: the board's */
     const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */
-    int64_t rtc_offset;          /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
+    int64_t
+        rtc_offset; /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
     bool no_reboot, no_shutdown; /* -no-reboot, -no-shutdown */
 };
 
@@ -82,7 +84,8 @@ struct machine {
     struct device *devices;
     struct machine_listener *listeners;
     enum run_state state;
-    struct loop_work control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
+    struct loop_work
+        control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
     bool reset_pending, shutdown_pending, pending_by_guest;
     int64_t start_wall_ns; /* host UTC, ns since 1970, at guest time 0: for the RTC */
     /* what options made, found by id */
@@ -96,7 +99,8 @@ struct machine {
     int exit_status;
 };
 
-/* Prepares an empty machine for the accelerator. guest clock: MANUAL for qtest, else stopped until machine_run. False: *err. */
+/* Prepares an empty machine for the accelerator. guest clock: MANUAL for qtest, else stopped until
+ * machine_run. False: *err. */
 bool machine_init(struct machine *m, const struct machine_config *config, const struct accel_ops *accel,
                   enum clock_mode mode, struct error *err);
 void machine_destroy(struct machine *m); /* devices last created first */
@@ -118,13 +122,14 @@ void machine_listen(struct machine *m, struct machine_listener *listener);
 /* The interrupt line of a board device: irq_init on the machine's lines. */
 void machine_irq(struct machine *m, struct irq *irq, unsigned line);
 /* Maps a board device's ports. */
-void machine_map_ports(struct machine *m, struct region *region, const char *name, const struct region_ops *ops,
-                       void *opaque, uint16_t base, uint32_t count);
+void machine_map_ports(struct machine *m, struct region *region, const char *name,
+                       const struct region_ops *ops, void *opaque, uint16_t base, uint32_t count);
 
 /* The guest's wall clock, ns since 1970 UTC (with config.rtc_offset): moves with guest time. */
 int64_t machine_wall_ns(const struct machine *m);
 
-/* The path of a firmware file: as given if it has a slash or exists, else in the firmware directories. Caller frees; NULL + err. */
+/* The path of a firmware file: as given if it has a slash or exists, else in the firmware directories. Caller
+ * frees; NULL + err. */
 char *machine_find_firmware(struct machine *m, const char *name, struct error *err);
 /* The whole file, at most max bytes. Caller frees; NULL with *err. */
 uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err);

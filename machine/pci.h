@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PCI, done once (PCI Local Bus 3.0): configuration space, BARs declared, sized and mapped here, INTx lines ORed per pin.
- * One bus, 32 devices of 8 functions. A device sees BAR number (by its region) + offset, never an address.
+ * PCI, done once (PCI Local Bus 3.0): configuration space, BARs declared, sized and mapped here, INTx lines
+ * ORed per pin. One bus, 32 devices of 8 functions. A device sees BAR number (by its region) + offset, never
+ * an address.
  */
 #ifndef MACHINE_PCI_H
 #define MACHINE_PCI_H
@@ -9,27 +10,27 @@
 #include "machine/bus.h"
 #include "machine/device.h"
 
-#define PCI_VENDOR_ID       0x00
-#define PCI_DEVICE_ID       0x02
-#define PCI_COMMAND         0x04
-#define PCI_COMMAND_IO      0x0001
-#define PCI_COMMAND_MEMORY  0x0002
-#define PCI_COMMAND_MASTER  0x0004
+#define PCI_VENDOR_ID            0x00
+#define PCI_DEVICE_ID            0x02
+#define PCI_COMMAND              0x04
+#define PCI_COMMAND_IO           0x0001
+#define PCI_COMMAND_MEMORY       0x0002
+#define PCI_COMMAND_MASTER       0x0004
 #define PCI_COMMAND_INTX_DISABLE 0x0400
-#define PCI_STATUS          0x06
-#define PCI_STATUS_INTX     0x0008
-#define PCI_STATUS_CAP_LIST 0x0010
-#define PCI_REVISION_ID     0x08
-#define PCI_CLASS_PROG      0x09
-#define PCI_CLASS_DEVICE    0x0A
-#define PCI_HEADER_TYPE     0x0E
-#define PCI_BAR0            0x10
-#define PCI_SUBSYSTEM_VENDOR_ID 0x2C
-#define PCI_SUBSYSTEM_ID    0x2E
-#define PCI_ROM_ADDRESS     0x30
-#define PCI_CAPABILITY_LIST 0x34
-#define PCI_INTERRUPT_LINE  0x3C
-#define PCI_INTERRUPT_PIN   0x3D
+#define PCI_STATUS               0x06
+#define PCI_STATUS_INTX          0x0008
+#define PCI_STATUS_CAP_LIST      0x0010
+#define PCI_REVISION_ID          0x08
+#define PCI_CLASS_PROG           0x09
+#define PCI_CLASS_DEVICE         0x0A
+#define PCI_HEADER_TYPE          0x0E
+#define PCI_BAR0                 0x10
+#define PCI_SUBSYSTEM_VENDOR_ID  0x2C
+#define PCI_SUBSYSTEM_ID         0x2E
+#define PCI_ROM_ADDRESS          0x30
+#define PCI_CAPABILITY_LIST      0x34
+#define PCI_INTERRUPT_LINE       0x3C
+#define PCI_INTERRUPT_PIN        0x3D
 
 #define PCI_DEVFN(slot, function) ((slot) << 3 | (function))
 
@@ -38,9 +39,10 @@ struct pci_info {
     uint16_t vendor, device;
     uint32_t class_code; /* 24 bits: class, subclass, programming interface */
     uint8_t revision;
-    uint8_t interrupt_pin;                       /* 0: none, 1: INTA ... 4: INTD */
-    uint16_t subsystem_vendor, subsystem_device; /* 0, 0: 1AF4:1100, what guests see from the peers on this board */
-    const char *rom;                             /* option ROM file by default (looked up in -L paths), or NULL */
+    uint8_t interrupt_pin; /* 0: none, 1: INTA ... 4: INTD */
+    uint16_t subsystem_vendor,
+        subsystem_device; /* 0, 0: 1AF4:1100, what guests see from the peers on this board */
+    const char *rom;      /* option ROM file by default (looked up in -L paths), or NULL */
 };
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM, PCI_BAR_MEM_PREFETCH, PCI_BAR_ROM };
@@ -57,30 +59,34 @@ struct pci_device {
     struct device dev;
     struct pci_bus *pci;
     uint8_t devfn;
-    bool removed;           /* unplugged: the function is gone, config reads give all ones */
+    bool removed; /* unplugged: the function is gone, config reads give all ones */
     uint8_t config[256];
     uint8_t writable[256];  /* bits that the guest can write */
     uint8_t clearable[256]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BARS];
     bool intx;      /* what the device wants on its pin */
     bool intx_seen; /* what the bus sees: with PCI_COMMAND_INTX_DISABLE low */
-    /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written by the guest. */
+    /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written
+     * by the guest. */
     void (*config_written)(struct pci_device *pci_dev, uint8_t offset, unsigned size);
     /* properties */
     char *addr;    /* addr=SLOT[.FUNCTION], hexadecimal */
     char *romfile; /* "" : none; NULL: the class's */
-    uint32_t rombar;      /* 0: no ROM BAR */
-    uint8_t *rom;         /* the ROM's bytes, owned */
+    bool rombar;   /* off: no ROM BAR */
+    uint8_t *rom;  /* the ROM's bytes, owned */
     struct region rom_region;
     bool multifunction;
 };
 
-/* The properties of every PCI device are understood by device_set without being in the class's table. */
+/* The properties that every PCI device has beside those in its class's table: addr, romfile, rombar,
+ * multifunction. */
+extern const struct property pci_properties[];
 
 struct pci_bus {
     struct pci_device *functions[256];
     struct bus_node node;
-    /* The host bridge's: level of a pin (0..3 = INTA..INTD) of a slot as ORed over the functions of that slot. */
+    /* The host bridge's: level of a pin (0..3 = INTA..INTD) of a slot as ORed over the functions of that
+     * slot. */
     void (*intx_changed)(void *opaque, unsigned slot, unsigned pin, bool level);
     void *opaque;
     uint8_t intx_count[32][4];
@@ -95,9 +101,11 @@ bool pci_device_realize(struct pci_device *pci_dev, struct pci_bus *bus, struct 
 void pci_device_unrealize(struct pci_device *pci_dev);
 void pci_device_reset(struct pci_device *pci_dev);
 
-/* Declares a BAR before realize returns; the region is mapped and unmapped by the guest's writes from then on. */
+/* Declares a BAR before realize returns; the region is mapped and unmapped by the guest's writes from then
+ * on. */
 void pci_add_bar(struct pci_device *pci_dev, unsigned bar, enum pci_bar_kind kind, struct region *region);
-/* A vendor or power management capability of size bytes at offset, put in front of the list; returns its bytes. */
+/* A vendor or power management capability of size bytes at offset, put in front of the list; returns its
+ * bytes. */
 uint8_t *pci_add_capability(struct pci_device *pci_dev, uint8_t id, uint8_t offset, uint8_t size);
 
 /* The level of the device's pin; setting it again is harmless. */
@@ -107,7 +115,8 @@ void pci_set_intx(struct pci_device *pci_dev, bool level);
 bool pci_dma_read(struct pci_device *pci_dev, uint64_t addr, void *data, uint64_t length);
 bool pci_dma_write(struct pci_device *pci_dev, uint64_t addr, const void *data, uint64_t length);
 
-/* Unplugs the function (Xen platform device): BARs unmapped, INTx low, configuration reads all ones until the process ends. */
+/* Unplugs the function (Xen platform device): BARs unmapped, INTx low, configuration reads all ones until the
+ * process ends. */
 void pci_remove(struct pci_device *pci_dev);
 
 /* Configuration accesses of 1, 2 or 4 bytes at any offset; bytes beyond 0xFF read as ones. devfn 0..255. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest RAM as devices reach it: DMA goes to RAM only. An address that is not RAM (a device window, a hole, the end of
- * memory) makes the whole call fail without an effect beyond the RAM before it; the device reports a bus error to its guest.
+ * Guest RAM as devices reach it: DMA goes to RAM only. An address that is not RAM (a device window, a hole,
+ * the end of memory) makes the whole call fail without an effect beyond the RAM before it; the device reports
+ * a bus error to its guest.
  *
- * RAM lies at [0, low_size) and, if there is more, at [4 GiB, 4 GiB + high_size); 0xA0000-0xBFFFF in it is the VGA's.
+ * RAM lies at [0, low_size) and, if there is more, at [4 GiB, 4 GiB + high_size); 0xA0000-0xBFFFF in it is
+ * the VGA's.
  */
 #ifndef MACHINE_RAM_H
 #define MACHINE_RAM_H
@@ -18,7 +20,8 @@ struct ram;
 
 /* How a hypervisor reaches guest memory that is not simply mapped (Xen's foreign mappings). */
 struct ram_ops {
-    /* The host address of gpa for up to *length bytes, shortened to what is contiguous; NULL: no memory there. */
+    /* The host address of gpa for up to *length bytes, shortened to what is contiguous; NULL: no memory
+     * there. */
     void *(*map)(void *opaque, uint64_t gpa, uint64_t *length);
     /* Gives a mapping back; written tells that its bytes were changed. */
     void (*unmap)(void *opaque, uint64_t gpa, void *host, uint64_t length, bool written);
@@ -26,7 +29,7 @@ struct ram_ops {
 
 struct ram {
     uint64_t low_size, high_size; /* bytes, multiples of 4096 */
-    uint8_t *host;                /* the low part, then the high part, in one piece; NULL where ops are used */
+    uint8_t *host; /* the low part, then the high part, in one piece; NULL where ops are used */
     const struct ram_ops *ops;
     void *opaque;
 };
@@ -44,8 +47,8 @@ bool ram_read(struct ram *ram, uint64_t gpa, void *data, uint64_t length);
 bool ram_write(struct ram *ram, uint64_t gpa, const void *data, uint64_t length);
 
 /*
- * Direct access for bulk transfers: the host address of gpa, *length shortened to the contiguous part (at least 1 byte).
- * NULL: not RAM. Every mapping is given back with ram_unmap and the same length.
+ * Direct access for bulk transfers: the host address of gpa, *length shortened to the contiguous part (at
+ * least 1 byte). NULL: not RAM. Every mapping is given back with ram_unmap and the same length.
  */
 void *ram_map(struct ram *ram, uint64_t gpa, uint64_t *length);
 void ram_unmap(struct ram *ram, uint64_t gpa, void *host, uint64_t length, bool written);

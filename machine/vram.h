@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Video memory: host memory that the guest writes without exits, and which of its pages changed.
- * The display side asks for a watch (see accel.h) and is told by `touched` that something was written while it was armed.
+ * The display side asks for a watch (see accel.h) and is told by `touched` that something was written while
+ * it was armed.
  */
 #ifndef MACHINE_VRAM_H
 #define MACHINE_VRAM_H
@@ -13,12 +14,14 @@
 
 struct vram {
     struct machine *machine;
-    struct region region; /* memory-backed; map it, or make it a BAR; REGION_READONLY is the accelerator's while armed */
+    struct region region; /* memory-backed; map it, or make it a BAR; REGION_READONLY is the accelerator's
+                             while armed */
     uint64_t size;        /* bytes, a multiple of VRAM_PAGE */
     uint8_t *host;
-    uint64_t *dirty;      /* a bit a page: changed since vram_take_dirty */
+    uint64_t *dirty; /* a bit a page: changed since vram_take_dirty */
     enum vram_watch watch;
-    void (*touched)(void *opaque); /* or NULL: first write while ARMED; may come from any thread that holds the lock */
+    void (*touched)(
+        void *opaque); /* or NULL: first write while ARMED; may come from any thread that holds the lock */
     void *opaque;
     void *accel; /* the accelerator's own */
 };
@@ -29,7 +32,8 @@ void vram_destroy(struct vram *vram);
 
 void vram_set_watch(struct vram *vram, enum vram_watch watch);
 
-/* A device wrote [offset, offset + length) itself (clipped to the memory): marks the pages, tells `touched` if armed. */
+/* A device wrote [offset, offset + length) itself (clipped to the memory): marks the pages, tells `touched`
+ * if armed. */
 void vram_mark(struct vram *vram, uint64_t offset, uint64_t length);
 
 /* Fetches the guest's own writes into the dirty map. */

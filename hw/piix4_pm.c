@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Intel 82371AB (PIIX4), function 3: ACPI power management (data sheet 290562, ACPI 1.0 chapter 4), with the
+ * GPE, PCI and CPU hot-plug blocks that the firmware's tables name, and the APM ports 0xB2/0xB3 by which
+ * firmware switches ACPI on.
+ *
+ * Under Xen the hypervisor answers PM1a status/enable and the timer first; the same registers here stay idle.
+ */
+#include <string.h>
+
+#include "machine/log.h"
+#include "machine/machine.h"
+
+#define PMBASE    0x40
+#define PMREGMISC 0x80 /* bit 0: the PMBASE block is decoded */
+#define SMBBA     0x90
+#define DEVACTB                                                                                              \
+    0x5B /* bit 1 (APMC_EN) set: firmware takes SMM for set up and leaves it alone; no hypervisor here has   \
+            it */
+
+/* offsets in the PMBASE block */
+enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
+
+#define TMR_STS    0x0001
+#define PWRBTN_STS 0x0100
+#define RTC_STS    0x0400
+#define WAK_STS    0x8000
+#define PM1_EVENTS (TMR_STS | PWRBTN_STS | RTC_STS)
+
+#define SCI_EN        0x0001
+#define SLP_TYP_SHIFT 10
+#define SLP_EN        0x2000
+#define SLP_TYP_S3    1
+
+#define GPE_BASE        0xAFE0
+#define PCIHP_BASE      0xAE00
+#define CPUHP_BASE      0xAF00
+#define PCIHP_REMOVABLE 0xC
+#define APM_BASE        0xB2
+#define APM_ACPI_ON     0xF1
+#define APM_ACPI_OFF    0xF0
+
+#define SCI_IRQ       9
+#define PM_TIMER_HZ   3579545
+#define PM_TIMER_WRAP (1u << 23) /* the status bit is set whenever bit 23 changes */
+
+struct piix4_pm {
+    struct pci_device pci;
+    uint16_t pm1_status, pm1_enable, pm1_control;
+    uint16_t gpe_status, gpe_enable;
+    uint8_t apm_control, apm_status;
+    int64_t last_toggle; /* guest time of the last change of the timer's bit 23 that was noticed */
+    struct irq sci;
+    struct timer overflow;
+    struct region pm, gpe, pci_hotplug, cpu_hotplug, apm;
+};
+
+/* ---- the timer ---- */
+
+static uint64_t ticks_at(int64_t ns)
+{
+    return (unsigned __int128)ns * PM_TIMER_HZ / NS_PER_SECOND;
+}
+
+/* The first nanosecond at which the counter has reached `ticks`. */
+static int64_t time_of(uint64_t ticks)
+{
+    return ((unsigned __int128)ticks * NS_PER_SECOND + PM_TIMER_HZ - 1) / PM_TIMER_HZ;
+}
+
+static int64_t next_toggle(int64_t after)
+{
+    return time_of((ticks_at(after) / PM_TIMER_WRAP + 1) * PM_TIMER_WRAP);
+}
+
+static void update_sci(struct piix4_pm *pm)
+{
+    bool level = (pm->pm1_control & SCI_EN && pm->pm1_status & pm->pm1_enable & PM1_EVENTS) ||
+                 pm->gpe_status & pm->gpe_enable;
+
+    irq_set(&pm->sci, level);
+}
+
+/* Notes whether bit 23 changed since last time, and keeps a timer only while its interrupt is wanted. */
+static void update_timer(struct piix4_pm *pm)
+{
+    int64_t now = clock_now(&pm->pci.dev.machine->clock);
+
+    if (now >= next_toggle(pm->last_toggle)) {
+        pm->pm1_status |= TMR_STS;
+        pm->last_toggle = now;
+    }
+    if (pm->pm1_enable & TMR_STS && !(pm->pm1_status & TMR_STS))
+        timer_set(&pm->overflow, next_toggle(now));
+    else
+        timer_cancel(&pm->overflow);
+    update_sci(pm);
+}
+
+static void overflowed(void *opaque)
+{
+    update_timer(opaque);
+}
+
+/* ---- PM1a ---- */
+
+static void sleep_requested(struct piix4_pm *pm)
+{
+    unsigned type = pm->pm1_control >> SLP_TYP_SHIFT & 7;
+
+    if (type == SLP_TYP_S3)
+        log_limited("the guest asked for suspend to RAM, which is not offered: ignored");
+    else
+        machine_request_shutdown(pm->pci.dev.machine, true);
+}
+
+static uint16_t pm_read16(struct piix4_pm *pm, unsigned offset)
+{
+    uint32_t timer;
+
+    switch (offset) {
+    case PM1_STS:
+        update_timer(pm);
+        return pm->pm1_status;
+    case PM1_EN:
+        return pm->pm1_enable;
+    case PM1_CNT:
+        return pm->pm1_control;
+    case PM_TMR:
+    case PM_TMR + 2:
+        timer = ticks_at(clock_now(&pm->pci.dev.machine->clock)) & 0xFFFFFF;
+        return timer >> (offset - PM_TMR) * 8;
+    default:
+        return 0;
+    }
+}
+
+static void pm_write16(struct piix4_pm *pm, unsigned offset, uint16_t value)
+{
+    switch (offset) {
+    case PM1_STS:
+        update_timer(pm);
+        pm->pm1_status &= ~value;
+        update_timer(pm);
+        break;
+    case PM1_EN:
+        pm->pm1_enable = value & PM1_EVENTS;
+        update_timer(pm);
+        break;
+    case PM1_CNT:
+        pm->pm1_control = value & ~SLP_EN;
+        update_sci(pm);
+        if (value & SLP_EN)
+            sleep_requested(pm);
+        break;
+    }
+}
+
+static uint64_t pm_read(void *opaque, uint64_t offset, unsigned size)
+{
+    struct piix4_pm *pm = opaque;
+    uint32_t value;
+
+    /* The timer is one counter: read it once for all four bytes. */
+    if (offset == PM_TMR && size == 4)
+        return ticks_at(clock_now(&pm->pci.dev.machine->clock)) & 0xFFFFFF;
+    value = pm_read16(pm, offset & ~1u);
+    if (size == 4)
+        return value | (uint32_t)pm_read16(pm, (offset & ~1u) + 2) << 16;
+    return value >> (offset & 1) * 8;
+}
+
+static void pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (size == 1) {
+        uint16_t old = (offset & ~1u) == PM1_STS ? 0 : pm_read16(pm, offset & ~1u);
+        unsigned shift = (offset & 1) * 8;
+
+        pm_write16(pm, offset & ~1u, (old & ~(0xFF << shift)) | value << shift);
+        return;
+    }
+    pm_write16(pm, offset, value);
+    if (size == 4)
+        pm_write16(pm, offset + 2, value >> 16);
+}
+
+static const struct region_ops pm_ops = {.read = pm_read, .write = pm_write, .max_size = 4};
+
+static void press_power_button(void *opaque)
+{
+    struct piix4_pm *pm = opaque;
+
+    pm->pm1_status |= PWRBTN_STS;
+    update_sci(pm);
+}
+
+/* ---- GPE0: two bytes of status, two of enable ---- */
+
+static uint64_t gpe_read(void *opaque, uint64_t offset, unsigned size)
+{
+    const struct piix4_pm *pm = opaque;
+
+    return (offset < 2 ? pm->gpe_status : pm->gpe_enable) >> (offset & 1) * 8;
+}
+
+static void gpe_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+    unsigned shift = (offset & 1) * 8;
+
+    if (offset < 2)
+        pm->gpe_status &= ~(value << shift);
+    else
+        pm->gpe_enable = (pm->gpe_enable & ~(0xFF << shift)) | value << shift;
+    update_sci(pm);
+}
+
+static const struct region_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .max_size = 1};
+
+/* ---- hot-plug blocks: nothing comes or goes while the guest runs, all CPUs of the start are there ---- */
+
+static uint64_t pci_hotplug_read(void *opaque, uint64_t offset, unsigned size)
+{
+    return 0; /* no slot up, down, or removable */
+}
+
+static const struct region_ops pci_hotplug_ops = {.read = pci_hotplug_read, .max_size = 4};
+
+static uint64_t cpu_hotplug_read(void *opaque, uint64_t offset, unsigned size)
+{
+    const struct piix4_pm *pm = opaque;
+    unsigned cpus = pm->pci.dev.machine->config.cpus, first = offset * 8;
+    uint8_t online = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        online |= (first + i < cpus) << i;
+    return online;
+}
+
+static const struct region_ops cpu_hotplug_ops = {.read = cpu_hotplug_read, .max_size = 1};
+
+/* ---- APM ---- */
+
+static uint64_t apm_read(void *opaque, uint64_t offset, unsigned size)
+{
+    const struct piix4_pm *pm = opaque;
+
+    return offset == 0 ? pm->apm_control : pm->apm_status;
+}
+
+static void apm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (offset == 1) {
+        pm->apm_status = value;
+        return;
+    }
+    pm->apm_control = value;
+    if (value == APM_ACPI_ON)
+        pm->pm1_control |= SCI_EN;
+    else if (value == APM_ACPI_OFF)
+        pm->pm1_control &= ~SCI_EN;
+    update_sci(pm);
+}
+
+static const struct region_ops apm_ops = {.read = apm_read, .write = apm_write, .max_size = 1};
+
+/* ---- configuration space and life ---- */
+
+static void map_pm(struct piix4_pm *pm)
+{
+    struct bus *bus = &pm->pci.dev.machine->bus;
+
+    if (pm->pci.config[PMREGMISC] & 1)
+        bus_map(bus, SPACE_PORT, &pm->pm, pci_get32(&pm->pci, PMBASE) & 0xFFC0);
+    else
+        bus_unmap(bus, &pm->pm);
+}
+
+static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+{
+    if ((offset + size > PMBASE && offset < PMBASE + 4) || (offset <= PMREGMISC && offset + size > PMREGMISC))
+        map_pm((struct piix4_pm *)pci_dev);
+}
+
+static bool realize(struct device *dev, struct error *err)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)dev;
+    struct machine *m = dev->machine;
+
+    pm->pci.config_written = config_written;
+    pm->pci.writable[PMBASE] = 0xC0;
+    pm->pci.writable[PMBASE + 1] = 0xFF;
+    memset(pm->pci.writable + 0x44, 0xFF, 0x24); /* CNTA..DEVRESJ: device monitors, read back only */
+    pm->pci.writable[PMREGMISC] = 0x01;
+    pm->pci.writable[SMBBA] = 0xF0;
+    pm->pci.writable[SMBBA + 1] = 0xFF;
+    memset(pm->pci.writable + 0xD2, 0xFF, 4);
+    machine_irq(m, &pm->sci, SCI_IRQ);
+    timer_init(&pm->overflow, &m->clock, overflowed, pm);
+    pm->pm = (struct region){
+        .name = "acpi-pm", .size = PM_SIZE, .ops = &pm_ops, .opaque = pm, .priority = PRIORITY_BOARD};
+    machine_map_ports(m, &pm->gpe, "acpi-gpe0", &gpe_ops, pm, GPE_BASE, 4);
+    machine_map_ports(m, &pm->pci_hotplug, "acpi-pci-hotplug", &pci_hotplug_ops, pm, PCIHP_BASE, 16);
+    machine_map_ports(m, &pm->cpu_hotplug, "acpi-cpu-hotplug", &cpu_hotplug_ops, pm, CPUHP_BASE, 32);
+    machine_map_ports(m, &pm->apm, "apm", &apm_ops, pm, APM_BASE, 2);
+    m->power_button = press_power_button;
+    m->power_button_opaque = pm;
+    return true;
+}
+
+static void unrealize(struct device *dev)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)dev;
+    struct region *regions[] = {&pm->pm, &pm->gpe, &pm->pci_hotplug, &pm->cpu_hotplug, &pm->apm};
+
+    timer_cancel(&pm->overflow);
+    dev->machine->power_button = NULL;
+    for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
+        bus_unmap(&dev->machine->bus, regions[i]);
+}
+
+static void reset(struct device *dev)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)dev;
+
+    pm->pci.config[PMBASE] = 1; /* it is an I/O base */
+    pm->pci.config[SMBBA] = 1;
+    pm->pci.config[DEVACTB] = 0x02;
+    pci_set16(&pm->pci, PCI_STATUS, 0x0280);
+    pm->pm1_status = pm->pm1_enable = pm->pm1_control = 0;
+    pm->gpe_status = pm->gpe_enable = 0;
+    pm->apm_control = pm->apm_status = 0;
+    pm->last_toggle = clock_now(&dev->machine->clock);
+    timer_cancel(&pm->overflow);
+    map_pm(pm);
+    update_sci(pm);
+}
+
+static bool loaded(struct device *dev, struct error *err)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)dev;
+
+    map_pm(pm);
+    update_timer(pm);
+    return true;
+}
+
+static const struct state_field state[] = {STATE_FIELD(struct piix4_pm, pm1_status),
+                                           STATE_FIELD(struct piix4_pm, pm1_enable),
+                                           STATE_FIELD(struct piix4_pm, pm1_control),
+                                           STATE_FIELD(struct piix4_pm, gpe_status),
+                                           STATE_FIELD(struct piix4_pm, gpe_enable),
+                                           STATE_FIELD(struct piix4_pm, apm_control),
+                                           STATE_FIELD(struct piix4_pm, apm_status),
+                                           STATE_FIELD(struct piix4_pm, last_toggle),
+                                           STATE_END};
+
+static const struct pci_info info = {
+    .vendor = 0x8086, .device = 0x7113, .class_code = 0x068000, .revision = 3, .interrupt_pin = 1};
+
+static const struct device_class piix4_pm_class = {
+    .name = "piix4-pm",
+    .description = "Intel PIIX4 power management",
+    .bus = BUS_PCI,
+    .internal = true,
+    .size = sizeof(struct piix4_pm),
+    .pci = &info,
+    .state = state,
+    .realize = realize,
+    .unrealize = unrealize,
+    .reset = reset,
+    .loaded = loaded,
+};
+DEVICE_CLASS(piix4_pm_class);

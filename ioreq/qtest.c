@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The test port: a line protocol over a socket by which a test program is the processor and the clock. See
+ * docs/test-port.md.
+ */
+#include "ioreq/ioreq.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "machine/log.h"
+
+enum {
+    MAX_WORDS = 6,
+    MAX_TRANSFER = 1 << 24,            /* bytes that one command may carry */
+    MAX_LINE = 2 * MAX_TRANSFER + 256, /* a write of that many bytes in hex */
+};
+
+struct buffer {
+    char *data;
+    size_t length, room;
+};
+
+struct qtest {
+    struct machine *m;
+    struct loop_fd watch;
+    struct buffer in, out;
+    bool intercepted;             /* lines are reported instead of delivered */
+    struct irq inputs[IRQ_LINES]; /* lines that the client drives */
+    bool serving;                 /* inside ready: answers go out at its end */
+    struct loop_work flush_work;  /* for lines that change on their own, between commands */
+};
+
+static bool reserve(struct buffer *b, size_t more)
+{
+    size_t room = b->room ? b->room : 4096;
+    char *data;
+
+    if (b->length + more <= b->room)
+        return true;
+    while (room < b->length + more)
+        room *= 2;
+    data = realloc(b->data, room);
+    if (!data)
+        return false;
+    b->data = data;
+    b->room = room;
+    return true;
+}
+
+static void answer(struct qtest *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void answer(struct qtest *q, const char *fmt, ...)
+{
+    char line[128];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    if (reserve(&q->out, n)) {
+        memcpy(q->out.data + q->out.length, line, n);
+        q->out.length += n;
+    }
+}
+
+/* Waits until the client takes the answer: the client is the only thing that moves this machine. */
+static bool flush(struct qtest *q)
+{
+    size_t done = 0;
+
+    while (done < q->out.length) {
+        ssize_t n = send(q->watch.fd, q->out.data + done, q->out.length - done, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += n;
+    }
+    q->out.length = 0;
+    return true;
+}
+
+/* ---- verbs ---- */
+
+static bool number(const char *word, uint64_t *value)
+{
+    char *end;
+
+    if (!word)
+        return false;
+    errno = 0;
+    *value = strtoull(word, &end, 0);
+    return end != word && !*end && !errno;
+}
+
+static void access_verb(struct qtest *q, enum space space, bool write, unsigned size, char **words)
+{
+    uint64_t addr, value;
+
+    if (!number(words[1], &addr) || (write && !number(words[2], &value))) {
+        answer(q, "ERR %s: bad or missing number\n", words[0]);
+        return;
+    }
+    if (space == SPACE_PORT)
+        addr &= 0xFFFF;
+    if (write) {
+        bus_write(&q->m->bus, space, addr, size, value);
+        answer(q, "OK\n");
+    } else {
+        value = bus_read(&q->m->bus, space, addr, size);
+        if (space == SPACE_PORT)
+            answer(q, "OK 0x%04llx\n", (unsigned long long)value);
+        else
+            answer(q, "OK 0x%016llx\n", (unsigned long long)value);
+    }
+}
+
+/* addr and size of a bulk verb; NULL: answered with an error. */
+static uint8_t *bulk(struct qtest *q, char **words, uint64_t *addr, uint64_t *size)
+{
+    uint8_t *data;
+
+    if (!number(words[1], addr) || !number(words[2], size) || *size > MAX_TRANSFER) {
+        answer(q, "ERR %s: bad address or size\n", words[0]);
+        return NULL;
+    }
+    data = calloc(1, *size + 3);
+    if (!data)
+        answer(q, "ERR out of memory\n");
+    return data;
+}
+
+static void append_hex(struct qtest *q, const uint8_t *data, uint64_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (!reserve(&q->out, size * 2))
+        return;
+    for (uint64_t i = 0; i < size; i++) {
+        q->out.data[q->out.length++] = digits[data[i] >> 4];
+        q->out.data[q->out.length++] = digits[data[i] & 15];
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = tolower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool decode_hex(const char *text, uint8_t *data, uint64_t size)
+{
+    if (!text || text[0] != '0' || (text[1] != 'x' && text[1] != 'X'))
+        return false;
+    text += 2;
+    for (uint64_t i = 0; i < size && text[0]; i++, text += 2) {
+        int high = hex_digit(text[0]), low = text[0] ? hex_digit(text[1]) : -1;
+
+        if (high < 0 || low < 0)
+            return false;
+        data[i] = high << 4 | low;
+    }
+    return true;
+}
+
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void append_base64(struct qtest *q, const uint8_t *data, uint64_t size)
+{
+    if (!reserve(&q->out, (size + 2) / 3 * 4))
+        return;
+    for (uint64_t i = 0; i < size; i += 3) {
+        /* data has 2 zero bytes behind its end */
+        uint32_t three = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+
+        for (unsigned j = 0; j < 4; j++)
+            q->out.data[q->out.length++] = i + j > size ? '=' : base64[three >> (18 - 6 * j) & 63];
+    }
+}
+
+static bool decode_base64(const char *text, uint8_t *data, uint64_t size)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    uint64_t n = 0;
+
+    for (; text && *text && *text != '='; text++) {
+        const char *digit = strchr(base64, *text);
+
+        if (!digit)
+            return false;
+        bits = bits << 6 | (uint32_t)(digit - base64);
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            if (n < size)
+                data[n++] = bits >> have;
+        }
+    }
+    return text && n == size;
+}
+
+static void bulk_verb(struct qtest *q, char **words)
+{
+    bool read = strstr(words[0], "read"), b64 = words[0][0] == 'b';
+    uint64_t addr, size, value;
+    uint8_t *data = bulk(q, words, &addr, &size);
+
+    if (!data)
+        return;
+    if (read) {
+        bus_read_mem(&q->m->bus, addr, data, size);
+        answer(q, b64 ? "OK " : "OK 0x");
+        if (b64)
+            append_base64(q, data, size);
+        else
+            append_hex(q, data, size);
+        answer(q, "\n");
+    } else if (!strcmp(words[0], "memset")) {
+        if (!number(words[3], &value)) {
+            answer(q, "ERR memset: bad value\n");
+        } else {
+            memset(data, value, size);
+            bus_write_mem(&q->m->bus, addr, data, size);
+            answer(q, "OK\n");
+        }
+    } else if (b64 ? decode_base64(words[3], data, size) : decode_hex(words[3], data, size)) {
+        bus_write_mem(&q->m->bus, addr, data, size);
+        answer(q, "OK\n");
+    } else {
+        answer(q, "ERR %s: bad data\n", words[0]);
+    }
+    free(data);
+}
+
+static void clock_verb(struct qtest *q, char **words)
+{
+    int64_t now = clock_now(&q->m->clock), to = now;
+    uint64_t n;
+
+    if (!strcmp(words[0], "clock_step") && !words[1]) {
+        int64_t deadline = clock_deadline(&q->m->clock);
+
+        to = deadline > now ? deadline : now;
+    } else if (!number(words[1], &n) || n > INT64_MAX / 2) {
+        answer(q, "ERR %s: bad number\n", words[0]);
+        return;
+    } else {
+        to = !strcmp(words[0], "clock_step") ? now + (int64_t)n : (int64_t)n;
+    }
+    clock_advance(&q->m->clock, to);
+    answer(q, "OK %lld\n", (long long)clock_now(&q->m->clock));
+}
+
+static bool is_ioapic(const char *path)
+{
+    const char *last = path ? strrchr(path, '/') : NULL;
+
+    return path && !strcmp(last ? last + 1 : path, "ioapic");
+}
+
+static void irq_verb(struct qtest *q, char **words)
+{
+    uint64_t line, level;
+
+    if (!strcmp(words[0], "irq_intercept_in")) {
+        if (is_ioapic(words[1]))
+            q->intercepted = true;
+        answer(q, is_ioapic(words[1]) ? "OK\n" : "FAIL Unknown device\n");
+    } else if (!strcmp(words[0], "irq_intercept_out")) {
+        answer(q, "FAIL Unknown device\n"); /* lines are observed at the interrupt controller's inputs only */
+    } else if (!is_ioapic(words[1]) || !number(words[3], &line) || !number(words[4], &level) ||
+               line >= IRQ_LINES) {
+        answer(q, "FAIL Unknown input\n");
+    } else {
+        irq_set(&q->inputs[line], level != 0);
+        answer(q, "OK\n");
+    }
+}
+
+static void execute(struct qtest *q, char **words)
+{
+    static const struct {
+        const char *verb;
+        enum space space;
+        bool write;
+        uint8_t size;
+    } accesses[] = {
+        {"inb", SPACE_PORT, false, 1},  {"inw", SPACE_PORT, false, 2},  {"inl", SPACE_PORT, false, 4},
+        {"outb", SPACE_PORT, true, 1},  {"outw", SPACE_PORT, true, 2},  {"outl", SPACE_PORT, true, 4},
+        {"readb", SPACE_MEM, false, 1}, {"readw", SPACE_MEM, false, 2}, {"readl", SPACE_MEM, false, 4},
+        {"readq", SPACE_MEM, false, 8}, {"writeb", SPACE_MEM, true, 1}, {"writew", SPACE_MEM, true, 2},
+        {"writel", SPACE_MEM, true, 4}, {"writeq", SPACE_MEM, true, 8},
+    };
+    static const struct {
+        const char *verb;
+        void (*run)(struct qtest *q, char **words);
+    } others[] = {
+        {"read", bulk_verb},       {"write", bulk_verb},           {"memset", bulk_verb},
+        {"b64read", bulk_verb},    {"b64write", bulk_verb},        {"clock_step", clock_verb},
+        {"clock_set", clock_verb}, {"irq_intercept_in", irq_verb}, {"irq_intercept_out", irq_verb},
+        {"set_irq_in", irq_verb},
+    };
+
+    for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++)
+        if (!strcmp(words[0], accesses[i].verb)) {
+            access_verb(q, accesses[i].space, accesses[i].write, accesses[i].size, words);
+            return;
+        }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (!strcmp(words[0], others[i].verb)) {
+            others[i].run(q, words);
+            return;
+        }
+    if (!strcmp(words[0], "endianness"))
+        answer(q, "OK little\n");
+    else
+        answer(q, "FAIL Unknown command '%.64s'\n", words[0]);
+}
+
+static void serve_line(struct qtest *q, char *line)
+{
+    char *words[MAX_WORDS + 1] = {NULL}, *rest = NULL;
+    unsigned n = 0;
+
+    for (char *word = strtok_r(line, " \t\r", &rest); word && n < MAX_WORDS;
+         word = strtok_r(NULL, " \t\r", &rest))
+        words[n++] = word;
+    if (n)
+        execute(q, words);
+}
+
+/* ---- the connection ---- */
+
+static void serve_lines(struct qtest *q)
+{
+    char *start = q->in.data, *end = q->in.data + q->in.length, *newline;
+
+    while ((newline = memchr(start, '\n', end - start))) {
+        *newline = '\0';
+        serve_line(q, start);
+        start = newline + 1;
+    }
+    memmove(q->in.data, start, end - start);
+    q->in.length = end - start;
+}
+
+static void hang_up(struct qtest *q)
+{
+    int fd = q->watch.fd;
+
+    loop_unwatch(&q->m->loop, &q->watch);
+    close(fd);
+    loop_quit(&q->m->loop); /* the client is gone: nobody moves this machine any more */
+}
+
+static void ready(void *opaque, uint32_t events)
+{
+    struct qtest *q = opaque;
+    ssize_t n;
+
+    if (q->in.length > MAX_LINE || !reserve(&q->in, 65536)) {
+        log_line("test port: a line is too long");
+        hang_up(q);
+        return;
+    }
+    n = recv(q->watch.fd, q->in.data + q->in.length, q->in.room - q->in.length, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        hang_up(q);
+        return;
+    }
+    q->in.length += n;
+    q->serving = true;
+    serve_lines(q);
+    q->serving = false;
+    if (!flush(q))
+        hang_up(q);
+}
+
+static void flush_later(void *opaque)
+{
+    struct qtest *q = opaque;
+
+    if (q->watch.fd >= 0 && !flush(q))
+        hang_up(q);
+}
+
+bool qtest_connect(struct machine *m, const char *spec, struct error *err)
+{
+    struct qtest *q = m->accel_data;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    const char *path = spec + 5;
+    int fd;
+
+    if (strncmp(spec, "unix:", 5) || strlen(path) >= sizeof(addr.sun_path))
+        return error_set(err, "-qtest %s: not of the form unix:PATH", spec);
+    strcpy(addr.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+        !loop_watch(&m->loop, &q->watch, fd, EPOLLIN, ready, q)) {
+        error_set(err, "-qtest %s: %s", spec, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the accelerator ---- */
+
+static bool start(struct machine *m, struct error *err)
+{
+    struct qtest *q = calloc(1, sizeof(*q));
+
+    if (!q)
+        return error_set(err, "out of memory");
+    q->m = m;
+    q->watch.fd = -1;
+    q->flush_work = (struct loop_work){.run = flush_later, .opaque = q};
+    for (unsigned i = 0; i < IRQ_LINES; i++)
+        machine_irq(m, &q->inputs[i], i);
+    m->accel_data = q;
+    return true;
+}
+
+static void stop(struct machine *m)
+{
+    struct qtest *q = m->accel_data;
+
+    if (!q)
+        return;
+    if (q->watch.fd >= 0) {
+        int fd = q->watch.fd;
+
+        loop_unwatch(&m->loop, &q->watch);
+        close(fd);
+    }
+    loop_cancel(&m->loop, &q->flush_work);
+    free(q->in.data);
+    free(q->out.data);
+    free(q);
+    m->accel_data = NULL;
+}
+
+static void set_line(struct machine *m, unsigned line, bool level)
+{
+    struct qtest *q = m->accel_data;
+
+    if (!q || !q->intercepted)
+        return;
+    answer(q, "IRQ %s %u\n", level ? "raise" : "lower", line);
+    if (!q->serving)
+        loop_post(&m->loop, &q->flush_work);
+}
+
+const struct accel_ops qtest_accel = {
+    .name = "qtest",
+    .start = start,
+    .stop = stop,
+    .set_line = set_line,
+};

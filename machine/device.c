@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "machine/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "console/chardev.h"
+#include "machine/machine.h"
+#include "net/net.h"
+
+static struct device_class *classes; /* sorted by name; written before main only */
+
+void device_register(struct device_class *cls)
+{
+    struct device_class **at = &classes;
+
+    if (!cls->reset || !cls->state || !cls->realize) {
+        fprintf(stderr, "hvm-dm: device class %s has no realize, reset or state: not registered\n",
+                cls->name);
+        return;
+    }
+    while (*at && strcmp((*at)->name, cls->name) < 0)
+        at = (struct device_class **)&(*at)->next;
+    cls->next = *at;
+    *at = cls;
+}
+
+const struct device_class *device_next_class(const struct device_class *cls)
+{
+    return cls ? cls->next : classes;
+}
+
+const struct device_class *device_find_class(const char *name)
+{
+    for (const struct device_class *cls = classes; cls; cls = cls->next)
+        if (!strcmp(cls->name, name) || (cls->alias && !strcmp(cls->alias, name)))
+            return cls;
+    return NULL;
+}
+
+/* ---- properties ---- */
+
+/* The tables that a class's devices understand: its own, then those of every PCI device. */
+static const struct property *property_table(const struct device_class *cls, int nth)
+{
+    static const struct property none[] = {{.name = NULL}};
+
+    switch (nth) {
+    case 0:
+        return cls->properties ? cls->properties : none;
+    case 1:
+        return cls->bus == BUS_PCI ? pci_properties : none;
+    default:
+        return NULL;
+    }
+}
+
+static const struct property *find_property(const struct device_class *cls, const char *key)
+{
+    const struct property *table;
+
+    for (int nth = 0; (table = property_table(cls, nth)); nth++)
+        for (const struct property *p = table; p->name; p++)
+            if (!strcmp(p->name, key))
+                return p;
+    return NULL;
+}
+
+static bool unknown_property(struct device *dev, const char *key, struct error *err)
+{
+    const char *names[128] = {"id", "bus"};
+    const struct property *table;
+    const char *nearest;
+    size_t n = 2;
+
+    for (int nth = 0; (table = property_table(dev->cls, nth)); nth++)
+        for (const struct property *p = table; p->name && n < 127; p++)
+            names[n++] = p->name;
+    nearest = error_nearest(key, names);
+    return error_set(err, "device %s has no property '%s'%s%s%s", dev->cls->name, key,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static bool set_number(void *field, const struct property *p, const char *value)
+{
+    static const uint64_t widest[] = {[PROP_UINT8] = UINT8_MAX,
+                                      [PROP_UINT16] = UINT16_MAX,
+                                      [PROP_UINT32] = UINT32_MAX,
+                                      [PROP_UINT64] = UINT64_MAX};
+    uint64_t n, max = p->max ? p->max : widest[p->kind];
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 0);
+    if (errno || end == value || *end || value[0] == '-' || n < p->min || n > max)
+        return false;
+    switch (p->kind) {
+    case PROP_UINT8:
+        *(uint8_t *)field = n;
+        break;
+    case PROP_UINT16:
+        *(uint16_t *)field = n;
+        break;
+    case PROP_UINT32:
+        *(uint32_t *)field = n;
+        break;
+    default:
+        *(uint64_t *)field = n;
+    }
+    return true;
+}
+
+static bool set_bool(bool *field, const char *value)
+{
+    bool on = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true");
+
+    if (!on && strcmp(value, "off") && strcmp(value, "no") && strcmp(value, "false"))
+        return false;
+    *field = on;
+    return true;
+}
+
+static bool set_mac(uint8_t *field, const char *value)
+{
+    unsigned byte[6];
+    int used = 0;
+
+    if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4], &byte[5],
+               &used) != 6 ||
+        value[used])
+        return false;
+    for (int i = 0; i < 6; i++)
+        field[i] = byte[i];
+    return true;
+}
+
+static bool set_backend(struct device *dev, void **field, const struct property *p, const char *value,
+                        struct error *err)
+{
+    struct machine *m = dev->machine;
+    static const char *const what[] = {
+        [PROP_DRIVE] = "drive", [PROP_CHARDEV] = "character device", [PROP_NETDEV] = "network"};
+
+    switch (p->kind) {
+    case PROP_DRIVE:
+        *field = block_find(m->blocks, value);
+        break;
+    case PROP_CHARDEV:
+        *field = chardev_find(m->chardevs, value);
+        break;
+    default:
+        *field = net_find(m->nets, value);
+    }
+    if (!*field)
+        return error_set(err, "device %s: property %s: there is no %s '%s'", dev->cls->name, p->name,
+                         what[p->kind], value);
+    return true;
+}
+
+bool device_set(struct device *dev, const char *key, const char *value, struct error *err)
+{
+    const struct property *p = find_property(dev->cls, key);
+    void *field = p ? (char *)dev + p->offset : NULL;
+    const char *wanted;
+    bool ok;
+
+    if (!strcmp(key, "id")) {
+        free(dev->id);
+        dev->id = strdup(value);
+        return true;
+    }
+    if (!p)
+        return unknown_property(dev, key, err);
+    switch (p->kind) {
+    case PROP_BOOL:
+        ok = set_bool(field, value);
+        wanted = "on or off";
+        break;
+    case PROP_STRING:
+        free(*(char **)field);
+        *(char **)field = strdup(value);
+        return true;
+    case PROP_MAC:
+        ok = set_mac(field, value);
+        wanted = "an address of the form 52:54:00:12:34:56";
+        break;
+    case PROP_DRIVE:
+    case PROP_CHARDEV:
+    case PROP_NETDEV:
+        return set_backend(dev, field, p, value, err);
+    default:
+        ok = set_number(field, p, value);
+        wanted = "a number";
+    }
+    if (ok)
+        return true;
+    if (p->max)
+        return error_set(err, "device %s: property %s takes a number from %llu to %llu, not '%s'",
+                         dev->cls->name, key, (unsigned long long)p->min, (unsigned long long)p->max, value);
+    return error_set(err, "device %s: property %s takes %s, not '%s'", dev->cls->name, key, wanted, value);
+}
+
+/* ---- buses ---- */
+
+void bus_node_add(struct machine *machine, struct bus_node *node)
+{
+    struct bus_node **at = &machine->buses;
+
+    while (*at)
+        at = &(*at)->next;
+    node->next = NULL;
+    *at = node;
+}
+
+void bus_node_remove(struct machine *machine, struct bus_node *node)
+{
+    struct bus_node **at = &machine->buses;
+
+    while (*at && *at != node)
+        at = &(*at)->next;
+    if (*at)
+        *at = node->next;
+}
+
+struct bus_node *bus_node_find(struct machine *machine, const char *name)
+{
+    struct bus_node *node = machine->buses;
+
+    while (node && strcmp(node->name, name))
+        node = node->next;
+    return node;
+}
+
+static bool find_bus(struct device *dev, const char *name, struct error *err)
+{
+    static const char *const kinds[] = {
+        [BUS_ISA] = "ISA", [BUS_PCI] = "PCI", [BUS_IDE] = "IDE", [BUS_FLOPPY] = "floppy"};
+    struct bus_node *node;
+
+    if (dev->cls->bus == BUS_ISA)
+        return true; /* the one ISA bus is the board itself */
+    if (name) {
+        node = bus_node_find(dev->machine, name);
+        if (!node)
+            return error_set(err, "device %s: there is no bus '%s'", dev->cls->name, name);
+        if (node->kind != dev->cls->bus)
+            return error_set(err, "device %s needs a bus of the kind %s, and '%s' is none", dev->cls->name,
+                             kinds[dev->cls->bus], name);
+    } else {
+        for (node = dev->machine->buses; node; node = node->next)
+            if (node->kind == dev->cls->bus && !(node->full && node->full(node)))
+                break;
+        if (!node)
+            return error_set(err, "device %s: this machine has no %s bus with room for it", dev->cls->name,
+                             kinds[dev->cls->bus]);
+    }
+    dev->bus = node;
+    return true;
+}
+
+/* ---- life ---- */
+
+static void free_device(struct device *dev)
+{
+    const struct property *table;
+
+    for (int nth = 0; (table = property_table(dev->cls, nth)); nth++)
+        for (const struct property *p = table; p->name; p++)
+            if (p->kind == PROP_STRING)
+                free(*(char **)((char *)dev + p->offset));
+    free(dev->id);
+    free(dev);
+}
+
+struct device *device_new(struct machine *machine, const char *name, struct error *err)
+{
+    const struct device_class *cls = device_find_class(name);
+    const struct property *table;
+    struct device *dev;
+
+    if (!cls) {
+        error_set(err, "there is no device '%s'", name);
+        return NULL;
+    }
+    dev = calloc(1, cls->size);
+    if (!dev) {
+        error_set(err, "device %s: out of memory", name);
+        return NULL;
+    }
+    dev->cls = cls;
+    dev->machine = machine;
+    for (int nth = 0; (table = property_table(cls, nth)); nth++)
+        for (const struct property *p = table; p->name; p++)
+            if (p->initial && !device_set(dev, p->name, p->initial, err)) {
+                free_device(dev);
+                return NULL;
+            }
+    return dev;
+}
+
+static bool realize(struct device *dev, struct error *err)
+{
+    if (dev->cls->bus == BUS_PCI)
+        return pci_device_realize((struct pci_device *)dev, &dev->machine->pci, err);
+    return dev->cls->realize(dev, err);
+}
+
+bool device_realize(struct device *dev, const char *bus, struct error *err)
+{
+    struct device **at = &dev->machine->devices;
+
+    if ((dev->id && device_find(dev->machine, dev->id) &&
+         !error_set(err, "device %s: the id '%s' is taken", dev->cls->name, dev->id)) ||
+        !find_bus(dev, bus, err) || !realize(dev, err)) {
+        free_device(dev);
+        return false;
+    }
+    while (*at)
+        at = &(*at)->next;
+    *at = dev;
+    return true;
+}
+
+void device_delete(struct device *dev)
+{
+    struct device **at = &dev->machine->devices;
+
+    while (*at && *at != dev)
+        at = &(*at)->next;
+    if (*at)
+        *at = dev->next;
+    if (dev->cls->bus == BUS_PCI)
+        pci_device_unrealize((struct pci_device *)dev);
+    else if (dev->cls->unrealize)
+        dev->cls->unrealize(dev);
+    free_device(dev);
+}
+
+struct device *device_create(struct machine *machine, const char *name, struct error *err)
+{
+    struct device *dev = device_new(machine, name, err);
+
+    return dev && device_realize(dev, NULL, err) ? dev : NULL;
+}
+
+struct device *device_find(struct machine *machine, const char *id)
+{
+    struct device *dev = machine->devices;
+
+    while (dev && (!dev->id || strcmp(dev->id, id)))
+        dev = dev->next;
+    return dev;
+}

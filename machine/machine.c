@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOW_RAM_LIMIT   0xE0000000ull /* RAM up to here lies below 4 GiB ... */
+#define LOW_RAM_IF_MORE 0xC0000000ull /* ... if there is more, the PCI hole gets a whole GiB */
+
+static void control_work(void *opaque);
+
+static void line_changed(void *opaque, unsigned line, bool level)
+{
+    struct machine *m = opaque;
+
+    if (m->accel->set_line)
+        m->accel->set_line(m, line, level);
+}
+
+static bool init_ram(struct machine *m, struct error *err)
+{
+    uint64_t limit = m->config.max_low_ram;
+
+    if (!limit)
+        limit = m->config.ram_size > LOW_RAM_LIMIT ? LOW_RAM_IF_MORE : LOW_RAM_LIMIT;
+    ram_layout(&m->ram, m->config.ram_size, limit);
+    if (m->accel->alloc_ram) {
+        if (!m->accel->alloc_ram(m, err))
+            return false;
+    } else if (!ram_alloc(&m->ram)) {
+        return error_set(err, "cannot reserve %llu MiB of guest memory: %s",
+                         (unsigned long long)(m->config.ram_size >> 20), strerror(errno));
+    }
+    if (!m->ram.host)
+        return true;
+    m->ram_low = (struct region){.name = "ram-low",
+                                 .size = m->ram.low_size,
+                                 .host = m->ram.host,
+                                 .flags = REGION_GUEST_RAM,
+                                 .priority = PRIORITY_RAM};
+    bus_map(&m->bus, SPACE_MEM, &m->ram_low, 0);
+    if (m->ram.high_size) {
+        m->ram_high = (struct region){.name = "ram-high",
+                                      .size = m->ram.high_size,
+                                      .host = m->ram.host + m->ram.low_size,
+                                      .flags = REGION_GUEST_RAM,
+                                      .priority = PRIORITY_RAM};
+        bus_map(&m->bus, SPACE_MEM, &m->ram_high, RAM_HIGH_BASE);
+    }
+    return true;
+}
+
+bool machine_init(struct machine *m, const struct machine_config *config, const struct accel_ops *accel,
+                  enum clock_mode mode, struct error *err)
+{
+    struct timespec now;
+
+    *m = (struct machine){.config = *config, .accel = accel, .state = RUN_PRELAUNCH};
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_lock(&m->lock);
+    clock_init(&m->clock, mode);
+    bus_init(&m->bus);
+    m->lines.changed = line_changed;
+    m->lines.opaque = m;
+    m->pci.node = (struct bus_node){.name = "pci.0", .kind = BUS_PCI};
+    bus_node_add(m, &m->pci.node);
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->start_wall_ns = now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+    m->control_work = (struct loop_work){.run = control_work, .opaque = m};
+    if (!loop_init(&m->loop, &m->lock, &m->clock))
+        return error_set(err, "cannot make an event loop: %s", strerror(errno));
+    return init_ram(m, err);
+}
+
+static void delete_last_first(struct machine *m, struct device *dev)
+{
+    if (!dev)
+        return;
+    delete_last_first(m, dev->next);
+    device_delete(dev);
+}
+
+void machine_destroy(struct machine *m)
+{
+    delete_last_first(m, m->devices);
+    ram_free(&m->ram);
+    bus_destroy(&m->bus);
+    loop_destroy(&m->loop);
+    clock_destroy(&m->clock);
+    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_destroy(&m->lock);
+}
+
+/* ---- run state ---- */
+
+const char *run_state_name(enum run_state state)
+{
+    static const char *const names[] = {[RUN_PRELAUNCH] = "prelaunch",
+                                        [RUN_RUNNING] = "running",
+                                        [RUN_PAUSED] = "paused",
+                                        [RUN_SHUTDOWN] = "shutdown",
+                                        [RUN_INTERNAL_ERROR] = "internal-error"};
+
+    return names[state];
+}
+
+static void tell(struct machine *m, enum machine_event event, bool by_guest)
+{
+    for (struct machine_listener *l = m->listeners; l; l = l->next)
+        l->event(l->opaque, event, by_guest);
+}
+
+void machine_listen(struct machine *m, struct machine_listener *listener)
+{
+    listener->next = m->listeners;
+    m->listeners = listener;
+}
+
+void machine_run(struct machine *m)
+{
+    if (m->state == RUN_RUNNING)
+        return;
+    /* A guest that powered off, or failed, starts anew after a reset only. */
+    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
+        return;
+    m->state = RUN_RUNNING;
+    clock_start(&m->clock);
+    tell(m, EVENT_RESUME, false);
+    if (m->accel->resume)
+        m->accel->resume(m);
+}
+
+static void halt(struct machine *m, enum run_state state)
+{
+    bool was_running = m->state == RUN_RUNNING;
+
+    m->state = state;
+    if (!was_running)
+        return;
+    if (m->accel->pause)
+        m->accel->pause(m);
+    clock_stop(&m->clock);
+    tell(m, EVENT_STOP, false);
+}
+
+void machine_pause(struct machine *m)
+{
+    if (m->state == RUN_RUNNING)
+        halt(m, RUN_PAUSED);
+}
+
+void machine_fail(struct machine *m)
+{
+    halt(m, RUN_INTERNAL_ERROR);
+}
+
+void machine_reset(struct machine *m)
+{
+    bus_begin(&m->bus);
+    for (struct device *dev = m->devices; dev; dev = dev->next) {
+        if (dev->cls->bus == BUS_PCI)
+            pci_device_reset((struct pci_device *)dev);
+        else
+            dev->cls->reset(dev);
+    }
+    bus_commit(&m->bus);
+    if (m->accel->reset_cpus)
+        m->accel->reset_cpus(m);
+}
+
+static void do_reset(struct machine *m, bool by_guest)
+{
+    bool go_on = m->state == RUN_RUNNING;
+
+    if (by_guest && m->config.no_reboot) {
+        machine_request_shutdown(m, true);
+        return;
+    }
+    if (go_on && m->accel->pause)
+        m->accel->pause(m);
+    machine_reset(m);
+    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
+        m->state = RUN_PAUSED;
+    tell(m, EVENT_RESET, by_guest);
+    if (go_on && m->accel->resume)
+        m->accel->resume(m);
+}
+
+static void do_shutdown(struct machine *m, bool by_guest)
+{
+    tell(m, EVENT_SHUTDOWN, by_guest);
+    if (m->config.no_shutdown && by_guest) {
+        halt(m, RUN_SHUTDOWN);
+        return;
+    }
+    halt(m, RUN_SHUTDOWN);
+    loop_quit(&m->loop);
+}
+
+static void control_work(void *opaque)
+{
+    struct machine *m = opaque;
+    bool reset = m->reset_pending, shutdown = m->shutdown_pending, by_guest = m->pending_by_guest;
+
+    m->reset_pending = m->shutdown_pending = false;
+    if (shutdown)
+        do_shutdown(m, by_guest);
+    else if (reset)
+        do_reset(m, by_guest);
+}
+
+/* The hypervisor may want to do it in its own way (Xen makes a new domain): then only the devices are reset
+ * here. */
+static bool left_to_hypervisor(struct machine *m, bool by_guest, enum stop_reason reason)
+{
+    return by_guest && m->accel->guest_stop && m->accel->guest_stop(m, reason);
+}
+
+void machine_request_reset(struct machine *m, bool by_guest)
+{
+    left_to_hypervisor(m, by_guest, STOP_RESET);
+    m->reset_pending = true;
+    m->pending_by_guest = by_guest;
+    loop_post(&m->loop, &m->control_work);
+}
+
+void machine_request_shutdown(struct machine *m, bool by_guest)
+{
+    if (left_to_hypervisor(m, by_guest, STOP_POWEROFF))
+        m->reset_pending = true;
+    else
+        m->shutdown_pending = true;
+    m->pending_by_guest = by_guest;
+    loop_post(&m->loop, &m->control_work);
+}
+
+/* ---- conveniences for devices ---- */
+
+void machine_irq(struct machine *m, struct irq *irq, unsigned line)
+{
+    irq_init(irq, &m->lines, line);
+}
+
+void machine_map_ports(struct machine *m, struct region *region, const char *name,
+                       const struct region_ops *ops, void *opaque, uint16_t base, uint32_t count)
+{
+    *region = (struct region){
+        .name = name, .size = count, .ops = ops, .opaque = opaque, .priority = PRIORITY_BOARD};
+    bus_map(&m->bus, SPACE_PORT, region, base);
+}
+
+int64_t machine_wall_ns(const struct machine *m)
+{
+    return m->start_wall_ns + m->config.rtc_offset * NS_PER_SECOND + clock_now(&m->clock);
+}
+
+/* ---- files ---- */
+
+char *machine_find_firmware(struct machine *m, const char *name, struct error *err)
+{
+    char *path;
+
+    if (access(name, R_OK) == 0)
+        return strdup(name);
+    if (!strchr(name, '/'))
+        for (const char *const *dir = m->config.firmware; dir && *dir; dir++) {
+            if (asprintf(&path, "%s/%s", *dir, name) < 0)
+                break;
+            if (access(path, R_OK) == 0)
+                return path;
+            free(path);
+        }
+    error_set(err, "%s: no such file%s", name,
+              strchr(name, '/') ? ""
+                                : " here or in the firmware directories (see -L; Debian package seabios)");
+    return NULL;
+}
+
+uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    uint8_t *data = NULL;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        error_set(err, "%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > max) {
+        error_set(err, "%s: not a file of 1 to %zu bytes", path, max);
+    } else {
+        data = malloc(st.st_size);
+        if (!data || read(fd, data, st.st_size) != st.st_size) {
+            error_set(err, "%s: cannot be read", path);
+            free(data);
+            data = NULL;
+        } else {
+            *size = st.st_size;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return data;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "machine/vram.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "machine/machine.h"
+
+static void written(void *opaque, uint64_t offset, uint64_t length)
+{
+    vram_mark(opaque, offset, length);
+}
+
+static bool alloc_host(struct vram *vram, struct error *err)
+{
+    void *host =
+        mmap(NULL, vram->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (host == MAP_FAILED)
+        return error_set(err, "%s: no memory for %llu bytes of video memory: %s", vram->region.name,
+                         (unsigned long long)vram->size, strerror(errno));
+    vram->host = host;
+    return true;
+}
+
+bool vram_init(struct vram *vram, struct machine *m, const char *name, uint64_t size, struct error *err)
+{
+    uint64_t words = (size / VRAM_PAGE + 63) / 64;
+
+    *vram = (struct vram){.machine = m, .size = size, .watch = VRAM_UNWATCHED};
+    vram->region = (struct region){
+        .name = name, .size = size, .opaque = vram, .written = written, .priority = PRIORITY_BAR};
+    vram->dirty = calloc(words, sizeof(*vram->dirty));
+    if (!vram->dirty)
+        return error_set(err, "%s: out of memory", name);
+    if (m->accel->alloc_vram ? !m->accel->alloc_vram(m, vram, err) : !alloc_host(vram, err)) {
+        free(vram->dirty);
+        return false;
+    }
+    vram->region.host = vram->host;
+    return true;
+}
+
+void vram_destroy(struct vram *vram)
+{
+    struct machine *m = vram->machine;
+
+    if (!vram->host)
+        return;
+    if (m->accel->free_vram)
+        m->accel->free_vram(m, vram);
+    else
+        munmap(vram->host, vram->size);
+    free(vram->dirty);
+    vram->host = NULL;
+}
+
+void vram_set_watch(struct vram *vram, enum vram_watch watch)
+{
+    if (vram->watch == watch)
+        return;
+    vram->watch = watch;
+    if (vram->machine->accel->watch_vram)
+        vram->machine->accel->watch_vram(vram->machine, vram, watch);
+}
+
+void vram_mark(struct vram *vram, uint64_t offset, uint64_t length)
+{
+    if (offset >= vram->size || !length)
+        return;
+    if (length > vram->size - offset)
+        length = vram->size - offset;
+    for (uint64_t page = offset / VRAM_PAGE; page <= (offset + length - 1) / VRAM_PAGE; page++)
+        vram->dirty[page / 64] |= 1ull << page % 64;
+    if (vram->watch == VRAM_ARMED && vram->touched)
+        vram->touched(vram->opaque);
+}
+
+void vram_sync(struct vram *vram)
+{
+    if (vram->machine->accel->sync_vram)
+        vram->machine->accel->sync_vram(vram->machine, vram);
+}
+
+bool vram_dirty(const struct vram *vram, uint64_t offset, uint64_t length)
+{
+    if (offset >= vram->size || !length)
+        return false;
+    if (length > vram->size - offset)
+        length = vram->size - offset;
+    for (uint64_t page = offset / VRAM_PAGE; page <= (offset + length - 1) / VRAM_PAGE; page++)
+        if (vram->dirty[page / 64] >> page % 64 & 1)
+            return true;
+    return false;
+}
+
+void vram_clear(struct vram *vram)
+{
+    memset(vram->dirty, 0, (vram->size / VRAM_PAGE + 63) / 64 * sizeof(*vram->dirty));
+}
