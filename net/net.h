@@ -4,7 +4,10 @@
 #ifndef NET_NET_H
 #define NET_NET_H
 
-struct net_port;
+struct net_port {
+    char *id;
+    struct net_port *next; /* the machine's list */
+};
 
 struct net_port *net_find(struct net_port *first, const char *id);
 

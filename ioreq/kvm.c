@@ -1,0 +1,846 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The KVM port: a thread for each processor runs the guest and answers its exits under the machine lock. The
+ * interrupt controllers (PIC, IOAPIC, LAPICs) and the PIT are the kernel's (Documentation/virt/kvm/api.rst).
+ */
+#include "ioreq/ioreq.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "machine/log.h"
+#include "machine/vram.h"
+
+/* Three pages and one that Intel's VMX needs somewhere in the guest, below the largest BIOS; nothing else may
+ * be there. */
+#define IDENTITY_MAP 0xFEFFC000ull
+#define TSS_ADDRESS  0xFEFFD000ull
+
+#define KICK_SIGNAL SIGUSR1
+
+enum {
+    MAX_SLOTS = 64,
+    MAX_CPUID = 256,
+    MAX_MSRS = 512,
+    VCPU_STACK = 256 * 1024,
+};
+
+/* A KVM memory slot: host memory that the guest reaches without exits. */
+struct slot {
+    uint64_t gpa, size;
+    uint8_t *host;
+    uint32_t flags;
+    struct region *region; /* for the dirty log: where the slot's memory lies in its region */
+    uint64_t offset;
+};
+
+/* What a processor is after power-on, taken from the kernel before it ran: a reset puts it back. */
+struct cpu_state {
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_fpu fpu;
+    struct kvm_lapic_state lapic;
+    struct kvm_mp_state mp_state;
+    struct kvm_vcpu_events events;
+    struct kvm_debugregs debugregs;
+    struct kvm_xcrs xcrs;
+    struct kvm_msrs *msrs;
+};
+
+struct vcpu {
+    struct kvm *kvm;
+    unsigned index;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool started;
+    atomic_bool in_guest; /* between the decision to enter KVM_RUN and its return */
+    struct cpu_state power_on;
+};
+
+struct kvm {
+    struct machine *m;
+    int fd, vm;
+    size_t run_size;
+    struct slot slots[MAX_SLOTS];
+    struct kvm_coalesced_mmio_ring *ring; /* NULL: the kernel has none */
+    uint64_t zone_base, zone_size;        /* the coalesced zone that is registered; size 0: none */
+    struct kvm_irqchip chips[3];
+    struct kvm_pit_state2 pit;
+    atomic_uint quiesced;   /* > 0: no processor may enter the guest */
+    pthread_cond_t resumed; /* with the machine lock */
+    bool quit;
+    uint64_t resets; /* exits from before a reset are dropped */
+    struct vcpu *vcpus;
+    unsigned count;
+};
+
+/* ---- stopping and starting all processors ---- */
+
+/*
+ * Returns when no processor is in the guest, and none gets in before release. A processor that left the guest
+ * and waits for the machine lock (which the caller holds) answers its exit after release.
+ */
+static void quiesce(struct kvm *k)
+{
+    if (atomic_fetch_add(&k->quiesced, 1))
+        return;
+    for (unsigned i = 0; i < k->count; i++) {
+        struct vcpu *v = &k->vcpus[i];
+
+        /* A signal that comes just before KVM_RUN would be lost without this flag. */
+        v->run->immediate_exit = 1;
+        if (v->started && atomic_load(&v->in_guest))
+            pthread_kill(v->thread, KICK_SIGNAL);
+    }
+    for (unsigned i = 0; i < k->count; i++)
+        while (atomic_load(&k->vcpus[i].in_guest))
+            sched_yield();
+}
+
+static void release(struct kvm *k)
+{
+    if (atomic_load(&k->quiesced) == 1)
+        for (unsigned i = 0; i < k->count; i++)
+            k->vcpus[i].run->immediate_exit = 0;
+    if (atomic_fetch_sub(&k->quiesced, 1) == 1)
+        pthread_cond_broadcast(&k->resumed);
+}
+
+/* Machine lock held. False: the process ends. */
+static bool wait_until_released(struct kvm *k)
+{
+    while (atomic_load(&k->quiesced) && !k->quit)
+        pthread_cond_wait(&k->resumed, &k->m->lock);
+    return !k->quit;
+}
+
+/* Decides to enter the guest; afterwards quiesce waits for leave. */
+static bool enter(struct vcpu *v)
+{
+    struct kvm *k = v->kvm;
+    bool go_on;
+
+    for (;;) {
+        atomic_store(&v->in_guest, true);
+        if (!atomic_load(&k->quiesced))
+            return true;
+        atomic_store(&v->in_guest, false);
+        pthread_mutex_lock(&k->m->lock);
+        go_on = wait_until_released(k);
+        pthread_mutex_unlock(&k->m->lock);
+        if (!go_on)
+            return false;
+    }
+}
+
+/* ---- memory ---- */
+
+static bool set_slot(struct kvm *k, unsigned n, const struct slot *slot)
+{
+    struct kvm_userspace_memory_region region = {.slot = n,
+                                                 .flags = slot->flags,
+                                                 .guest_phys_addr = slot->gpa,
+                                                 .memory_size = slot->size,
+                                                 .userspace_addr = (uintptr_t)slot->host};
+
+    if (ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &region) == 0)
+        return true;
+    log_limited("KVM refuses guest memory at 0x%llx, %llu KiB: %s", (unsigned long long)slot->gpa,
+                (unsigned long long)slot->size >> 10, strerror(errno));
+    return false;
+}
+
+static void drop_slot(struct kvm *k, unsigned n)
+{
+    struct slot none = {.gpa = k->slots[n].gpa};
+
+    set_slot(k, n, &none);
+    k->slots[n] = (struct slot){0};
+}
+
+static uint32_t slot_flags(const struct region *region)
+{
+    uint32_t flags = 0;
+
+    if (region->flags & (REGION_READONLY | REGION_ARMED))
+        flags |= KVM_MEM_READONLY;
+    if (region->flags & REGION_LOGGED)
+        flags |= KVM_MEM_LOG_DIRTY_PAGES;
+    return flags;
+}
+
+/* The slots that the memory view asks for: page-aligned stretches of host memory, neighbours in one piece. */
+static unsigned wanted_slots(struct machine *m, struct slot *slots)
+{
+    const struct flat_view *view = &m->bus.spaces[SPACE_MEM].view;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < view->count && count < MAX_SLOTS; i++) {
+        const struct flat_range *r = &view->ranges[i];
+        struct slot slot = {.gpa = r->start,
+                            .size = r->end - r->start,
+                            .host = r->region->host + r->offset,
+                            .flags = slot_flags(r->region),
+                            .region = r->region,
+                            .offset = r->offset};
+        struct slot *last = count ? &slots[count - 1] : NULL;
+
+        if (!r->region->host || (slot.gpa | slot.size | (uintptr_t)slot.host) & (VRAM_PAGE - 1))
+            continue;
+        if (last && last->gpa + last->size == slot.gpa && last->host + last->size == slot.host &&
+            last->flags == slot.flags && last->region == slot.region)
+            last->size += slot.size;
+        else
+            slots[count++] = slot;
+    }
+    return count;
+}
+
+static bool same_slot(const struct slot *a, const struct slot *b)
+{
+    return a->gpa == b->gpa && a->size == b->size && a->host == b->host && a->flags == b->flags;
+}
+
+static unsigned free_slot(struct kvm *k)
+{
+    unsigned n = 0;
+
+    while (n < MAX_SLOTS && k->slots[n].size)
+        n++;
+    return n;
+}
+
+static void update_slots(struct kvm *k)
+{
+    struct slot wanted[MAX_SLOTS];
+    unsigned count = wanted_slots(k->m, wanted);
+    bool kept[MAX_SLOTS] = {false};
+
+    for (unsigned n = 0; n < MAX_SLOTS; n++) {
+        unsigned i = 0;
+
+        if (!k->slots[n].size)
+            continue;
+        while (i < count && !same_slot(&k->slots[n], &wanted[i]))
+            i++;
+        if (i < count)
+            kept[i] = true;
+        else
+            drop_slot(k, n);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        unsigned n = kept[i] ? MAX_SLOTS : free_slot(k);
+
+        if (n < MAX_SLOTS && set_slot(k, n, &wanted[i]))
+            k->slots[n] = wanted[i];
+    }
+}
+
+/* ---- coalesced writes: one zone, the VGA window ---- */
+
+static void set_zone(struct kvm *k, unsigned long request, uint64_t base, uint64_t size)
+{
+    struct kvm_coalesced_mmio_zone zone = {.addr = base, .size = size};
+
+    ioctl(k->vm, request, &zone);
+}
+
+static void update_zone(struct kvm *k)
+{
+    const struct flat_view *view = &k->m->bus.spaces[SPACE_MEM].view;
+    uint64_t base = 0, size = 0;
+
+    for (size_t i = 0; i < view->count && !size; i++)
+        if (view->ranges[i].region->flags & REGION_DELAYED) {
+            base = view->ranges[i].start;
+            size = view->ranges[i].end - base;
+        }
+    if (!k->ring || (base == k->zone_base && size == k->zone_size))
+        return;
+    if (k->zone_size)
+        set_zone(k, KVM_UNREGISTER_COALESCED_MMIO, k->zone_base, k->zone_size);
+    if (size)
+        set_zone(k, KVM_REGISTER_COALESCED_MMIO, base, size);
+    k->zone_base = base;
+    k->zone_size = size;
+}
+
+static void drain(struct machine *m)
+{
+    struct kvm *k = m->accel_data;
+    const uint32_t entries =
+        (getpagesize() - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio);
+
+    if (!k || !k->ring)
+        return;
+    /* At most one ring full: processors that write on meanwhile are served next time. */
+    for (uint32_t n = 0; n < entries && k->ring->first != k->ring->last; n++) {
+        struct kvm_coalesced_mmio entry = k->ring->coalesced_mmio[k->ring->first];
+        uint64_t value = 0;
+
+        atomic_thread_fence(memory_order_acquire);
+        if (entry.len <= 8) {
+            memcpy(&value, entry.data, entry.len);
+            bus_write(&m->bus, SPACE_MEM, entry.phys_addr, entry.len, value);
+        }
+        atomic_thread_fence(memory_order_release);
+        k->ring->first = (k->ring->first + 1) % entries;
+    }
+}
+
+static void coalesce(struct machine *m, struct region *region, bool on)
+{
+    struct kvm *k = m->accel_data;
+
+    region->flags = on ? region->flags | REGION_DELAYED : region->flags & ~REGION_DELAYED;
+    if (!k)
+        return;
+    update_zone(k);
+    if (!on)
+        drain(m);
+}
+
+static void space_changed(void *opaque, enum space space)
+{
+    struct kvm *k = opaque;
+
+    if (space != SPACE_MEM)
+        return;
+    update_slots(k);
+    update_zone(k);
+}
+
+/* ---- video memory ---- */
+
+static void sync_slot(struct kvm *k, unsigned n, struct vram *vram)
+{
+    struct slot *slot = &k->slots[n];
+    uint64_t pages = slot->size / VRAM_PAGE;
+    uint64_t bitmap[(pages + 63) / 64];
+    struct kvm_dirty_log log = {.slot = n, .dirty_bitmap = bitmap};
+
+    if (ioctl(k->vm, KVM_GET_DIRTY_LOG, &log) < 0) {
+        vram_mark(vram, slot->offset, slot->size);
+        return;
+    }
+    for (uint64_t word = 0; word < (pages + 63) / 64; word++)
+        for (uint64_t bits = bitmap[word]; bits; bits &= bits - 1)
+            vram_mark(vram, slot->offset + (word * 64 + __builtin_ctzll(bits)) * VRAM_PAGE, VRAM_PAGE);
+}
+
+static void sync_vram(struct machine *m, struct vram *vram)
+{
+    struct kvm *k = m->accel_data;
+
+    for (unsigned n = 0; k && n < MAX_SLOTS; n++)
+        if (k->slots[n].size && k->slots[n].region == &vram->region &&
+            k->slots[n].flags & KVM_MEM_LOG_DIRTY_PAGES)
+            sync_slot(k, n, vram);
+}
+
+static void watch_vram(struct machine *m, struct vram *vram, enum vram_watch watch)
+{
+    struct kvm *k = m->accel_data;
+    uint8_t flags = vram->region.flags & ~(REGION_ARMED | REGION_LOGGED);
+
+    if (watch == VRAM_ARMED)
+        flags |= REGION_ARMED;
+    else if (watch == VRAM_LOGGED)
+        flags |= REGION_LOGGED;
+    if (!k) {
+        vram->region.flags = flags;
+        return;
+    }
+    /* A slot that changes is dropped with its log: nobody may write between the last look and the change. */
+    if (vram->region.flags & REGION_LOGGED) {
+        quiesce(k);
+        sync_vram(m, vram);
+        vram->region.flags = flags;
+        update_slots(k);
+        release(k);
+    } else {
+        vram->region.flags = flags;
+        update_slots(k);
+    }
+}
+
+/* ---- exits ---- */
+
+static void serve_io(struct kvm *k, struct kvm_run *run)
+{
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+    if (run->io.direction == KVM_EXIT_IO_IN)
+        bus_read_block(&k->m->bus, SPACE_PORT, run->io.port, run->io.size, data, run->io.count);
+    else
+        bus_write_block(&k->m->bus, SPACE_PORT, run->io.port, run->io.size, data, run->io.count);
+}
+
+static void serve_mmio(struct kvm *k, struct kvm_run *run)
+{
+    uint64_t value = 0;
+
+    /* Lengths of 3, 5, 6, 7 come from accesses that cross a page: byte by byte. */
+    if (run->mmio.len & (run->mmio.len - 1)) {
+        if (run->mmio.is_write)
+            bus_write_mem(&k->m->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+        else
+            bus_read_mem(&k->m->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+    } else if (run->mmio.is_write) {
+        memcpy(&value, run->mmio.data, run->mmio.len);
+        bus_write(&k->m->bus, SPACE_MEM, run->mmio.phys_addr, run->mmio.len, value);
+    } else {
+        value = bus_read(&k->m->bus, SPACE_MEM, run->mmio.phys_addr, run->mmio.len);
+        memcpy(run->mmio.data, &value, run->mmio.len);
+    }
+}
+
+/* The bytes at the instruction pointer, as the kernel gave them or as guest memory has them. */
+static void describe_instruction(struct vcpu *v, char *text, size_t room)
+{
+    struct kvm_run *run = v->run;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_translation tr = {0};
+    uint8_t bytes[15] = {0};
+    unsigned count = sizeof(bytes);
+    int used;
+
+    if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0) {
+        snprintf(text, room, "at an unknown address");
+        return;
+    }
+    tr.linear_address = sregs.cs.base + regs.rip;
+    if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+        run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && run->emulation_failure.ndata >= 3 &&
+        run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES &&
+        run->emulation_failure.insn_size <= sizeof(bytes)) {
+        count = run->emulation_failure.insn_size;
+        memcpy(bytes, run->emulation_failure.insn_bytes, count);
+    } else if (ioctl(v->fd, KVM_TRANSLATE, &tr) == 0 && tr.valid) {
+        bus_read_mem(&v->kvm->m->bus, tr.physical_address, bytes, sizeof(bytes));
+    } else {
+        count = 0;
+    }
+    used = snprintf(text, room, "at %04x:%llx:", sregs.cs.selector, (unsigned long long)regs.rip);
+    for (unsigned i = 0; i < count && used + 4 < (int)room; i++)
+        used += snprintf(text + used, room - used, " %02x", bytes[i]);
+}
+
+/* The guest cannot go on: say why, stop it, and end unless somebody wants to look (-no-shutdown). */
+static void give_up(struct vcpu *v, const char *why)
+{
+    struct machine *m = v->kvm->m;
+    char where[128];
+
+    describe_instruction(v, where, sizeof(where));
+    log_line("processor %u cannot go on: %s %s", v->index, why, where);
+    m->exit_status = 1;
+    machine_fail(m);
+    if (!m->config.no_shutdown)
+        loop_quit(&m->loop);
+}
+
+static void internal_error(struct vcpu *v)
+{
+    char why[96];
+
+    if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+        snprintf(why, sizeof(why), "KVM does not emulate the instruction");
+    else
+        snprintf(why, sizeof(why), "KVM internal error %u", v->run->internal.suberror);
+    give_up(v, why);
+}
+
+static void serve_exit(struct vcpu *v)
+{
+    struct kvm *k = v->kvm;
+    char why[64];
+
+    drain(k->m);
+    switch (v->run->exit_reason) {
+    case KVM_EXIT_IO:
+        serve_io(k, v->run);
+        break;
+    case KVM_EXIT_MMIO:
+        serve_mmio(k, v->run);
+        break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+    case KVM_EXIT_INTR:
+        break;
+    case KVM_EXIT_SHUTDOWN: /* triple fault: the board's logic resets the machine */
+        log_limited("processor %u shut down (triple fault): reset", v->index);
+        machine_request_reset(k->m, true);
+        break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        internal_error(v);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        snprintf(why, sizeof(why), "the hardware refuses to enter the guest, reason 0x%llx",
+                 (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+        give_up(v, why);
+        break;
+    default:
+        snprintf(why, sizeof(why), "unknown KVM exit %u", v->run->exit_reason);
+        give_up(v, why);
+    }
+}
+
+static void *vcpu_thread(void *opaque)
+{
+    struct vcpu *v = opaque;
+    struct kvm *k = v->kvm;
+    char name[16];
+
+    snprintf(name, sizeof(name), "vcpu%u", v->index);
+    pthread_setname_np(pthread_self(), name);
+    while (enter(v)) {
+        uint64_t resets = k->resets;
+        int rc = ioctl(v->fd, KVM_RUN, 0), error = errno;
+
+        atomic_store(&v->in_guest, false);
+        if (rc < 0 && (error == EINTR || error == EAGAIN))
+            continue;
+        pthread_mutex_lock(&k->m->lock);
+        if (wait_until_released(k) && resets == k->resets) {
+            if (rc < 0)
+                give_up(v, strerror(error));
+            else
+                serve_exit(v);
+        }
+        pthread_mutex_unlock(&k->m->lock);
+    }
+    return NULL;
+}
+
+/* ---- processors ---- */
+
+/* One socket with one core of one thread for each processor. */
+static void fix_cpuid(struct kvm_cpuid2 *cpuid, unsigned index)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+        switch (e->function) {
+        case 1:
+            e->ebx = (e->ebx & 0xFF00) | 1 << 16 | index << 24; /* APIC id, one logical processor */
+            e->edx &= ~(1u << 28);                              /* HTT */
+            e->ecx |= 1u << 31;                                 /* a hypervisor is present */
+            break;
+        case 4: /* cache topology: no sharing */
+            e->eax &= 0x3FFF;
+            break;
+        case 0xB:
+        case 0x1F: /* x2APIC topology: thread level, core level, each of one */
+            e->edx = index;
+            e->eax = 0;
+            e->ebx = e->index < 2 ? 1 : 0;
+            e->ecx = e->index | (e->index == 0 ? 1 : e->index == 1 ? 2 : 0) << 8;
+            break;
+        case 0x80000001:
+            e->ecx &= ~(1u << 1); /* CMP_LEGACY */
+            break;
+        case 0x80000008:
+            e->ecx = 0; /* one core */
+            break;
+        case 0x8000001E:
+            e->eax = index;
+            e->ebx = 0;
+            e->ecx = 0;
+            break;
+        }
+    }
+}
+
+static bool set_cpuid(struct vcpu *v, struct error *err)
+{
+    struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + MAX_CPUID * sizeof(cpuid->entries[0]));
+    bool ok;
+
+    if (!cpuid)
+        return error_set(err, "out of memory");
+    cpuid->nent = MAX_CPUID;
+    ok = ioctl(v->kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0;
+    if (ok) {
+        fix_cpuid(cpuid, v->index);
+        ok = ioctl(v->fd, KVM_SET_CPUID2, cpuid) == 0;
+    }
+    free(cpuid);
+    return ok || error_set(err, "KVM: CPUID of processor %u: %s", v->index, strerror(errno));
+}
+
+/* KVM takes MSRs in a list; here it is always a list of one. */
+enum { ONE_MSR = (sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / sizeof(uint64_t) };
+
+static struct kvm_msrs *one_msr(uint64_t *buffer, struct kvm_msr_entry entry)
+{
+    struct kvm_msrs *msrs = (struct kvm_msrs *)buffer;
+
+    msrs->nmsrs = 1;
+    msrs->pad = 0;
+    msrs->entries[0] = entry;
+    return msrs;
+}
+
+/* The MSRs that the kernel saves; those that it cannot read back are left out. */
+static struct kvm_msrs *read_msrs(struct vcpu *v)
+{
+    uint64_t buffer[ONE_MSR];
+    struct kvm_msrs *one;
+    struct kvm_msr_list *list = calloc(1, sizeof(*list) + MAX_MSRS * sizeof(list->indices[0]));
+    struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + MAX_MSRS * sizeof(msrs->entries[0]));
+
+    if (list && msrs) {
+        list->nmsrs = MAX_MSRS;
+        if (ioctl(v->kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
+            list->nmsrs = 0;
+        for (unsigned i = 0; i < list->nmsrs; i++) {
+            one = one_msr(buffer, (struct kvm_msr_entry){.index = list->indices[i]});
+            if (ioctl(v->fd, KVM_GET_MSRS, one) == 1)
+                msrs->entries[msrs->nmsrs++] = one->entries[0];
+        }
+    }
+    free(list);
+    return msrs;
+}
+
+static void write_msrs(struct vcpu *v, const struct kvm_msrs *msrs)
+{
+    uint64_t buffer[ONE_MSR];
+
+    /* Some can be read but not written: they keep their value. */
+    for (unsigned i = 0; msrs && i < msrs->nmsrs; i++)
+        ioctl(v->fd, KVM_SET_MSRS, one_msr(buffer, msrs->entries[i]));
+}
+
+static void save_power_on(struct vcpu *v)
+{
+    struct cpu_state *s = &v->power_on;
+
+    ioctl(v->fd, KVM_GET_REGS, &s->regs);
+    ioctl(v->fd, KVM_GET_SREGS, &s->sregs);
+    ioctl(v->fd, KVM_GET_FPU, &s->fpu);
+    ioctl(v->fd, KVM_GET_LAPIC, &s->lapic);
+    ioctl(v->fd, KVM_GET_MP_STATE, &s->mp_state);
+    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &s->events);
+    ioctl(v->fd, KVM_GET_DEBUGREGS, &s->debugregs);
+    ioctl(v->fd, KVM_GET_XCRS, &s->xcrs);
+    s->msrs = read_msrs(v);
+}
+
+static void reset_vcpu(struct vcpu *v)
+{
+    struct cpu_state *s = &v->power_on;
+
+    /* Lets the kernel finish an access that was under way, so that it does not move the new instruction
+     * pointer. */
+    v->run->immediate_exit = 1;
+    ioctl(v->fd, KVM_RUN, 0);
+    ioctl(v->fd, KVM_SET_REGS, &s->regs);
+    ioctl(v->fd, KVM_SET_SREGS, &s->sregs);
+    ioctl(v->fd, KVM_SET_FPU, &s->fpu);
+    if (s->xcrs.nr_xcrs)
+        ioctl(v->fd, KVM_SET_XCRS, &s->xcrs);
+    ioctl(v->fd, KVM_SET_DEBUGREGS, &s->debugregs);
+    write_msrs(v, s->msrs);
+    ioctl(v->fd, KVM_SET_LAPIC, &s->lapic);
+    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &s->events);
+    ioctl(v->fd, KVM_SET_MP_STATE, &s->mp_state);
+}
+
+static void reset_cpus(struct machine *m)
+{
+    struct kvm *k = m->accel_data;
+
+    if (!k)
+        return;
+    quiesce(k);
+    k->resets++;
+    for (unsigned i = 0; i < 3; i++)
+        ioctl(k->vm, KVM_SET_IRQCHIP, &k->chips[i]);
+    ioctl(k->vm, KVM_SET_PIT2, &k->pit);
+    for (unsigned i = 0; i < k->count; i++)
+        reset_vcpu(&k->vcpus[i]);
+    release(k);
+}
+
+static void kicked(int signal)
+{
+}
+
+static bool create_vcpu(struct kvm *k, unsigned index, struct error *err)
+{
+    struct vcpu *v = &k->vcpus[index];
+    void *run;
+
+    *v = (struct vcpu){.kvm = k, .index = index};
+    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, index);
+    if (v->fd < 0)
+        return error_set(err, "KVM: processor %u: %s", index, strerror(errno));
+    run = mmap(NULL, k->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+    if (run == MAP_FAILED) {
+        close(v->fd);
+        return error_set(err, "KVM: processor %u: %s", index, strerror(errno));
+    }
+    v->run = run;
+    k->count++;
+    if (!set_cpuid(v, err))
+        return false;
+    save_power_on(v);
+    return true;
+}
+
+static bool start_vcpu(struct vcpu *v, struct error *err)
+{
+    pthread_attr_t attr;
+    int rc;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, VCPU_STACK);
+    rc = pthread_create(&v->thread, &attr, vcpu_thread, v);
+    pthread_attr_destroy(&attr);
+    v->started = rc == 0;
+    return v->started || error_set(err, "no thread for processor %u: %s", v->index, strerror(rc));
+}
+
+/* ---- the accelerator ---- */
+
+static bool create_vm(struct kvm *k, struct error *err)
+{
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    uint64_t identity_map = IDENTITY_MAP;
+    long page = getpagesize();
+    int ring;
+
+    k->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (k->fd < 0)
+        return error_set(err, "/dev/kvm: %s", strerror(errno));
+    if (ioctl(k->fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+        return error_set(err, "/dev/kvm speaks an unknown version of its interface");
+    k->vm = ioctl(k->fd, KVM_CREATE_VM, 0);
+    if (k->vm < 0)
+        return error_set(err, "/dev/kvm: no virtual machine: %s", strerror(errno));
+    if (ioctl(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0 ||
+        ioctl(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+        return error_set(err,
+                         "/dev/kvm: this kernel is too old (read-only memory and immediate exit are needed)");
+    ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+    ioctl(k->vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+    if (ioctl(k->vm, KVM_CREATE_IRQCHIP) < 0 || ioctl(k->vm, KVM_CREATE_PIT2, &pit) < 0)
+        return error_set(err, "/dev/kvm: no interrupt controllers in the kernel: %s", strerror(errno));
+    k->run_size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    ring = ioctl(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+    for (unsigned i = 0; i < k->m->config.cpus; i++)
+        if (!create_vcpu(k, i, err))
+            return false;
+    if (ring > 0)
+        k->ring = (void *)((char *)k->vcpus[0].run + ring * page);
+    for (unsigned i = 0; i < 3; i++) {
+        k->chips[i].chip_id = i;
+        ioctl(k->vm, KVM_GET_IRQCHIP, &k->chips[i]);
+    }
+    ioctl(k->vm, KVM_GET_PIT2, &k->pit);
+    return true;
+}
+
+static void stop(struct machine *m)
+{
+    struct kvm *k = m->accel_data;
+
+    if (!k)
+        return;
+    m->bus.listener = NULL;
+    quiesce(k);
+    k->quit = true;
+    pthread_cond_broadcast(&k->resumed);
+    pthread_mutex_unlock(&m->lock);
+    for (unsigned i = 0; i < k->count; i++)
+        if (k->vcpus[i].started)
+            pthread_join(k->vcpus[i].thread, NULL);
+    pthread_mutex_lock(&m->lock);
+    for (unsigned i = 0; i < k->count; i++) {
+        munmap(k->vcpus[i].run, k->run_size);
+        close(k->vcpus[i].fd);
+        free(k->vcpus[i].power_on.msrs);
+    }
+    if (k->vm >= 0)
+        close(k->vm);
+    if (k->fd >= 0)
+        close(k->fd);
+    free(k->vcpus);
+    free(k);
+    m->accel_data = NULL;
+}
+
+static bool start(struct machine *m, struct error *err)
+{
+    struct kvm *k = calloc(1, sizeof(*k));
+    struct sigaction kick = {.sa_handler = kicked};
+
+    if (!k)
+        return error_set(err, "out of memory");
+    m->accel_data = k;
+    k->m = m;
+    k->fd = k->vm = -1;
+    k->vcpus = calloc(m->config.cpus, sizeof(*k->vcpus));
+    pthread_cond_init(&k->resumed, NULL);
+    atomic_store(&k->quiesced, 1); /* until machine_run */
+    sigaction(KICK_SIGNAL, &kick, NULL);
+    if (!k->vcpus || !create_vm(k, err)) {
+        stop(m);
+        return false;
+    }
+    m->bus.listener = space_changed;
+    m->bus.listener_opaque = k;
+    space_changed(k, SPACE_MEM);
+    for (unsigned i = 0; i < k->count; i++)
+        if (!start_vcpu(&k->vcpus[i], err)) {
+            stop(m);
+            return false;
+        }
+    return true;
+}
+
+static void resume(struct machine *m)
+{
+    release(m->accel_data);
+}
+
+static void pause_cpus(struct machine *m)
+{
+    quiesce(m->accel_data);
+}
+
+static void set_line(struct machine *m, unsigned line, bool level)
+{
+    struct kvm *k = m->accel_data;
+    struct kvm_irq_level irq = {.irq = line, .level = level};
+
+    if (k)
+        ioctl(k->vm, KVM_IRQ_LINE, &irq);
+}
+
+const struct accel_ops kvm_accel = {
+    .name = "kvm",
+    .start = start,
+    .stop = stop,
+    .resume = resume,
+    .pause = pause_cpus,
+    .reset_cpus = reset_cpus,
+    .set_line = set_line,
+    .watch_vram = watch_vram,
+    .sync_vram = sync_vram,
+    .coalesce = coalesce,
+    .drain = drain,
+};
