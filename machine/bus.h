@@ -40,8 +40,12 @@ enum region_flags {
     REGION_READONLY =
         1, /* host memory that the guest reads without exit; its writes go to ops->write, if any */
     REGION_GUEST_RAM = 2, /* part of guest RAM: the only memory that DMA may touch */
-    REGION_COALESCE =
-        4, /* the accelerator may deliver writes late, in order, before any other access (see accel.h) */
+    REGION_COALESCE = 4,  /* the accelerator may deliver writes late, in order, before any other access */
+
+    /* The accelerator's own: how it treats the region at present (vram.h, accel.h). */
+    REGION_ARMED = 8,    /* writes trap although the bus writes host memory */
+    REGION_LOGGED = 16,  /* writes are logged */
+    REGION_DELAYED = 32, /* writes are delivered late */
 };
 
 /* Priorities: what lies over what. */
