@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The KVM lab: QEMU emulates a machine with SVM, Debian's kernel loads kvm-amd there, and the device model runs on its /dev/kvm.
+# Sourced by `run` after common.sh, which says what each function is for.
+#
+# The guest's media are disks of the outer machine, so that its page cache serves them; its serial line is the outer machine's
+# second one; VNC and QMP come out by port forwarding.
+
+kvm_outer_modules=(kvm-amd virtio_pci virtio_blk virtio_net 9p 9pnet_virtio tun bridge)
+
+# lab_prepare: $kvm_initramfs, made anew when the device model, the lab's init or the kernel change.
+lab_prepare() {
+    local key tree firmware
+    [ "${#action_kind[@]}" = 0 ] || [[ " ${action_kind[*]} " != *" xl "* ]] || lab_die "--xl is for the Xen lab"
+    lab_kernel
+    firmware=(/usr/share/seabios /usr/lib/ipxe/qemu)
+    [ -d /usr/share/seabios ] || lab_die "/usr/share/seabios is missing; install the Debian package seabios"
+    # The stock QEMU looks for its own small ROMs, too.
+    [[ $(basename "$opt_dm") != qemu-* ]] || firmware+=(/usr/share/qemu)
+    key=$( (cat "$opt_dm" "$lab_dir/kvm.sh" "$lab_dir/kvm-init" "$lab_dir/common.sh"; echo "$kernel_version") | sha256sum | cut -c 1-16)
+    kvm_initramfs=$LAB_CACHE/kvm-lab-$(basename "$opt_dm")-$key.cpio
+    mkdir -p "$LAB_CACHE"
+    (
+        flock 7
+        [ -e "$kvm_initramfs" ] && exit 0
+        lab_say "making the KVM lab's initramfs with $opt_dm"
+        # Older ones stay for a while: another run may be booting from them.
+        find "$LAB_CACHE" -maxdepth 1 -name "kvm-lab-$(basename "$opt_dm")-*.cpio" -mmin +60 -delete
+        tree=$(mktemp -d "$LAB_CACHE/kvm-tree.XXXXXX")
+        lab_add_busybox "$tree"
+        lab_add_modules "$tree" "${kvm_outer_modules[@]}"
+        lab_add_program "$tree" "$opt_dm" "$(command -v socat || lab_die "socat is missing")"
+        mkdir -p "$tree/lab"
+        (cd / && find "${firmware[@]}" \( -name '*.bin' -o -name '*.rom' -o -path '*/keymaps/*' \) -print0 |
+            cpio --null -o -H newc --quiet) 2>/dev/null | (cd "$tree" && cpio -idmu --quiet --no-absolute-filenames)
+        install -m 755 "$lab_dir/kvm-init" "$tree/init"
+        lab_cpio "$tree" "$kvm_initramfs"
+        rm -rf "$tree"
+    ) 7>"$LAB_CACHE/kvm-lab.lock" || exit 2
+}
+
+# kvm_dm_command: the device model's command line, quoted for the lab's shell.
+kvm_dm_command() {
+    local command=("$opt_dm" -accel kvm -nodefaults -m "$opt_memory" -smp "$opt_smp" -vga "$opt_vga"
+        -vnc 0.0.0.0:0 -serial file:/dev/ttyS1 -qmp "unix:/run/qmp,server=on,wait=off")
+    local unit=a
+    # Virtual disks of the outer machine, in the order in which lab_start gives them.
+    [ -z "$opt_iso" ] || { command+=(-drive "file=/dev/vd$unit,if=ide,index=2,media=cdrom,format=raw,readonly=on,id=cd0"); unit=b; }
+    [ -z "$opt_disk" ] || { command+=(-drive "file=/dev/vd$unit,if=ide,index=0,media=disk,format=raw,id=hd0"); unit=$(tr ab bc <<<"$unit"); }
+    [ -z "$opt_floppy" ] || command+=(-drive "file=/dev/vd$unit,if=floppy,index=0,format=raw,id=fd0")
+    printf '%q ' "${command[@]}" "${dm_options[@]}"
+}
+
+lab_start() {
+    local size options=() initramfs_mib
+    initramfs_mib=$(($(stat -c %s "$kvm_initramfs") / 1048576))
+    # The guest, the initramfs as file and as tree, the outer kernel with its page cache, the device model.
+    size=$((opt_memory + 2 * initramfs_mib + 384))
+    kvm_dm_command >"$lab_share/command"
+    : >"$lab_work/console"
+    if [ -n "$opt_iso" ]; then options+=(-drive "file=$opt_iso,if=virtio,format=raw,readonly=on"); fi
+    if [ -n "$opt_disk" ]; then options+=(-drive "file=$opt_disk,if=virtio,format=raw,cache=unsafe,discard=unmap"); fi
+    if [ -n "$opt_floppy" ]; then options+=(-drive "file=$opt_floppy,if=virtio,format=raw,cache=unsafe"); fi
+    kvm_qmp_port=$(lab_free_port)
+    qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 -cpu EPYC,+svm,+npt -smp 2 -m "$size" \
+        -kernel "$kernel_image" -initrd "$kvm_initramfs" \
+        -append "console=ttyS0 quiet mitigations=off rdinit=/init panic=-1" \
+        -nodefaults -display none -no-reboot -serial "file:$lab_work/console" -serial "file:$lab_serial" \
+        -fsdev "local,id=share,path=$lab_share,security_model=none" -device virtio-9p-pci,fsdev=share,mount_tag=lab \
+        -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$lab_vnc_port-:5900,hostfwd=tcp:127.0.0.1:$kvm_qmp_port-:4444" \
+        -device virtio-net-pci,netdev=net,romfile= "${options[@]}" >>"$lab_work/console" 2>&1 </dev/null &
+    lab_pid=$!
+}
+
+lab_qmp() {
+    lab_qmp_tcp "$kvm_qmp_port" "$1"
+}
+
+# lab_end: a guest's disk lies in the device model's and the outer kernel's caches until they end in order.
+lab_end() {
+    [ -n "$opt_disk" ] || return 0
+    lab_qmp '{"execute":"quit"}' >/dev/null
+    local i
+    for ((i = 0; i < 100; i++)); do
+        kill -0 "$lab_pid" 2>/dev/null || return 0
+        sleep 0.2
+    done
+    lab_say "the lab did not end in order; the disk may lack the last writes"
+}
