@@ -81,6 +81,7 @@ const char *block_file(const struct block *block);   /* path of the medium, NULL
 const char *block_format(const struct block *block); /* "raw"; NULL: empty */
 const char *block_serial(const struct block *block); /* or NULL */
 bool block_present(const struct block *block);       /* is there a medium? */
+bool block_removable(const struct block *block);     /* may it be empty, may the medium change? */
 bool block_read_only(const struct block *block);
 uint64_t block_size(const struct block *block); /* bytes, 0: empty */
 const struct block_stats *block_stats(const struct block *block);
