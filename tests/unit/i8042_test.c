@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The keyboard controller through its ports: commands, translation, interrupts, the sequences that drivers
+ * probe with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/qtest.h"
+
+enum { DATA = 0x60, COMMAND = 0x64, STATUS = 0x64 };
+enum { OBF = 0x01, SYS = 0x04, AUX = 0x20 };
+enum { IRQ_KBD = 1, IRQ_AUX = 12 };
+
+static struct qtest *q;
+
+static int set_up(void **state)
+{
+    q = qtest_start("-machine pc");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    qtest_stop(q);
+    return 0;
+}
+
+static void command(uint8_t byte)
+{
+    qtest_outb(q, COMMAND, byte);
+}
+
+/* The next byte is this one, from the keyboard or the controller (aux 0) or from the mouse. */
+static void expect(uint8_t byte, uint8_t aux)
+{
+    uint8_t status = qtest_inb(q, STATUS);
+
+    assert_int_equal(status & (OBF | AUX), OBF | aux);
+    assert_int_equal(qtest_inb(q, DATA), byte);
+}
+
+static void expect_empty(void)
+{
+    assert_int_equal(qtest_inb(q, STATUS) & OBF, 0);
+}
+
+static void set_command_byte(uint8_t value)
+{
+    command(0x60);
+    qtest_outb(q, DATA, value);
+}
+
+static void mouse(uint8_t byte)
+{
+    command(0xD4);
+    qtest_outb(q, DATA, byte);
+}
+
+static void key(const char *name)
+{
+    json_decref(
+        qtest_qmp_ok(q, "{'execute':'send-key','arguments':{'keys':[{'type':'qcode','data':'%s'}]}}", name));
+}
+
+static void test_controller_commands(void **state)
+{
+    expect_empty();
+    command(0xAA);
+    expect(0x55, 0);
+    assert_int_equal(qtest_inb(q, STATUS) & SYS, SYS);
+    command(0xAB);
+    expect(0, 0);
+    command(0xA9);
+    expect(0, 0);
+    set_command_byte(0x47);
+    command(0x20);
+    expect(0x47, 0);
+    command(0xAD);
+    command(0xA7);
+    command(0x20);
+    expect(0x77, 0);
+    command(0xAE);
+    command(0xA8);
+    command(0x20);
+    expect(0x47, 0);
+    command(0xD0);
+    assert_int_equal(qtest_inb(q, DATA) & 3, 3);
+    command(0xD1);
+    qtest_outb(q, DATA, 0xDD);
+    command(0xD0);
+    assert_int_equal(qtest_inb(q, DATA) & 3, 1);
+    command(0xDF);
+    command(0xD0);
+    assert_int_equal(qtest_inb(q, DATA) & 3, 3);
+    expect_empty();
+}
+
+static void test_ram(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    for (unsigned i = 1; i < 32; i++) {
+        command(0x60 + i);
+        qtest_outb(q, DATA, 0x80 + i);
+    }
+    for (unsigned i = 1; i < 32; i++) {
+        command(0x20 + i);
+        expect(0x80 + i, 0);
+    }
+}
+
+/* Linux finds a mouse port by what loops through it, and by its bits in the command byte. */
+static void test_linux_probes_the_aux_port(void **state)
+{
+    command(0xD3);
+    qtest_outb(q, DATA, 0x5A);
+    expect(0x5A, AUX);
+    command(0xD3);
+    qtest_outb(q, DATA, 0xF0);
+    expect(0xF0, AUX);
+    command(0xA7);
+    command(0x20);
+    assert_int_equal(qtest_inb(q, DATA) & 0x20, 0x20);
+    command(0xA8);
+    command(0x20);
+    assert_int_equal(qtest_inb(q, DATA) & 0x20, 0);
+    command(0xD2);
+    qtest_outb(q, DATA, 0x33);
+    expect(0x33, 0);
+}
+
+static void test_keyboard_and_mouse_answer(void **state)
+{
+    set_command_byte(0x47 & ~0x40);
+    qtest_outb(q, DATA, 0xFF);
+    expect(0xFA, 0);
+    expect(0xAA, 0);
+    qtest_outb(q, DATA, 0xF2);
+    expect(0xFA, 0);
+    expect(0xAB, 0);
+    expect(0x83, 0);
+    mouse(0xFF);
+    expect(0xFA, AUX);
+    expect(0xAA, AUX);
+    expect(0x00, AUX);
+    mouse(0xF2);
+    expect(0xFA, AUX);
+    expect(0x00, AUX);
+    expect_empty();
+}
+
+/* With translation a keyboard's identity reads AB 41. */
+static void test_translated_identity(void **state)
+{
+    set_command_byte(0x47);
+    qtest_outb(q, DATA, 0xF2);
+    expect(0xFA, 0);
+    expect(0xAB, 0);
+    expect(0x41, 0);
+}
+
+/* An answer waits for the output buffer; it does not push out what is there. */
+static void test_answer_does_not_overwrite(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    qtest_outb(q, DATA, 0xEE);
+    command(0xAA);
+    expect(0xEE, 0);
+    expect(0x55, 0);
+    expect_empty();
+}
+
+static void test_interrupts(void **state)
+{
+    unsigned before;
+
+    qtest_irq_intercept_in(q, "ioapic");
+    set_command_byte(0x47);
+    before = qtest_irq_raised(q, IRQ_KBD);
+    qtest_outb(q, DATA, 0xFF);
+    assert_true(qtest_irq(q, IRQ_KBD));
+    expect(0xFA, 0);
+    assert_true(qtest_irq(q, IRQ_KBD)); /* the next byte, with an edge of its own */
+    expect(0xAA, 0);
+    assert_false(qtest_irq(q, IRQ_KBD));
+    assert_int_equal(qtest_irq_raised(q, IRQ_KBD), before + 2);
+    mouse(0xF5);
+    assert_true(qtest_irq(q, IRQ_AUX));
+    assert_false(qtest_irq(q, IRQ_KBD));
+    expect(0xFA, AUX);
+    assert_false(qtest_irq(q, IRQ_AUX));
+    set_command_byte(0x44);
+    qtest_outb(q, DATA, 0xEE);
+    mouse(0xF5);
+    assert_false(qtest_irq(q, IRQ_KBD));
+    assert_false(qtest_irq(q, IRQ_AUX));
+    set_command_byte(0x45);
+    assert_true(qtest_irq(q, IRQ_KBD));
+    expect(0xEE, 0);
+    expect(0xFA, AUX);
+}
+
+static void test_disabled_interfaces_hold_their_bytes(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    set_command_byte(0x47);
+    command(0xAD);
+    key("a");
+    expect_empty();
+    command(0xAE);
+    expect(0x1E, 0);
+}
+
+static void test_keys_translated_and_not(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    set_command_byte(0x47);
+    key("a");
+    expect(0x1E, 0);
+    qtest_clock_step(q, 1000000000);
+    expect(0x9E, 0);
+    key("up");
+    expect(0xE0, 0);
+    expect(0x48, 0);
+    qtest_clock_step(q, 1000000000);
+    expect(0xE0, 0);
+    expect(0xC8, 0);
+    expect_empty();
+    set_command_byte(0x07);
+    key("a");
+    expect(0x1C, 0);
+    qtest_clock_step(q, 1000000000);
+    expect(0xF0, 0);
+    expect(0x1C, 0);
+    expect_empty();
+}
+
+static void test_reset_lines(void **state)
+{
+    command(0xFE);
+    json_decref(qtest_qmp_event(q, "RESET"));
+    command(0xD1);
+    qtest_outb(q, DATA, 0xFE);
+    json_decref(qtest_qmp_event(q, "RESET"));
+    command(0xFF); /* pulses nothing */
+    json_decref(qtest_qmp_ok(q, "{'execute':'query-status'}"));
+    assert_false(qtest_qmp_event_seen(q, "RESET"));
+}
+
+static void test_reset_empties_everything(void **state)
+{
+    set_command_byte(0x00);
+    qtest_outb(q, DATA, 0xF2);
+    mouse(0xE9);
+    json_decref(qtest_qmp_ok(q, "{'execute':'system_reset'}"));
+    json_decref(qtest_qmp_event(q, "RESET"));
+    expect_empty();
+    command(0x20);
+    expect(0x03, 0);
+    expect_empty();
+}
+
+/* CVE-2017-16845 and its like: whatever a guest writes, queues stay in bounds and the controller works on. */
+static void test_noise(void **state)
+{
+    uint32_t seed = 1;
+
+    for (int i = 0; i < 20000; i++) {
+        uint8_t byte;
+
+        seed = seed * 1664525 + 1013904223;
+        byte = seed >> 16;
+        if (seed >> 30 == 0)
+            qtest_inb(q, DATA);
+        else if (seed >> 30 == 1 && byte < 0xF0 && byte != 0xD1)
+            command(byte);
+        else
+            qtest_outb(q, DATA, byte);
+    }
+    json_decref(qtest_qmp_ok(q, "{'execute':'system_reset'}"));
+    json_decref(qtest_qmp_event(q, "RESET"));
+    command(0xAA);
+    expect(0x55, 0);
+    qtest_outb(q, DATA, 0xEE);
+    expect(0xEE, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_controller_commands),
+        TEST(test_ram),
+        TEST(test_linux_probes_the_aux_port),
+        TEST(test_keyboard_and_mouse_answer),
+        TEST(test_translated_identity),
+        TEST(test_answer_does_not_overwrite),
+        TEST(test_interrupts),
+        TEST(test_disabled_interfaces_hold_their_bytes),
+        TEST(test_keys_translated_and_not),
+        TEST(test_reset_lines),
+        TEST(test_reset_empties_everything),
+        TEST(test_noise),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
