@@ -293,7 +293,7 @@ uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct er
     } else if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > max) {
         error_set(err, "%s: not a file of 1 to %zu bytes", path, max);
     } else {
-        data = malloc(st.st_size);
+        data = aligned_alloc(4096, (st.st_size + 4095) & ~4095ull);
         if (!data || read(fd, data, st.st_size) != st.st_size) {
             error_set(err, "%s: cannot be read", path);
             free(data);

@@ -251,7 +251,7 @@ static void init_header(struct pci_device *pci_dev, const struct pci_info *info)
 static bool load_rom(struct pci_device *pci_dev, const char *file, struct error *err)
 {
     struct machine *m = pci_dev->dev.machine;
-    size_t size, bar_size = 2048;
+    size_t size, bar_size = 4096; /* whole pages: the guest reads it without exits */
     char *path = machine_find_firmware(m, file, err);
     uint8_t *rom = path ? machine_load_file(path, ROM_MAX, &size, err) : NULL;
 
@@ -260,12 +260,13 @@ static bool load_rom(struct pci_device *pci_dev, const char *file, struct error 
         return error_prefix(err, "device %s: option ROM", pci_dev->dev.cls->name);
     while (bar_size < size)
         bar_size *= 2;
-    pci_dev->rom = calloc(1, bar_size);
+    pci_dev->rom = aligned_alloc(4096, bar_size);
     if (!pci_dev->rom) {
         free(rom);
         return error_set(err, "device %s: out of memory", pci_dev->dev.cls->name);
     }
     memcpy(pci_dev->rom, rom, size);
+    memset(pci_dev->rom + size, 0xFF, bar_size - size);
     free(rom);
     pci_dev->rom_region =
         (struct region){.name = "pci-rom", .size = bar_size, .host = pci_dev->rom, .flags = REGION_READONLY};
