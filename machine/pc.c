@@ -4,17 +4,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/fw_cfg.h"
 #include "hw/i440fx.h"
+#include "hw/mc146818.h"
 
 #define BIOS_FILE "bios-256k.bin"
 #define BIOS_MAX  (16u << 20)
 
-/* The flash with the BIOS: shown at the top of 4 GiB, and its end at the top of the first MiB by the host
- * bridge. */
-struct bios {
+/* CMOS bytes that a PC BIOS reads beside the clock's (SeaBIOS src/hw/rtc.h). */
+enum {
+    CMOS_EQUIPMENT = 0x14,
+    CMOS_BASE_MEMORY = 0x15,      /* KiB, 16 bits */
+    CMOS_EXTENDED_MEMORY = 0x17,  /* KiB above 1 MiB, 16 bits */
+    CMOS_EXTENDED_MEMORY2 = 0x30, /* the same again */
+    CMOS_MEMORY_ABOVE_16M = 0x34, /* 64 KiB units, 16 bits */
+    CMOS_BOOT_FLAGS = 0x38,       /* bits 7:4: third boot device */
+    CMOS_BOOT_DEVICES = 0x3D,     /* bits 3:0 first, 7:4 second */
+    CMOS_MEMORY_ABOVE_4G = 0x5B,  /* 64 KiB units, 24 bits */
+    CMOS_MORE_CPUS = 0x5F,        /* processors beyond the first */
+};
+
+#define EQUIPMENT_FPU   0x02
+#define EQUIPMENT_MOUSE 0x04
+
+/* The board itself: the flash with the BIOS, and what is written into the CMOS RAM at each reset. */
+struct pc_board {
     struct device dev;
-    uint8_t *image;
-    struct region region;
+    uint8_t *bios;
+    struct region
+        bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
+    struct device *rtc;
+    bool started; /* after the first reset `-boot once=` no longer counts */
 };
 
 static struct device *create_at(struct machine *m, const char *name, const char *addr, struct error *err)
@@ -26,67 +46,135 @@ static struct device *create_at(struct machine *m, const char *name, const char 
     return device_realize(dev, NULL, err) ? dev : NULL;
 }
 
-static bool bios_realize(struct device *dev, struct error *err)
+static bool load_bios(struct pc_board *board, struct error *err)
 {
-    struct bios *bios = (struct bios *)dev;
-    struct machine *m = dev->machine;
+    struct machine *m = board->dev.machine;
     char *path = machine_find_firmware(m, m->config.bios ? m->config.bios : BIOS_FILE, err);
     size_t size;
 
-    bios->image = path ? machine_load_file(path, BIOS_MAX, &size, err) : NULL;
+    board->bios = path ? machine_load_file(path, BIOS_MAX, &size, err) : NULL;
     free(path);
-    if (!bios->image)
+    if (!board->bios)
         return error_prefix(err, "BIOS");
-    if (size % 0x1000)
+    if (size % 0x1000) {
+        free(board->bios);
         return error_set(err, "BIOS: %zu bytes, not a multiple of 4096", size);
-    bios->region = (struct region){.name = "bios",
-                                   .size = size,
-                                   .host = bios->image,
-                                   .flags = REGION_READONLY,
-                                   .priority = PRIORITY_ROM};
-    bus_map(&m->bus, SPACE_MEM, &bios->region, 0x100000000ull - size);
-    i440fx_set_bios(&m->pci.functions[0]->dev, bios->image, size);
+    }
+    board->bios_region = (struct region){.name = "bios",
+                                         .size = size,
+                                         .host = board->bios,
+                                         .flags = REGION_READONLY,
+                                         .priority = PRIORITY_ROM};
+    bus_map(&m->bus, SPACE_MEM, &board->bios_region, 0x100000000ull - size);
+    i440fx_set_bios(&m->pci.functions[0]->dev, board->bios, size);
     return true;
 }
 
-static void bios_unrealize(struct device *dev)
-{
-    struct bios *bios = (struct bios *)dev;
+/* ---- CMOS RAM ---- */
 
-    bus_unmap(&dev->machine->bus, &bios->region);
-    free(bios->image);
+static void set_cmos(struct pc_board *board, uint8_t index, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        mc146818_set(board->rtc, index + i, value >> 8 * i);
 }
 
-static void bios_reset(struct device *dev)
+static uint64_t at_most(uint64_t value, uint64_t limit)
 {
+    return value < limit ? value : limit;
 }
 
-static const struct state_field bios_state[] = {STATE_END};
-
-static const struct device_class bios_class = {
-    .name = "bios-flash",
-    .description = "ROM with the BIOS",
-    .internal = true,
-    .size = sizeof(struct bios),
-    .state = bios_state,
-    .realize = bios_realize,
-    .unrealize = bios_unrealize,
-    .reset = bios_reset,
-};
-DEVICE_CLASS(bios_class);
-
-bool pc_board_create(struct machine *m, struct error *err)
+static void write_memory_sizes(struct pc_board *board)
 {
-    static const char *const small_chips[] = {"mc146818rtc", "i8042",  "i8237",       "isa-fdc",
-                                              "port92",      "fw_cfg", "isa-debugcon"};
+    const struct ram *ram = &board->dev.machine->ram;
+    uint64_t above_1m = ram->low_size > 1 << 20 ? ram->low_size - (1 << 20) : 0;
+    uint64_t above_16m = ram->low_size > 16 << 20 ? ram->low_size - (16 << 20) : 0;
 
-    m->pci.first_slot = 2;
+    set_cmos(board, CMOS_BASE_MEMORY, at_most(ram->low_size >> 10, 640), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY, at_most(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY2, at_most(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_MEMORY_ABOVE_16M, at_most(above_16m >> 16, 0xFFFF), 2);
+    set_cmos(board, CMOS_MEMORY_ABOVE_4G, ram->high_size >> 16, 3);
+}
+
+/* The BIOS's number of a boot device letter; 0: none. */
+static unsigned boot_device(char letter)
+{
+    static const char letters[] = "acdn";
+    const char *at = letter ? strchr(letters, letter) : NULL;
+
+    return at ? at - letters + 1 : 0;
+}
+
+static void write_boot_order(struct pc_board *board)
+{
+    const struct machine_config *config = &board->dev.machine->config;
+    const char *order = !board->started && config->boot_once[0] ? config->boot_once
+                        : config->boot_order[0]                 ? config->boot_order
+                                                                : "cad";
+    unsigned device[3] = {0};
+
+    for (unsigned i = 0; i < 3 && order[i]; i++)
+        device[i] = boot_device(order[i]);
+    set_cmos(board, CMOS_BOOT_DEVICES, device[0] | device[1] << 4, 1);
+    set_cmos(board, CMOS_BOOT_FLAGS, device[2] << 4, 1);
+}
+
+static void board_reset(struct device *dev)
+{
+    struct pc_board *board = (struct pc_board *)dev;
+
+    write_memory_sizes(board);
+    write_boot_order(board);
+    set_cmos(board, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE, 1);
+    set_cmos(board, CMOS_MORE_CPUS, dev->machine->config.cpus - 1, 1);
+    board->started = true;
+}
+
+/* ---- life ---- */
+
+static bool board_realize(struct device *dev, struct error *err)
+{
+    static const char *const small_chips[] = {"i8042", "i8237", "isa-fdc", "port92", "isa-debugcon"};
+    struct pc_board *board = (struct pc_board *)dev;
+    struct machine *m = dev->machine;
+    struct device *fw_cfg;
+
     if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
         (device_find_class("piix3-ide") && !create_at(m, "piix3-ide", "1.1", err)) ||
-        (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)) || !device_create(m, "bios-flash", err))
+        (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
         return false;
     for (size_t i = 0; i < sizeof(small_chips) / sizeof(small_chips[0]); i++)
         if (device_find_class(small_chips[i]) && !device_create(m, small_chips[i], err))
             return false;
-    return true;
+    board->rtc = device_create(m, "mc146818rtc", err);
+    fw_cfg = board->rtc ? device_create(m, "fw_cfg", err) : NULL;
+    return fw_cfg && fw_cfg_set_standard(fw_cfg, err) && load_bios(board, err);
+}
+
+static void board_unrealize(struct device *dev)
+{
+    struct pc_board *board = (struct pc_board *)dev;
+
+    bus_unmap(&dev->machine->bus, &board->bios_region);
+    free(board->bios);
+}
+
+static const struct state_field board_state[] = {STATE_FIELD(struct pc_board, started), STATE_END};
+
+static const struct device_class board_class = {
+    .name = "pc-board",
+    .description = "PC board: chipset, small chips, BIOS",
+    .internal = true,
+    .size = sizeof(struct pc_board),
+    .state = board_state,
+    .realize = board_realize,
+    .unrealize = board_unrealize,
+    .reset = board_reset,
+};
+DEVICE_CLASS(board_class);
+
+bool pc_board_create(struct machine *m, struct error *err)
+{
+    m->pci.first_slot = 2;
+    return device_create(m, "pc-board", err) != NULL;
 }
