@@ -101,4 +101,4 @@ static const struct device_class debugcon_class = {
     .unrealize = debugcon_unrealize,
     .reset = debugcon_reset,
 };
-DEVICE_CLASS(debugcon_class)
+DEVICE_CLASS(debugcon_class);

@@ -430,4 +430,4 @@ static const struct device_class fw_cfg_class = {
     .unrealize = fw_cfg_unrealize,
     .reset = fw_cfg_reset,
 };
-DEVICE_CLASS(fw_cfg_class)
+DEVICE_CLASS(fw_cfg_class);

@@ -572,4 +572,4 @@ static const struct device_class rtc_class = {
     .reset = rtc_reset,
     .loaded = rtc_loaded,
 };
-DEVICE_CLASS(rtc_class)
+DEVICE_CLASS(rtc_class);
