@@ -68,7 +68,37 @@ tests: $(UNIT_TESTS)
 check-unit: $(BUILD)/hvm-dm $(UNIT_TESTS)
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) tests/run-unit $(UNIT_TESTS)
 
+# Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
+.PHONY: setup-check check check-all check-format check-clang format install
+setup-check:
+	@./configure --install check
+check check-all: setup-check
+	@$(MAKE) --no-print-directory -j2 all tests tools
+	@$(MAKE) --no-print-directory -j2 all tests SANITIZE=1
+	@tests/run-check $(if $(filter check-all,$@),all)
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+format:
+	clang-format -i $(FORMATTED)
+
+# The whole tree through clang's warnings, without making programs.
+CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(wildcard tests/*/*.c bench/*.c))
+build/clang/%.o: %.c | config.mk
+	@mkdir -p $(@D)
+	clang $(WARN) -O1 -D_GNU_SOURCE -I. -MMD -MP $(LIB_CFLAGS) -c -o $@ $<
+check-clang: $(CLANG_OBJS)
+
+# Installing: PREFIX, DESTDIR as usual.
+PREFIX ?= /usr
+install: $(BUILD)/hvm-dm
+	install -D -m 755 $(BUILD)/hvm-dm $(DESTDIR)$(PREFIX)/lib/hvm-dm/hvm-dm
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../lib/hvm-dm/hvm-dm $(DESTDIR)$(PREFIX)/bin/hvm-dm
+	install -D -m 644 docs/hvm-dm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hvm-dm.1
+
 clean:
 	rm -rf build config.mk
 
--include $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d)
+-include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d)
