@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rows of each room, in the order of printing. */
+#ifndef BENCH_TABLES_H
+#define BENCH_TABLES_H
+
+#include "bench/row.h"
+
+extern const struct row_table board_table, ide_table, screen_table;
+
+#endif
