@@ -68,6 +68,16 @@ tests: $(UNIT_TESTS)
 check-unit: $(BUILD)/hvm-dm $(UNIT_TESTS)
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) tests/run-unit $(UNIT_TESTS)
 
+# hvm-dm beside Debian's QEMU; ROWS='words' keeps the rows whose name contains one of the words.
+BENCH_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/*.c))
+$(BUILD)/bench/bench: $(BENCH_OBJS) $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient $(LIB_LIBS)
+.PHONY: bench
+bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
+	@command -v qemu-system-x86_64 >/dev/null || ./configure --install run
+	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/bench/bench $(ROWS)
+
 # Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
 .PHONY: setup-check check check-all check-format check-clang format install
 setup-check:
@@ -101,4 +111,4 @@ install: $(BUILD)/hvm-dm
 clean:
 	rm -rf build config.mk
 
--include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d)
+-include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(BENCH_OBJS:.o=.d)

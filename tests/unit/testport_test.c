@@ -322,8 +322,6 @@ static void garbage_is_harmless(void **state)
 {
     struct qtest *q = start_ours(state);
     static const char *const lines[] = {
-        " ",
-        "\t\t",
         "  outb  0x80  1",
         "\x01\x02\xff\xfe",
         "%s%n%s",
@@ -348,7 +346,7 @@ static void garbage_is_harmless(void **state)
 static void empty_lines_and_nul_bytes_are_harmless(void **state)
 {
     struct qtest *q = start_ours(state);
-    static const char bytes[] = "\n\n\0\n\0outb\0 1\n\r\nendianness\n";
+    static const char bytes[] = "\n\n \n\t\t\n\0\n\0outb\0 1\n\r\nendianness\n";
     const char *answer;
 
     qtest_send(q, bytes, sizeof(bytes) - 1);
@@ -369,7 +367,7 @@ static void an_endless_line_does_not_fill_the_memory(void **state)
     for (unsigned i = 0; i < 4; i++)
         qtest_send(q, line, 1 << 20);
     test_free(line);
-    const char *answer = qtest_command(q, " ");
+    const char *answer = qtest_command(q, "x");
     assert_true(strncmp(answer, "FAIL", 4) == 0 || strncmp(answer, "ERR", 3) == 0);
 }
 
