@@ -263,14 +263,14 @@ lab_wait_when() {
         [ -z "$when" ] || sleep "$when"
     else
         now=${EPOCHREALTIME/[.,]/}
-        target=$(awk -v s="$lab_start_time" -v w="$when" -v n="$now" 'BEGIN { d = (s - n) / 1e6 + w; print d > 0 ? d : 0 }')
+        target=$(awk -v s="$lab_start_time" -v w="$when" -v n="$now" 'BEGIN { d = (s - n) / 1e6 + w; if (d < 0) d = 0; print d }')
         sleep "$target"
         touch "$lab_work/reached.$BASHPID"
     fi
 }
 
 lab_vncdo() {
-    timeout 60 "$VNCDO" -s "127.0.0.1:$lab_vnc_port" "$@"
+    timeout 90 "$VNCDO" -S 1.5 -s "127.0.0.1:$lab_vnc_port" "$@"
 }
 
 # lab_act NUMBER: wait for the action's time and do it.

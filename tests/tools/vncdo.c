@@ -18,12 +18,14 @@
 #include <time.h>
 
 static const char usage_text[] =
-    "vncdo [-s HOST:PORT] [-p PASSWORD-FILE] [-w SECONDS] [-t SECONDS] [-d MILLISECONDS] [-v] COMMAND...\n"
+    "vncdo [-s HOST:PORT] [-p PASSWORD-FILE] [-w SECONDS] [-t SECONDS] [-d MILLISECONDS] [-S SECONDS] [-v] "
+    "COMMAND...\n"
     "  -s  the server (127.0.0.1:5900)\n"
     "  -p  file with the password in its first line (or the environment's VNC_PASSWORD)\n"
     "  -w  how long to try to connect (30)\n"
     "  -t  how long each waiting command waits (30)\n"
     "  -d  pause after each key (60)\n"
+    "  -S  seconds that the first screen of a connection gets to settle (0.7)\n"
     "Commands:\n"
     "  type TEXT              type it as on a US keyboard; \\n is Return, \\t Tab, \\e Escape, \\\\ a "
     "backslash\n"
@@ -48,6 +50,8 @@ struct vncdo {
     double wait_s;
     double timeout_s;
     double key_delay_s;
+    double settle_s;
+    bool settled; /* the first whole screen has been taken */
     int x, y, buttons;
     uint64_t covered;  /* pixels received since the last whole update was asked for */
     bool resized;      /* the server changed the size, so what was covered is void */
@@ -206,8 +210,8 @@ static bool ask_whole(struct vncdo *v)
     return true;
 }
 
-/* The whole screen, as it is now, in the frame buffer. */
-static bool refresh(struct vncdo *v)
+/* A whole screen in the frame buffer. */
+static bool take_whole(struct vncdo *v)
 {
     double end = now_s() + v->timeout_s;
     uint64_t finished = v->finished;
@@ -224,6 +228,21 @@ static bool refresh(struct vncdo *v)
             return false;
     }
     return true;
+}
+
+/*
+ * The whole screen, as it is now, in the frame buffer. Some servers do not look at the guest's screen while
+ * they have no viewer: what they send first is old, and the news follow on their next look, so the first
+ * screen of a connection gets time to settle.
+ */
+static bool refresh(struct vncdo *v)
+{
+    if (!take_whole(v))
+        return false;
+    if (v->settled)
+        return true;
+    v->settled = true;
+    return pause_for(v, v->settle_s) && (!v->resized || take_whole(v));
 }
 
 static uint32_t pixel_at(const struct vncdo *v, size_t i)
@@ -728,7 +747,11 @@ static char *read_password(const char *path)
 
 int main(int argc, char **argv)
 {
-    struct vncdo v = {.wait_s = 30, .timeout_s = 30, .key_delay_s = 0.06, .password = getenv("VNC_PASSWORD")};
+    struct vncdo v = {.wait_s = 30,
+                      .timeout_s = 30,
+                      .key_delay_s = 0.06,
+                      .settle_s = 0.7,
+                      .password = getenv("VNC_PASSWORD")};
     const char *server = "127.0.0.1:5900";
     char *password = NULL;
     bool ok;
@@ -746,7 +769,7 @@ int main(int argc, char **argv)
             rfbClientErr = rfbClientLog = client_log;
             continue;
         }
-        if (strlen(option) != 2 || !strchr("spwtd", option[1])) {
+        if (strlen(option) != 2 || !strchr("spwtdS", option[1])) {
             fail("unknown option '%s'; see vncdo --help", option);
             return 2;
         }
@@ -767,6 +790,9 @@ int main(int argc, char **argv)
             break;
         case 'w':
             v.wait_s = atof(argv[i]);
+            break;
+        case 'S':
+            v.settle_s = atof(argv[i]);
             break;
         case 't':
             v.timeout_s = atof(argv[i]);
