@@ -6,6 +6,7 @@
 #include "machine/machine.h"
 
 extern const struct accel_ops kvm_accel;   /* a guest on /dev/kvm */
+extern const struct accel_ops xen_accel;   /* an HVM domain of a Xen host */
 extern const struct accel_ops qtest_accel; /* no guest: a test drives the devices and owns the clock */
 
 /*

@@ -35,7 +35,8 @@ struct accel_ops {
 
     /* The board is complete: from here on follow the bus; called once, the bus's listener is yours. */
     bool (*start)(struct machine *m, struct error *err);
-    void (*stop)(struct machine *m); /* the end of the process: threads joined, descriptors closed */
+    void (*stop)(struct machine *m);    /* the end of the process: threads joined, descriptors closed */
+    void (*destroy)(struct machine *m); /* last, after the devices: what alloc_ram and alloc_vram made */
 
     /* Guest execution: machine_run and machine_pause, and the processors' part of a reset. */
     void (*resume)(struct machine *m);

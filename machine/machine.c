@@ -89,6 +89,8 @@ static void delete_last_first(struct machine *m, struct device *dev)
 void machine_destroy(struct machine *m)
 {
     delete_last_first(m, m->devices);
+    if (m->accel->destroy)
+        m->accel->destroy(m);
     ram_free(&m->ram);
     bus_destroy(&m->bus);
     loop_destroy(&m->loop);

@@ -58,6 +58,7 @@ struct machine_config {
     bool boot_menu;
     uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
     bool acpi;
+    unsigned xen_domid; /* -xen-domid, with the Xen accelerator */
     bool xen_platform;
     bool usb;
     bool no_defaults;
@@ -131,7 +132,8 @@ int64_t machine_wall_ns(const struct machine *m);
 /* The path of a firmware file: as given if it has a slash or exists, else in the firmware directories. Caller
  * frees; NULL + err. */
 char *machine_find_firmware(struct machine *m, const char *name, struct error *err);
-/* The whole file, at most max bytes, in page-aligned memory (a guest can be given it). Caller frees; NULL with *err. */
+/* The whole file, at most max bytes, in page-aligned memory (a guest can be given it). Caller frees; NULL
+ * with *err. */
 uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err);
 
 const char *run_state_name(enum run_state state); /* as QMP query-status says it */

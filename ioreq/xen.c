@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The Xen port: an ioreq server. Requests come in a page shared with the hypervisor, a slot for each vCPU,
+ * announced by event channels; writes to the VGA window below 1 MiB also through a ring
+ * (xen/include/public/hvm/ioreq.h, hvm/dm_op.h).
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include "ioreq/ioreq.h"
+#include "ioreq/xen_private.h"
+#include "machine/log.h"
+
+/* ioreq.h of Xen calls its request struct as we would like to call ours, so it comes last. */
+#include <xen/hvm/dm_op.h>
+#include <xen/hvm/ioreq.h>
+
+enum {
+    MAX_RANGES = 256,  /* Xen's limit for each type of a server */
+    MAX_REPEAT = 4096, /* elements of one string request: Xen cuts them at a page */
+    BLOCK_BYTES = 4096,
+};
+
+#define PORT_TYPE 0
+#define MMIO_TYPE 1
+
+struct range {
+    uint64_t start, end; /* inclusive */
+};
+
+struct range_list {
+    struct range ranges[MAX_RANGES];
+    unsigned count;
+};
+
+struct server {
+    struct xen x; /* first: m->accel_data */
+    ioservid_t id;
+    bool created, enabled;
+    xenforeignmemory_resource_handle *resource;
+    struct shared_iopage *requests;
+    struct buffered_iopage *ring;
+    uint32_t ring_port; /* local event channel port of the ring */
+    uint32_t *ports;    /* local port of each vCPU */
+    unsigned vcpus;
+    struct range_list claimed[SPACES];
+    struct loop_fd watch;
+};
+
+static struct server *server_of(struct machine *m)
+{
+    return m->accel_data;
+}
+
+/* ---- ranges: what the bus answers, and what Xen is told ---- */
+
+/* Is the range's memory the guest's own (no exits)? */
+static bool guest_has_it(const struct server *s, const struct flat_range *r)
+{
+    return s->x.screen.vram && r->region == &s->x.screen.vram->region;
+}
+
+static void wanted_ranges(struct server *s, enum space space, struct range_list *list)
+{
+    const struct flat_view *view = &s->x.m->bus.spaces[space].view;
+
+    list->count = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct flat_range *r = &view->ranges[i];
+        struct range *last = list->count ? &list->ranges[list->count - 1] : NULL;
+
+        if (space == SPACE_MEM && guest_has_it(s, r))
+            continue;
+        if (last && last->end + 1 == r->start)
+            last->end = r->end - 1;
+        else if (list->count < MAX_RANGES)
+            list->ranges[list->count++] = (struct range){r->start, r->end - 1};
+        else
+            log_limited("more than %d address ranges: %s at 0x%llx is not answered", MAX_RANGES,
+                        r->region->name, (unsigned long long)r->start);
+    }
+}
+
+/* Calls change for every part of `from` that is not in `without`; both are sorted and do not overlap
+ * themselves. */
+static void difference(struct server *s, enum space space, const struct range_list *from,
+                       const struct range_list *without,
+                       void (*change)(struct server *s, enum space space, uint64_t start, uint64_t end))
+{
+    for (unsigned i = 0; i < from->count; i++) {
+        uint64_t at = from->ranges[i].start, end = from->ranges[i].end;
+        bool more = true;
+
+        for (unsigned j = 0; j < without->count && more; j++) {
+            const struct range *w = &without->ranges[j];
+
+            if (w->end < at || w->start > end)
+                continue;
+            if (w->start > at)
+                change(s, space, at, w->start - 1);
+            more = w->end < end;
+            at = w->end + 1;
+        }
+        if (more)
+            change(s, space, at, end);
+    }
+}
+
+static void claim(struct server *s, enum space space, uint64_t start, uint64_t end)
+{
+    if (xendevicemodel_map_io_range_to_ioreq_server(
+            s->x.dm, s->x.domid, s->id, space == SPACE_MEM ? MMIO_TYPE : PORT_TYPE, start, end) < 0)
+        log_limited("Xen does not take the range 0x%llx-0x%llx: %s", (unsigned long long)start,
+                    (unsigned long long)end, strerror(errno));
+}
+
+static void give_back(struct server *s, enum space space, uint64_t start, uint64_t end)
+{
+    if (xendevicemodel_unmap_io_range_from_ioreq_server(
+            s->x.dm, s->x.domid, s->id, space == SPACE_MEM ? MMIO_TYPE : PORT_TYPE, start, end) < 0)
+        log_limited("Xen does not give back the range 0x%llx-0x%llx: %s", (unsigned long long)start,
+                    (unsigned long long)end, strerror(errno));
+}
+
+static void space_changed(void *opaque, enum space space)
+{
+    struct server *s = opaque;
+    struct range_list *wanted = malloc(sizeof(*wanted));
+
+    if (!wanted)
+        return;
+    wanted_ranges(s, space, wanted);
+    difference(s, space, &s->claimed[space], wanted, give_back);
+    if (space == SPACE_MEM)
+        xen_vram_follow(&s->x);
+    difference(s, space, wanted, &s->claimed[space], claim);
+    s->claimed[space] = *wanted;
+    free(wanted);
+}
+
+static void function_changed(void *opaque, unsigned devfn, bool present)
+{
+    struct server *s = opaque;
+
+    if (present)
+        xendevicemodel_map_pcidev_to_ioreq_server(s->x.dm, s->x.domid, s->id, 0, 0, devfn >> 3, devfn & 7);
+    else
+        xendevicemodel_unmap_pcidev_from_ioreq_server(s->x.dm, s->x.domid, s->id, 0, 0, devfn >> 3,
+                                                      devfn & 7);
+}
+
+/* ---- requests ---- */
+
+static bool valid_size(uint32_t size, uint32_t widest)
+{
+    return size && size <= widest && !(size & (size - 1));
+}
+
+/* The guest physical address of element i of a request's memory operand; df: downwards. */
+static uint64_t element(uint64_t base, const struct ioreq *req, uint32_t i)
+{
+    uint64_t step = (uint64_t)i * req->size;
+
+    return req->df ? base - step : base + step;
+}
+
+/* rep ins, rep outs: one port, memory that advances. Upwards in blocks, the rare downwards element by
+ * element. */
+static void string_port(struct machine *m, const struct ioreq *req)
+{
+    uint8_t block[BLOCK_BYTES];
+    uint32_t at_once = req->df ? 1 : BLOCK_BYTES / req->size;
+
+    for (uint32_t i = 0; i < req->count; i += at_once) {
+        uint32_t n = req->count - i < at_once ? req->count - i : at_once;
+        uint64_t address = element(req->data, req, i);
+
+        if (req->dir == IOREQ_READ) {
+            bus_read_block(&m->bus, SPACE_PORT, req->addr, req->size, block, n);
+            ram_write(&m->ram, address, block, (uint64_t)n * req->size);
+        } else {
+            if (!ram_read(&m->ram, address, block, (uint64_t)n * req->size))
+                memset(block, 0xFF, (size_t)n * req->size);
+            bus_write_block(&m->bus, SPACE_PORT, req->addr, req->size, block, n);
+        }
+    }
+}
+
+static void serve_port(struct machine *m, struct ioreq *req)
+{
+    if (req->addr > 0xFFFF || !valid_size(req->size, 4) || req->count > MAX_REPEAT)
+        req->data = UINT64_MAX;
+    else if (req->data_is_ptr)
+        string_port(m, req);
+    else if (req->dir == IOREQ_READ)
+        req->data = bus_read(&m->bus, SPACE_PORT, req->addr, req->size);
+    else
+        bus_write(&m->bus, SPACE_PORT, req->addr, req->size, req->data);
+}
+
+static void serve_memory(struct machine *m, struct ioreq *req)
+{
+    if (!valid_size(req->size, 8) || req->count > MAX_REPEAT) {
+        req->data = UINT64_MAX;
+        return;
+    }
+    for (uint32_t i = 0; i < req->count; i++) {
+        uint64_t address = element(req->addr, req, i), memory = element(req->data, req, i),
+                 value = UINT64_MAX;
+
+        if (req->dir == IOREQ_READ) {
+            value = bus_read(&m->bus, SPACE_MEM, address, req->size);
+            if (req->data_is_ptr)
+                ram_write(&m->ram, memory, &value, req->size);
+        } else {
+            if (!req->data_is_ptr)
+                value = req->data;
+            else
+                ram_read(&m->ram, memory, &value, req->size);
+            bus_write(&m->bus, SPACE_MEM, address, req->size, value);
+        }
+        if (req->dir == IOREQ_READ && !req->data_is_ptr && i + 1 == req->count)
+            req->data = value;
+    }
+}
+
+/* Segment and bus other than 0 were never claimed. A string form has no use here: its data is not touched. */
+static void serve_config(struct machine *m, struct ioreq *req)
+{
+    uint32_t sbdf = req->addr >> 32, offset = req->addr & 0xFFFFFFFF;
+
+    if (req->data_is_ptr || !valid_size(req->size, 4) || sbdf > 0xFF || offset > 0xFF) {
+        req->data = UINT64_MAX;
+        return;
+    }
+    if (req->dir == IOREQ_READ)
+        req->data = pci_config_read(&m->pci, sbdf, offset, req->size);
+    else
+        pci_config_write(&m->pci, sbdf, offset, req->size, req->data);
+}
+
+static void serve_request(struct server *s, struct ioreq *req)
+{
+    struct machine *m = s->x.m;
+
+    switch (req->type) {
+    case IOREQ_TYPE_PIO:
+        serve_port(m, req);
+        break;
+    case IOREQ_TYPE_COPY:
+        serve_memory(m, req);
+        break;
+    case IOREQ_TYPE_PCI_CONFIG:
+        serve_config(m, req);
+        break;
+    case IOREQ_TYPE_INVALIDATE:
+        xen_memory_forget(&s->x);
+        break;
+    default: /* TIMEOFFSET and what may come: answered, without effect */
+        break;
+    }
+}
+
+/* ---- the buffered ring ---- */
+
+static void serve_buffered(struct machine *m, const struct buf_ioreq *slot, uint32_t high)
+{
+    struct ioreq req = {.addr = slot->addr,
+                        .data = slot->data | (uint64_t)high << 32,
+                        .count = 1,
+                        .size = 1u << slot->size,
+                        .dir = IOREQ_WRITE};
+
+    if (slot->type == IOREQ_TYPE_COPY && slot->dir == IOREQ_WRITE)
+        serve_memory(m, &req);
+}
+
+/*
+ * Takes what is in the ring, at most one ring full. Xen may subtract a multiple of the ring's size from both
+ * pointers at any time, so the pair is read until it is consistent and the read pointer is only ever added
+ * to.
+ */
+static void drain_ring(struct server *s)
+{
+    _Atomic uint32_t *read_pointer = (_Atomic uint32_t *)&s->ring->read_pointer;
+    _Atomic uint32_t *write_pointer = (_Atomic uint32_t *)&s->ring->write_pointer;
+
+    for (unsigned n = 0; n < IOREQ_BUFFER_SLOT_NUM; n++) {
+        uint32_t from = atomic_load(read_pointer), to = atomic_load(write_pointer), high = 0, used = 1;
+        struct buf_ioreq slot;
+
+        if (from != atomic_load(read_pointer))
+            continue;
+        if (from == to)
+            return;
+        slot = s->ring->buf_ioreq[from % IOREQ_BUFFER_SLOT_NUM];
+        if (slot.size == 3) {
+            if (to - from < 2) {
+                log_limited("the ring of buffered writes holds half a quadword: dropped");
+                atomic_fetch_add(read_pointer, 1);
+                return;
+            }
+            high = s->ring->buf_ioreq[(from + 1) % IOREQ_BUFFER_SLOT_NUM].data;
+            used = 2;
+        }
+        atomic_fetch_add(read_pointer, used);
+        serve_buffered(s->x.m, &slot, high);
+    }
+}
+
+static void drain(struct machine *m)
+{
+    struct server *s = server_of(m);
+
+    if (s && s->ring)
+        drain_ring(s);
+}
+
+/* ---- events ---- */
+
+/* Takes the request of a vCPU, if there is one, and answers it. */
+static void serve_vcpu(struct server *s, unsigned vcpu)
+{
+    struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu], req;
+
+    if (*(volatile uint8_t *)((uint8_t *)shared + offsetof(struct ioreq, type) - 1) % 16 != STATE_IOREQ_READY)
+        return;
+    atomic_thread_fence(memory_order_acquire);
+    memcpy(&req, shared, sizeof(req)); /* from here on only the copy counts */
+    shared->state = STATE_IOREQ_INPROCESS;
+    drain_ring(s);
+    serve_request(s, &req);
+    if (req.dir == IOREQ_READ && !req.data_is_ptr)
+        shared->data = req.data;
+    atomic_thread_fence(memory_order_release);
+    shared->state = STATE_IORESP_READY;
+    xenevtchn_notify(s->x.evtchn, s->ports[vcpu]);
+}
+
+static void event(void *opaque, uint32_t events)
+{
+    struct server *s = opaque;
+    int port = xenevtchn_pending(s->x.evtchn);
+
+    if (port < 0)
+        return;
+    xenevtchn_unmask(s->x.evtchn, port);
+    if ((uint32_t)port == s->ring_port) {
+        drain_ring(s);
+        return;
+    }
+    for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++)
+        if (s->ports[vcpu] == (uint32_t)port) {
+            serve_vcpu(s, vcpu);
+            return;
+        }
+}
+
+/* ---- the server ---- */
+
+static bool map_pages(struct server *s, struct error *err)
+{
+    void *pages = NULL;
+
+    s->resource = xenforeignmemory_map_resource(s->x.fmem, s->x.domid, XENMEM_resource_ioreq_server, s->id, 0,
+                                                2, &pages, PROT_READ | PROT_WRITE, 0);
+    if (s->resource) {
+        s->ring = pages;
+        s->requests = (void *)((char *)pages + XC_PAGE_SIZE);
+        return true;
+    }
+    if (errno == EOPNOTSUPP) { /* kernels before 4.18: by their frame numbers */
+        xen_pfn_t gfn, ring_gfn;
+
+        if (xendevicemodel_get_ioreq_server_info(s->x.dm, s->x.domid, s->id, &gfn, &ring_gfn, NULL) == 0) {
+            s->requests = xenforeignmemory_map(s->x.fmem, s->x.domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
+            s->ring = xenforeignmemory_map(s->x.fmem, s->x.domid, PROT_READ | PROT_WRITE, 1, &ring_gfn, NULL);
+        }
+    }
+    return (s->requests && s->ring) ||
+           error_set(err, "cannot map the request pages of domain %u: %s", s->x.domid, strerror(errno));
+}
+
+static bool bind_ports(struct server *s, struct error *err)
+{
+    evtchn_port_t ring_port;
+    int local;
+
+    if (xendevicemodel_get_ioreq_server_info(s->x.dm, s->x.domid, s->id, NULL, NULL, &ring_port) < 0 ||
+        xendevicemodel_set_ioreq_server_state(s->x.dm, s->x.domid, s->id, 1) < 0)
+        return error_set(err, "cannot enable the ioreq server of domain %u: %s", s->x.domid, strerror(errno));
+    s->enabled = true;
+    /* The vCPUs' ports are in the page from the moment it is enabled. */
+    for (unsigned i = 0; i < s->vcpus; i++) {
+        local = xenevtchn_bind_interdomain(s->x.evtchn, s->x.domid, s->requests->vcpu_ioreq[i].vp_eport);
+        if (local < 0)
+            return error_set(err, "no event channel for vCPU %u of domain %u: %s", i, s->x.domid,
+                             strerror(errno));
+        s->ports[i] = local;
+    }
+    local = xenevtchn_bind_interdomain(s->x.evtchn, s->x.domid, ring_port);
+    if (local < 0)
+        return error_set(err, "no event channel for the ring of domain %u: %s", s->x.domid, strerror(errno));
+    s->ring_port = local;
+    return true;
+}
+
+static bool create_server(struct server *s, struct error *err)
+{
+    unsigned vcpus = 0;
+
+    if (xendevicemodel_create_ioreq_server(s->x.dm, s->x.domid, HVM_IOREQSRV_BUFIOREQ_ATOMIC, &s->id) < 0)
+        return error_set(err, "domain %u takes no ioreq server: %s", s->x.domid, strerror(errno));
+    s->created = true;
+    s->vcpus = s->x.m->config.max_cpus;
+    if (xendevicemodel_nr_vcpus(s->x.dm, s->x.domid, &vcpus) == 0 && vcpus)
+        s->vcpus = vcpus;
+    if (s->vcpus > MACHINE_MAX_CPUS)
+        return error_set(err, "domain %u has %u vCPUs; at most %d are possible", s->x.domid, s->vcpus,
+                         MACHINE_MAX_CPUS);
+    s->ports = calloc(s->vcpus, sizeof(*s->ports));
+    if (!s->ports)
+        return error_set(err, "out of memory");
+    return map_pages(s, err) && bind_ports(s, err);
+}
+
+/* ---- the accelerator ---- */
+
+static void stop(struct machine *m)
+{
+    struct server *s = server_of(m);
+
+    if (!s)
+        return;
+    m->bus.listener = NULL;
+    m->pci.function_changed = NULL;
+    if (s->watch.fd >= 0)
+        loop_unwatch(&m->loop, &s->watch);
+    if (s->created)
+        xendevicemodel_destroy_ioreq_server(s->x.dm, s->x.domid, s->id);
+    if (s->resource) {
+        xenforeignmemory_unmap_resource(s->x.fmem, s->resource);
+    } else {
+        if (s->requests)
+            xenforeignmemory_unmap(s->x.fmem, s->requests, 1);
+        if (s->ring)
+            xenforeignmemory_unmap(s->x.fmem, s->ring, 1);
+    }
+    s->requests = NULL;
+    s->ring = NULL;
+}
+
+static void destroy(struct machine *m)
+{
+    struct server *s = server_of(m);
+
+    if (!s)
+        return;
+    if (s->x.fmem) {
+        xen_memory_destroy(&s->x);
+        xenforeignmemory_close(s->x.fmem);
+    }
+    if (s->x.dm)
+        xendevicemodel_close(s->x.dm);
+    if (s->x.evtchn)
+        xenevtchn_close(s->x.evtchn);
+    if (s->x.xc)
+        xc_interface_close(s->x.xc);
+    free(s->ports);
+    free(s);
+    m->accel_data = NULL;
+}
+
+static bool open_handles(struct xen *x, struct error *err)
+{
+    x->dm = xendevicemodel_open(NULL, 0);
+    x->fmem = xenforeignmemory_open(NULL, 0);
+    x->evtchn = xenevtchn_open(NULL, 0);
+    x->xc = xc_interface_open(NULL, NULL, 0);
+    return (x->dm && x->fmem && x->evtchn && x->xc) ||
+           error_set(err, "cannot reach Xen (is this a Xen host's control domain, with /dev/xen?): %s",
+                     strerror(errno));
+}
+
+static bool alloc_ram(struct machine *m, struct error *err)
+{
+    struct server *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return error_set(err, "out of memory");
+    s->x.m = m;
+    s->x.domid = m->config.xen_domid;
+    s->watch.fd = -1;
+    m->accel_data = s;
+    if (!open_handles(&s->x, err))
+        return false;
+    xen_memory_init(&s->x);
+    return true;
+}
+
+static bool start(struct machine *m, struct error *err)
+{
+    struct server *s = server_of(m);
+
+    if (!create_server(s, err))
+        return false;
+    if (!loop_watch(&m->loop, &s->watch, xenevtchn_fd(s->x.evtchn), EPOLLIN, event, s))
+        return error_set(err, "cannot wait for event channels: %s", strerror(errno));
+    m->bus.listener = space_changed;
+    m->bus.listener_opaque = s;
+    m->pci.function_changed = function_changed;
+    m->pci.function_opaque = s;
+    for (unsigned devfn = 0; devfn < 256; devfn++)
+        if (m->pci.functions[devfn])
+            function_changed(s, devfn, true);
+    space_changed(s, SPACE_PORT);
+    space_changed(s, SPACE_MEM);
+    return true;
+}
+
+static void set_enabled(struct machine *m, bool enabled)
+{
+    struct server *s = server_of(m);
+
+    if (s->enabled == enabled)
+        return;
+    if (!enabled)
+        drain_ring(s);
+    if (xendevicemodel_set_ioreq_server_state(s->x.dm, s->x.domid, s->id, enabled) < 0)
+        log_line("domain %u: the ioreq server's state cannot be changed: %s", s->x.domid, strerror(errno));
+    s->enabled = enabled;
+}
+
+static void resume(struct machine *m)
+{
+    set_enabled(m, true);
+}
+
+static void pause_server(struct machine *m)
+{
+    set_enabled(m, false);
+}
+
+static bool guest_stop(struct machine *m, enum stop_reason reason)
+{
+    struct server *s = server_of(m);
+
+    if (xendevicemodel_shutdown(s->x.dm, s->x.domid,
+                                reason == STOP_RESET ? SHUTDOWN_reboot : SHUTDOWN_poweroff) < 0)
+        log_line("domain %u cannot be shut down: %s", s->x.domid, strerror(errno));
+    return true;
+}
+
+static void set_line(struct machine *m, unsigned line, bool level)
+{
+    struct server *s = server_of(m);
+
+    if (line < 16)
+        xendevicemodel_set_isa_irq_level(s->x.dm, s->x.domid, line, level);
+}
+
+static void set_intx(struct machine *m, unsigned slot, unsigned pin, bool level)
+{
+    struct server *s = server_of(m);
+
+    xendevicemodel_set_pci_intx_level(s->x.dm, s->x.domid, 0, 0, slot, pin, level);
+}
+
+static void set_link(struct machine *m, unsigned link, unsigned irq)
+{
+    struct server *s = server_of(m);
+
+    xendevicemodel_set_pci_link_route(s->x.dm, s->x.domid, link, irq);
+}
+
+const struct accel_ops xen_accel = {
+    .name = "xen",
+    .alloc_ram = alloc_ram,
+    .alloc_vram = xen_vram_alloc,
+    .free_vram = xen_vram_free,
+    .start = start,
+    .stop = stop,
+    .destroy = destroy,
+    .resume = resume,
+    .pause = pause_server,
+    .guest_stop = guest_stop,
+    .set_line = set_line,
+    .set_intx = set_intx,
+    .set_link = set_link,
+    .watch_vram = xen_vram_watch,
+    .sync_vram = xen_vram_sync,
+    .drain = drain,
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory under Xen. RAM is reached through a bounded cache of foreign mappings. Video memory is guest
+ * memory too: populated at a parking place above RAM, moved to its BAR when that is decoded, so that the
+ * guest writes it without exits.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ioreq/xen_private.h"
+#include "machine/log.h"
+
+#define CHUNK_SIZE ((uint64_t)CHUNK_PAGES * XC_PAGE_SIZE)
+
+#define MEMORY_WRITE_BACK 6 /* MTRR type WB, for pin_memory_cacheattr */
+
+/* ---- the cache of foreign mappings ---- */
+
+static void drop_chunk(struct xen *x, struct chunk *chunk)
+{
+    xenforeignmemory_unmap(x->fmem, chunk->host, CHUNK_PAGES);
+    *chunk = (struct chunk){0};
+}
+
+static struct chunk *find_chunk(struct xen *x, uint64_t number)
+{
+    for (unsigned i = 0; i < MAX_CHUNKS; i++)
+        if (x->chunks[i].host && !x->chunks[i].stale && x->chunks[i].number == number)
+            return &x->chunks[i];
+    return NULL;
+}
+
+/* An unused chunk, or the one that was not used for longest; NULL: all are in use. */
+static struct chunk *chunk_to_fill(struct xen *x)
+{
+    struct chunk *oldest = NULL;
+
+    for (unsigned i = 0; i < MAX_CHUNKS; i++) {
+        struct chunk *chunk = &x->chunks[i];
+
+        if (!chunk->host)
+            return chunk;
+        if (!chunk->users && (!oldest || chunk->used < oldest->used))
+            oldest = chunk;
+    }
+    if (oldest)
+        drop_chunk(x, oldest);
+    return oldest;
+}
+
+static struct chunk *map_chunk(struct xen *x, uint64_t number)
+{
+    struct chunk *chunk = find_chunk(x, number);
+    xen_pfn_t gfns[CHUNK_PAGES];
+    int errors[CHUNK_PAGES];
+
+    if (chunk || !(chunk = chunk_to_fill(x)))
+        return chunk;
+    for (unsigned i = 0; i < CHUNK_PAGES; i++)
+        gfns[i] = number * CHUNK_PAGES + i;
+    chunk->host = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, CHUNK_PAGES, gfns, errors);
+    if (!chunk->host)
+        return NULL;
+    chunk->number = number;
+    for (unsigned i = 0; i < CHUNK_PAGES; i++)
+        if (errors[i])
+            chunk->missing |= 1ull << i;
+    return chunk;
+}
+
+static void *ram_map_foreign(void *opaque, uint64_t gpa, uint64_t *length)
+{
+    struct xen *x = opaque;
+    struct chunk *chunk = map_chunk(x, gpa / CHUNK_SIZE);
+    uint64_t offset = gpa % CHUNK_SIZE, usable = 0;
+    unsigned page = offset / XC_PAGE_SIZE;
+
+    if (!chunk)
+        return NULL;
+    while (page < CHUNK_PAGES && !(chunk->missing >> page & 1))
+        usable = ++page * (uint64_t)XC_PAGE_SIZE - offset;
+    if (!usable)
+        return NULL;
+    if (*length > usable)
+        *length = usable;
+    chunk->users++;
+    chunk->used = ++x->uses;
+    return chunk->host + offset;
+}
+
+static void ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t length, bool written)
+{
+    struct xen *x = opaque;
+    uint8_t *at = host;
+
+    if (written && x->log_dirty)
+        xendevicemodel_modified_memory(x->dm, x->domid, gpa / XC_PAGE_SIZE,
+                                       (gpa + length - 1) / XC_PAGE_SIZE - gpa / XC_PAGE_SIZE + 1);
+    for (unsigned i = 0; i < MAX_CHUNKS; i++) {
+        struct chunk *chunk = &x->chunks[i];
+
+        if (!chunk->host || at < chunk->host || at >= chunk->host + CHUNK_SIZE)
+            continue;
+        if (--chunk->users == 0 && chunk->stale)
+            drop_chunk(x, chunk);
+        return;
+    }
+}
+
+static const struct ram_ops foreign_ops = {.map = ram_map_foreign, .unmap = ram_unmap_foreign};
+
+void xen_memory_init(struct xen *x)
+{
+    x->m->ram.ops = &foreign_ops;
+    x->m->ram.opaque = x;
+}
+
+void xen_memory_forget(struct xen *x)
+{
+    for (unsigned i = 0; i < MAX_CHUNKS; i++) {
+        if (!x->chunks[i].host)
+            continue;
+        if (x->chunks[i].users)
+            x->chunks[i].stale = true;
+        else
+            drop_chunk(x, &x->chunks[i]);
+    }
+}
+
+void xen_memory_destroy(struct xen *x)
+{
+    for (unsigned i = 0; i < MAX_CHUNKS; i++)
+        if (x->chunks[i].host)
+            drop_chunk(x, &x->chunks[i]);
+}
+
+/* ---- video memory ---- */
+
+static bool populate(struct xen *x, uint64_t gfn, uint64_t pages, struct error *err)
+{
+    xen_pfn_t *gfns = calloc(pages, sizeof(*gfns));
+    int rc = -1;
+
+    if (gfns) {
+        for (uint64_t i = 0; i < pages; i++)
+            gfns[i] = gfn + i;
+        rc = xc_domain_populate_physmap_exact(x->xc, x->domid, pages, 0, 0, gfns);
+    }
+    free(gfns);
+    return rc == 0 || error_set(err, "domain %u has no %llu pages for video memory: %s", x->domid,
+                                (unsigned long long)pages, strerror(errno));
+}
+
+static uint8_t *map_pages(struct xen *x, uint64_t gfn, uint64_t pages)
+{
+    xen_pfn_t *gfns = calloc(pages, sizeof(*gfns));
+    uint8_t *host = NULL;
+
+    if (gfns) {
+        for (uint64_t i = 0; i < pages; i++)
+            gfns[i] = gfn + i;
+        host = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, pages, gfns, NULL);
+    }
+    free(gfns);
+    return host;
+}
+
+bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
+{
+    struct xen *x = m->accel_data;
+    uint64_t pages = vram->size / XC_PAGE_SIZE;
+    uint64_t end = m->ram.high_size ? RAM_HIGH_BASE + m->ram.high_size : m->ram.low_size;
+
+    if (x->screen.vram)
+        return error_set(err, "%s: under Xen one graphics adapter is possible", vram->region.name);
+    x->screen.parking = x->screen.gfn = end / XC_PAGE_SIZE;
+    if (!populate(x, x->screen.gfn, pages, err))
+        return false;
+    vram->host = map_pages(x, x->screen.gfn, pages);
+    if (!vram->host)
+        return error_set(err, "cannot map the video memory of domain %u: %s", x->domid, strerror(errno));
+    memset(vram->host, 0, vram->size);
+    x->screen.vram = vram;
+    return true;
+}
+
+void xen_vram_free(struct machine *m, struct vram *vram)
+{
+    struct xen *x = m->accel_data;
+
+    xenforeignmemory_unmap(x->fmem, vram->host, vram->size / XC_PAGE_SIZE);
+    x->screen.vram = NULL;
+}
+
+static void stop_tracking(struct xen *x)
+{
+    if (x->screen.tracked)
+        xendevicemodel_track_dirty_vram(x->dm, x->domid, 0, 0, NULL);
+    x->screen.tracked = false;
+}
+
+void xen_vram_follow(struct xen *x)
+{
+    struct vram *vram = x->screen.vram;
+    uint64_t pages, gfn;
+
+    if (!vram)
+        return;
+    pages = vram->size / XC_PAGE_SIZE;
+    gfn = vram->region.mapped && vram->region.space == SPACE_MEM ? vram->region.base / XC_PAGE_SIZE
+                                                                 : x->screen.parking;
+    if (gfn == x->screen.gfn)
+        return;
+    stop_tracking(x);
+    if (xendevicemodel_relocate_memory(x->dm, x->domid, pages, x->screen.gfn, gfn) < 0) {
+        log_limited("video memory cannot be moved to 0x%llx: %s", (unsigned long long)gfn * XC_PAGE_SIZE,
+                    strerror(errno));
+        return;
+    }
+    x->screen.gfn = gfn;
+    if (gfn != x->screen.parking)
+        xendevicemodel_pin_memory_cacheattr(x->dm, x->domid, gfn, gfn + pages - 1, MEMORY_WRITE_BACK);
+}
+
+void xen_vram_sync(struct machine *m, struct vram *vram)
+{
+    struct xen *x = m->accel_data;
+    uint64_t pages = vram->size / XC_PAGE_SIZE;
+    unsigned long *bitmap;
+
+    if (x->screen.vram != vram || x->screen.gfn == x->screen.parking)
+        return;
+    bitmap = calloc((pages + 63) / 64, sizeof(*bitmap));
+    if (!bitmap || xendevicemodel_track_dirty_vram(x->dm, x->domid, x->screen.gfn, pages, bitmap) < 0) {
+        vram_mark(vram, 0, vram->size); /* ENODATA and the like: take everything as changed */
+    } else {
+        x->screen.tracked = true;
+        for (uint64_t page = 0; page < pages; page++)
+            if (bitmap[page / 64] >> page % 64 & 1)
+                vram_mark(vram, page * XC_PAGE_SIZE, XC_PAGE_SIZE);
+    }
+    free(bitmap);
+}
+
+void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
+{
+    if (watch == VRAM_UNWATCHED)
+        stop_tracking(m->accel_data);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of the Xen port share: the ioreq server (xen.c) and guest memory (xen_memory.c). */
+#ifndef IOREQ_XEN_PRIVATE_H
+#define IOREQ_XEN_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xenctrl.h>
+#include <xendevicemodel.h>
+#include <xenevtchn.h>
+#include <xenforeignmemory.h>
+
+#include "machine/machine.h"
+#include "machine/vram.h"
+
+/* Guest memory is mapped in chunks of this many pages, and so many chunks are kept. */
+enum { CHUNK_PAGES = 64, MAX_CHUNKS = 64 };
+
+struct chunk {
+    uint64_t number;  /* gpa / (CHUNK_PAGES * page size) */
+    uint8_t *host;    /* NULL: unused */
+    uint64_t missing; /* a bit a page that could not be mapped */
+    unsigned users;   /* mappings handed out and not given back */
+    bool stale;       /* dropped while in use: unmapped when the last user is done */
+    uint64_t used;    /* when it was used last */
+};
+
+struct xen_vram {
+    uint64_t gfn;     /* where the video memory is now */
+    uint64_t parking; /* where it is while its BAR is not decoded */
+    struct vram *vram;
+    bool tracked; /* Xen's dirty tracking is on for it */
+    bool trapped; /* its pages have the write-trapping type */
+};
+
+struct xen {
+    struct machine *m;
+    domid_t domid;
+    xendevicemodel_handle *dm;
+    xenforeignmemory_handle *fmem;
+    xenevtchn_handle *evtchn;
+    xc_interface *xc; /* NULL once restricted */
+    struct chunk chunks[MAX_CHUNKS];
+    uint64_t uses;
+    struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
+    bool log_dirty;         /* global log-dirty: tell Xen of what is written through foreign mappings */
+};
+
+/* Guest RAM by foreign mappings: sets m->ram.ops. */
+void xen_memory_init(struct xen *x);
+/* Drops every cached mapping (INVALIDATE); those in use go when they are given back. */
+void xen_memory_forget(struct xen *x);
+void xen_memory_destroy(struct xen *x);
+
+bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err);
+void xen_vram_free(struct machine *m, struct vram *vram);
+void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch);
+void xen_vram_sync(struct machine *m, struct vram *vram);
+/* The memory view changed: moves the video memory to where its BAR is now, or back to its parking place. */
+void xen_vram_follow(struct xen *x);
+
+#endif
