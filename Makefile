@@ -61,6 +61,12 @@ $(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient -lpng -lz
 
+# Boot sectors of our own, for the tests.
+$(BUILD)/guests/%.img: tests/guests/%.S
+	@mkdir -p $(@D)
+	gcc -m32 -nostdlib -Wl,-m,elf_i386 -Wl,--oformat=binary -Wl,-Ttext=0x7c00 -Wl,--build-id=none -o $@ $<
+	truncate -s 1440K $@
+
 .PRECIOUS: $(BUILD)/obj/%.o
 .PHONY: tools tests check-unit
 tools: $(TOOLS)
