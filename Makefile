@@ -84,6 +84,16 @@ bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
 	@command -v qemu-system-x86_64 >/dev/null || ./configure --install run
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/bench/bench $(ROWS)
 
+# A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
+HOSTILE_SECONDS ?= 20
+HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c)
+$(BUILD)/hostile: $(HOSTILE_OBJS) $(TEST_LIB_OBJS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+.PHONY: check-hostile
+check-hostile: $(BUILD)/hvm-dm $(BUILD)/hostile
+	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/hostile --seconds $(HOSTILE_SECONDS) \
+	  $(HOSTILE_SEED:%=--seed %) --logs $(BUILD)/hostile-logs
+
 # Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
 .PHONY: setup-check check check-all check-format check-clang format install
 setup-check:
@@ -117,4 +127,5 @@ install: $(BUILD)/hvm-dm
 clean:
 	rm -rf build config.mk
 
--include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(BENCH_OBJS:.o=.d)
+-include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(BENCH_OBJS:.o=.d) \
+  $(HOSTILE_OBJS:.o=.d)
