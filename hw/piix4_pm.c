@@ -8,7 +8,6 @@
  */
 #include <string.h>
 
-#include "machine/log.h"
 #include "machine/machine.h"
 
 #define PMBASE    0x40
@@ -52,6 +51,7 @@ struct piix4_pm {
     int64_t last_toggle; /* guest time of the last change of the timer's bit 23 that was noticed */
     struct irq sci;
     struct timer overflow;
+    struct machine_listener listener;
     struct region pm, gpe, pci_hotplug, cpu_hotplug, apm;
 };
 
@@ -109,7 +109,7 @@ static void sleep_requested(struct piix4_pm *pm)
     unsigned type = pm->pm1_control >> SLP_TYP_SHIFT & 7;
 
     if (type == SLP_TYP_S3)
-        log_limited("the guest asked for suspend to RAM, which is not offered: ignored");
+        machine_request_suspend(pm->pci.dev.machine);
     else
         machine_request_shutdown(pm->pci.dev.machine, true);
 }
@@ -188,12 +188,23 @@ static void pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
 
 static const struct region_ops pm_ops = {.read = pm_read, .write = pm_write, .max_size = 4};
 
+static void machine_event(void *opaque, enum machine_event event, bool by_guest)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (event == EVENT_WAKEUP) {
+        pm->pm1_status |= WAK_STS;
+        update_sci(pm);
+    }
+}
+
 static void press_power_button(void *opaque)
 {
     struct piix4_pm *pm = opaque;
 
     pm->pm1_status |= PWRBTN_STS;
     update_sci(pm);
+    machine_wakeup(pm->pci.dev.machine);
 }
 
 /* ---- GPE0: two bytes of status, two of enable ---- */
@@ -307,6 +318,8 @@ static bool realize(struct device *dev, struct error *err)
     machine_map_ports(m, &pm->pci_hotplug, "acpi-pci-hotplug", &pci_hotplug_ops, pm, PCIHP_BASE, 16);
     machine_map_ports(m, &pm->cpu_hotplug, "acpi-cpu-hotplug", &cpu_hotplug_ops, pm, CPUHP_BASE, 32);
     machine_map_ports(m, &pm->apm, "apm", &apm_ops, pm, APM_BASE, 2);
+    pm->listener = (struct machine_listener){.event = machine_event, .opaque = pm};
+    machine_listen(m, &pm->listener);
     m->power_button = press_power_button;
     m->power_button_opaque = pm;
     return true;
@@ -318,6 +331,7 @@ static void unrealize(struct device *dev)
     struct region *regions[] = {&pm->pm, &pm->gpe, &pm->pci_hotplug, &pm->cpu_hotplug, &pm->apm};
 
     timer_cancel(&pm->overflow);
+    machine_unlisten(dev->machine, &pm->listener);
     dev->machine->power_button = NULL;
     for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
         bus_unmap(&dev->machine->bus, regions[i]);

@@ -103,11 +103,9 @@ void machine_destroy(struct machine *m)
 
 const char *run_state_name(enum run_state state)
 {
-    static const char *const names[] = {[RUN_PRELAUNCH] = "prelaunch",
-                                        [RUN_RUNNING] = "running",
-                                        [RUN_PAUSED] = "paused",
-                                        [RUN_SHUTDOWN] = "shutdown",
-                                        [RUN_INTERNAL_ERROR] = "internal-error"};
+    static const char *const names[] = {
+        [RUN_PRELAUNCH] = "prelaunch", [RUN_RUNNING] = "running",   [RUN_PAUSED] = "paused",
+        [RUN_SUSPENDED] = "suspended", [RUN_SHUTDOWN] = "shutdown", [RUN_INTERNAL_ERROR] = "internal-error"};
 
     return names[state];
 }
@@ -124,12 +122,22 @@ void machine_listen(struct machine *m, struct machine_listener *listener)
     m->listeners = listener;
 }
 
+void machine_unlisten(struct machine *m, struct machine_listener *listener)
+{
+    struct machine_listener **at = &m->listeners;
+
+    while (*at && *at != listener)
+        at = &(*at)->next;
+    if (*at)
+        *at = listener->next;
+}
+
 void machine_run(struct machine *m)
 {
     if (m->state == RUN_RUNNING)
         return;
     /* A guest that powered off, or failed, starts anew after a reset only. */
-    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
+    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR || m->state == RUN_SUSPENDED)
         return;
     m->state = RUN_RUNNING;
     clock_start(&m->clock);
@@ -189,6 +197,10 @@ static void do_reset(struct machine *m, bool by_guest)
     machine_reset(m);
     if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
         m->state = RUN_PAUSED;
+    if (m->state == RUN_SUSPENDED) {
+        m->state = RUN_PAUSED; /* a reset wakes */
+        machine_run(m);
+    }
     tell(m, EVENT_RESET, by_guest);
     if (go_on && m->accel->resume)
         m->accel->resume(m);
@@ -205,16 +217,43 @@ static void do_shutdown(struct machine *m, bool by_guest)
     loop_quit(&m->loop);
 }
 
+static void do_suspend(struct machine *m)
+{
+    halt(m, RUN_SUSPENDED);
+    tell(m, EVENT_SUSPEND, true);
+}
+
+void machine_request_suspend(struct machine *m)
+{
+    m->suspend_pending = true;
+    loop_post(&m->loop, &m->control_work);
+}
+
+bool machine_wakeup(struct machine *m)
+{
+    if (m->state != RUN_SUSPENDED)
+        return false;
+    if (m->accel->reset_cpus)
+        m->accel->reset_cpus(m);
+    tell(m, EVENT_WAKEUP, false);
+    m->state = RUN_PAUSED;
+    machine_run(m);
+    return true;
+}
+
 static void control_work(void *opaque)
 {
     struct machine *m = opaque;
     bool reset = m->reset_pending, shutdown = m->shutdown_pending, by_guest = m->pending_by_guest;
+    bool suspend = m->suspend_pending;
 
-    m->reset_pending = m->shutdown_pending = false;
+    m->reset_pending = m->shutdown_pending = m->suspend_pending = false;
     if (shutdown)
         do_shutdown(m, by_guest);
     else if (reset)
         do_reset(m, by_guest);
+    else if (suspend && m->state == RUN_RUNNING)
+        do_suspend(m);
 }
 
 /* The hypervisor may want to do it in its own way (Xen makes a new domain): then only the devices are reset

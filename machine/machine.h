@@ -29,6 +29,7 @@ enum run_state {
     RUN_PRELAUNCH, /* built, not started (-S) */
     RUN_RUNNING,
     RUN_PAUSED,
+    RUN_SUSPENDED,      /* the guest sleeps in S3 until machine_wakeup */
     RUN_SHUTDOWN,       /* the guest powered off and the process stays */
     RUN_INTERNAL_ERROR, /* the hypervisor could not go on */
 };
@@ -39,6 +40,8 @@ enum machine_event {
     EVENT_STOP,
     EVENT_RESUME,
     EVENT_POWERDOWN, /* the button was pressed */
+    EVENT_SUSPEND,   /* the guest went to sleep (S3) */
+    EVENT_WAKEUP, /* and is woken: the processors start at the reset vector, the devices keep their state */
 };
 
 /* Told of events on the machine thread, lock held. */
@@ -87,7 +90,7 @@ struct machine {
     enum run_state state;
     struct loop_work
         control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
-    bool reset_pending, shutdown_pending, pending_by_guest;
+    bool reset_pending, shutdown_pending, suspend_pending, pending_by_guest;
     int64_t start_wall_ns; /* host UTC, ns since 1970, at guest time 0: for the RTC */
     /* what options made, found by id */
     struct block *blocks;
@@ -115,10 +118,15 @@ void machine_fail(struct machine *m);
 /* Reset or power-off, from a device (by_guest) or a command; done soon, on the machine thread. */
 void machine_request_reset(struct machine *m, bool by_guest);
 void machine_request_shutdown(struct machine *m, bool by_guest);
+/* Suspend to RAM, asked for by the power management chip; done soon, on the machine thread. */
+void machine_request_suspend(struct machine *m);
+/* Wakes a suspended guest; false: it does not sleep. */
+bool machine_wakeup(struct machine *m);
 /* Resets every device at once; machine thread, guest stopped or not started. */
 void machine_reset(struct machine *m);
 
 void machine_listen(struct machine *m, struct machine_listener *listener);
+void machine_unlisten(struct machine *m, struct machine_listener *listener);
 
 /* The interrupt line of a board device: irq_init on the machine's lines. */
 void machine_irq(struct machine *m, struct irq *irq, unsigned line);

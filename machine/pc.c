@@ -13,6 +13,7 @@
 
 /* CMOS bytes that a PC BIOS reads beside the clock's (SeaBIOS src/hw/rtc.h). */
 enum {
+    CMOS_SHUTDOWN = 0x0F, /* why the processor starts: 0xFE is the wake-up from S3 */
     CMOS_EQUIPMENT = 0x14,
     CMOS_BASE_MEMORY = 0x15,      /* KiB, 16 bits */
     CMOS_EXTENDED_MEMORY = 0x17,  /* KiB above 1 MiB, 16 bits */
@@ -23,6 +24,8 @@ enum {
     CMOS_MEMORY_ABOVE_4G = 0x5B,  /* 64 KiB units, 24 bits */
     CMOS_MORE_CPUS = 0x5F,        /* processors beyond the first */
 };
+
+#define SHUTDOWN_S3 0xFE
 
 #define EQUIPMENT_FPU   0x02
 #define EQUIPMENT_MOUSE 0x04
@@ -35,6 +38,7 @@ struct pc_board {
         bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
     struct device *rtc;
     bool started; /* after the first reset `-boot once=` no longer counts */
+    struct machine_listener listener;
 };
 
 static struct device *create_at(struct machine *m, const char *name, const char *addr, struct error *err)
@@ -130,6 +134,12 @@ static void board_reset(struct device *dev)
     board->started = true;
 }
 
+static void machine_event(void *opaque, enum machine_event event, bool by_guest)
+{
+    if (event == EVENT_SUSPEND)
+        set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
+}
+
 /* ---- life ---- */
 
 static bool board_realize(struct device *dev, struct error *err)
@@ -148,13 +158,18 @@ static bool board_realize(struct device *dev, struct error *err)
             return false;
     board->rtc = device_create(m, "mc146818rtc", err);
     fw_cfg = board->rtc ? device_create(m, "fw_cfg", err) : NULL;
-    return fw_cfg && fw_cfg_set_standard(fw_cfg, err) && load_bios(board, err);
+    if (!fw_cfg || !fw_cfg_set_standard(fw_cfg, err) || !load_bios(board, err))
+        return false;
+    board->listener = (struct machine_listener){.event = machine_event, .opaque = board};
+    machine_listen(m, &board->listener);
+    return true;
 }
 
 static void board_unrealize(struct device *dev)
 {
     struct pc_board *board = (struct pc_board *)dev;
 
+    machine_unlisten(dev->machine, &board->listener);
     bus_unmap(&dev->machine->bus, &board->bios_region);
     free(board->bios);
 }
