@@ -119,7 +119,7 @@ static void planar_mode(const struct stdvga *s, struct vga_mode *mode)
     vga_set_palette(&s->vga, mode, false);
 }
 
-static void stdvga_mode(void *opaque, struct vga_mode *mode)
+static void stdvga_mode(void *opaque, struct vga_mode *mode, bool *blank)
 {
     const struct stdvga *s = opaque;
     uint32_t lines = enabled(s) ? visible_lines(s) : 0;
@@ -129,9 +129,8 @@ static void stdvga_mode(void *opaque, struct vga_mode *mode)
     memset(mode, 0, sizeof(*mode));
     mode->width = s->dispi[DISPI_XRES];
     mode->height = lines;
-    if (vga_screen_off(&s->vga))
-        mode->kind = VGA_BLANK;
-    else if (s->dispi[DISPI_BPP] == 4)
+    *blank = vga_screen_off(&s->vga);
+    if (s->dispi[DISPI_BPP] == 4)
         planar_mode(s, mode);
     else
         linear_mode(s, mode);

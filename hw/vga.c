@@ -580,6 +580,7 @@ bool vga_screen_off(const struct vga *vga)
 /* A blank screen keeps its size: programs blank it while they change the mode. */
 static void blank_mode(const struct vga *vga, struct vga_mode *mode)
 {
+    memset(mode, 0, sizeof(*mode));
     mode->kind = VGA_BLANK;
     mode->width = vga->shown.width ? vga->shown.width : DEFAULT_WIDTH;
     mode->height = vga->shown.height ? vga->shown.height : DEFAULT_HEIGHT;
@@ -587,13 +588,14 @@ static void blank_mode(const struct vga *vga, struct vga_mode *mode)
 
 static void find_mode(const struct vga *vga, struct vga_mode *mode)
 {
+    bool blank = vga_screen_off(vga) || !(vga->cr[0x17] & CR17_ENABLE);
+
     memset(mode, 0, sizeof(*mode));
-    if (vga_screen_off(vga) || !(vga->cr[0x17] & CR17_ENABLE))
-        blank_mode(vga, mode);
-    else
-        crtc_mode(vga, mode);
+    crtc_mode(vga, mode);
     if (vga->hooks->mode)
-        vga->hooks->mode(vga->opaque, mode);
+        vga->hooks->mode(vga->opaque, mode, &blank);
+    if (blank)
+        blank_mode(vga, mode);
 }
 
 /* ---- drawing ---- */
@@ -670,7 +672,6 @@ void vga_redraw(struct vga *vga, uint32_t y, uint32_t count)
         vga->redraw_y = min32(vga->redraw_y, y);
         vga->redraw_end = y + count > vga->redraw_end ? y + count : vga->redraw_end;
     }
-    vga_changed(vga);
 }
 
 /* Must line y, whose pixels lie at length bytes from offset (around the end of memory, too), be drawn? */

@@ -64,9 +64,11 @@ struct vga_hooks {
     /* An access of 1, 2 or 4 bytes to the window, offset from 0xA0000: true, it was the adapter's. */
     bool (*window_read)(void *opaque, uint32_t offset, unsigned size, uint32_t *value);
     bool (*window_write)(void *opaque, uint32_t offset, unsigned size, uint32_t value);
-    /* Changes the mode that the VGA registers give (it may be VGA_BLANK). vga_set_palette fills mode->palette
-     * for a kind. */
-    void (*mode)(void *opaque, struct vga_mode *mode);
+    /*
+     * Called when drawing begins: may change the mode that the VGA registers give, and whether the screen is
+     * dark. vga_set_palette fills mode->palette for a kind.
+     */
+    void (*mode)(void *opaque, struct vga_mode *mode, bool *blank);
     /* Paints over a finished line: the hardware cursor. */
     void (*overlay)(void *opaque, unsigned y, uint32_t *line, unsigned width);
 };
@@ -131,7 +133,7 @@ static inline uint32_t vga_mask(const struct vga *vga, uint64_t offset)
 bool vga_screen_off(const struct vga *vga);
 /* Something that mode() depends on has changed. */
 void vga_changed(struct vga *vga);
-/* Lines [y, y + count) need drawing though the memory did not change (the cursor moved). */
+/* Lines [y, y + count) are drawn next time, though their memory did not change (the cursor moved). */
 void vga_redraw(struct vga *vga, uint32_t y, uint32_t count);
 /* Fills mode->palette: the 16 colours of the attribute controller, or all 256 of the DAC. */
 void vga_set_palette(const struct vga *vga, struct vga_mode *mode, bool dac);
