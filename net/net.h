@@ -1,14 +1,118 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Wires: what a network card's frames go through to the host. A net_port is one end of a wire, named by
- * -netdev id=. */
+/*
+ * Wires: what joins a network card to the host (a tap device, the user-mode network, a socket), named by
+ * -netdev id=.
+ *
+ * A net_port is the wire as the card sees it. Frames pass in both directions as calls on the machine thread,
+ * under the machine lock; neither side ever calls the other from inside a call of the other's (a card that
+ * loops back does so inside itself). Both directions have back-pressure instead of drops: who has no room
+ * says so and calls when there is room again.
+ */
 #ifndef NET_NET_H
 #define NET_NET_H
 
-struct net_port {
-    char *id;
-    struct net_port *next; /* the machine's list */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/error.h"
+#include "machine/loop.h"
+
+enum {
+    NET_HEADER = 14,           /* Ethernet: destination, source, type */
+    NET_MIN_FRAME = 60,        /* without the frame check sequence, which no frame here carries */
+    NET_MAX_FRAME = 1514 + 4,  /* with a VLAN tag */
+    NET_MAX_LARGE = 65536 + 64 /* what segmentation offload hands over in one piece */
 };
 
+enum net_gso { NET_GSO_NONE, NET_GSO_TCP4, NET_GSO_TCP6 };
+
+/* One frame, from the Ethernet header on, and what its sender left for others to do (as struct virtio_net_hdr
+ * says it). */
+struct net_frame {
+    const uint8_t *data; /* valid during the call only */
+    size_t length;
+    bool needs_checksum; /* the 16-bit sum over [checksum_start, length) is to be stored at checksum_start +
+                            checksum_offset */
+    bool checksum_valid; /* received: the host has verified the transport checksum */
+    uint16_t checksum_start, checksum_offset;
+    enum net_gso gso; /* not NONE: one large TCP frame to be cut into segments of gso_size bytes of payload */
+    uint16_t gso_size, header_length; /* header_length: Ethernet, IP and TCP headers together */
+};
+
+struct net_port;
+
+/* The card's side. */
+struct net_card {
+    /*
+     * A frame for the card; length is 1..NET_MAX_FRAME, no offload left. False: there is no room now; the
+     * wire keeps the frame and offers it again after net_resume. A frame that the card does not want (filter,
+     * receiver off) is true: taken and gone.
+     */
+    bool (*receive)(void *opaque, const uint8_t *data, size_t length);
+    void (*sent)(void *opaque); /* the wire has room again, after net_send said false; or NULL */
+    void (*link_changed)(void *opaque, bool up);
+    void *opaque;
+};
+
+/* The wire's side: one kind of connection to the host. */
+struct net_wire {
+    const char *kind; /* tap, user, stream, dgram */
+    bool offloads;    /* send takes frames with offload left to do */
+    bool (*send)(struct net_port *port, const struct net_frame *frame); /* false: no room; net_sent follows */
+    void (*resume)(
+        struct net_port *port);           /* the card takes frames again: offer the kept one, go on reading */
+    void (*close)(struct net_port *port); /* frees the wire's own memory, not the port */
+};
+
+struct net_port {
+    char *id;
+    const struct net_wire *wire;
+    void *wire_data;
+    struct loop *loop;
+    const struct net_card *card; /* NULL: none attached; what arrives is dropped */
+    char *owner;                 /* of the card, for messages */
+    bool link_up;                /* set_link; with the link down nothing passes */
+    struct net_dump *dump;       /* -object filter-dump, or NULL */
+    char *info;                  /* for people: "tap ifname=vif1.0-emu" */
+    struct net_port *next;       /* the machine's list */
+};
+
+/* ---- for cards ---- */
+
+/* One card a wire; false: it has one. */
+bool net_attach(struct net_port *port, const struct net_card *card, const char *owner);
+void net_detach(struct net_port *port);
+/*
+ * Sends a frame; port may be NULL (no cable: taken and gone). False: the wire has no room, the card keeps it
+ * and tries again when `sent` is called. Offload that the wire cannot do is done here.
+ */
+bool net_send(struct net_port *port, const struct net_frame *frame);
+/* The card has room again after its receive said false. */
+void net_resume(struct net_port *port);
+bool net_link_up(const struct net_port *port); /* NULL: down */
+
+/* ---- for wires ---- */
+
+struct net_port *net_port_new(struct loop *loop, const char *id, const struct net_wire *wire,
+                              void *wire_data);
+/* Hands a frame to the card (through the dump). False: keep it until resume. Longer than NET_MAX_FRAME:
+ * dropped (true). */
+bool net_deliver(struct net_port *port, const uint8_t *data, size_t length);
+void net_sent(struct net_port *port); /* room again */
+
+/* ---- for control ---- */
+
+void net_close(struct net_port *port);
+void net_set_link(struct net_port *port, bool up);
 struct net_port *net_find(struct net_port *first, const char *id);
+void net_link_port(struct net_port **first, struct net_port *port);
+
+/*
+ * The address of a card: given (not multicast, else false with *err), or made from the machine's name and the
+ * card's number, the same every time: locally administered and never multicast. is_given: mac is not all
+ * zero.
+ */
+bool net_choose_mac(uint8_t mac[6], const char *machine_name, unsigned nth, struct error *err);
 
 #endif
