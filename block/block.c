@@ -277,6 +277,16 @@ static void exchange(struct block *block, struct image *image)
     block->image = image;
 }
 
+void block_release(struct block *block)
+{
+    struct block_request flush = {.op = BLOCK_FLUSH};
+
+    block_drain(block);
+    if (block->image)
+        image_perform(block->image, &flush);
+    exchange(block, NULL);
+}
+
 static void tell_changed(struct block *block)
 {
     if (block->events && block->events->medium_changed)
