@@ -130,13 +130,12 @@ void console_set_source(struct console *con, const struct console_source *source
     con->stale = true;
     timer_cancel(&con->timer);
     set_watch(con, con->views ? CONSOLE_ARMED : CONSOLE_UNWATCHED);
-    if (con->views)
-        console_touch(con);
+    console_touch(con);
 }
 
 void console_touch(struct console *con)
 {
-    if (con->watch != CONSOLE_ARMED)
+    if (con->watch != CONSOLE_ARMED || !con->source)
         return;
     set_watch(con, CONSOLE_ACTIVE);
     loop_post(con->loop, &con->draw_first);
