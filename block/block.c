@@ -239,12 +239,12 @@ void block_drain(struct block *block)
         complete(block, pool_take(&block->pool, true));
 }
 
-static bool tray_locked(const struct block *block)
+bool block_locked(const struct block *block)
 {
     return block->events && block->events->tray_locked && block->events->tray_locked(block->events_opaque);
 }
 
-static bool tray_open(const struct block *block)
+bool block_tray_open(const struct block *block)
 {
     return block->events && block->events->tray_open && block->events->tray_open(block->events_opaque);
 }
@@ -260,7 +260,7 @@ static bool may_open(struct block *block, bool force, struct error *err)
 {
     if (!block->removable)
         return error_set(err, "Device '%s' is not removable", block->id);
-    if (!tray_locked(block) || tray_open(block))
+    if (!block_locked(block) || block_tray_open(block))
         return true;
     if (block->events->eject_request)
         block->events->eject_request(block->events_opaque, force);

@@ -102,6 +102,10 @@ void block_cancel(struct block_request *request);
 /* Waits until nothing is in flight; done functions are called. */
 void block_drain(struct block *block);
 
+/* What the device that has the slot says of its tray; false where there is none. */
+bool block_tray_open(const struct block *block);
+bool block_locked(const struct block *block);
+
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);

@@ -189,7 +189,7 @@ static void take_back(struct ide_drive *drive)
 }
 
 /* Ends whatever the drive is doing, without a trace. */
-static void cancel(struct ide_drive *drive)
+void ide_cancel(struct ide_drive *drive)
 {
     take_back(drive);
     drive->dma_kind = IDE_DMA_NONE;
@@ -394,7 +394,7 @@ static void set_signature(struct ide_drive *drive)
 
 static void reset_drive(struct ide_drive *drive, bool hard)
 {
-    cancel(drive);
+    ide_cancel(drive);
     drive->ops->reset(drive, hard);
     set_signature(drive);
 }
@@ -443,7 +443,7 @@ static void write_command(struct ide_channel *channel, uint8_t command)
     }
     if (drive->status & ATA_BSY)
         return;
-    cancel(drive);
+    ide_cancel(drive);
     update_irq(channel);
     if (command == CMD_DIAGNOSTIC) {
         diagnostic(channel);
@@ -687,7 +687,7 @@ void ide_drive_detach(struct ide_drive *drive)
 {
     struct ide_channel *channel = drive->channel;
 
-    cancel(drive);
+    ide_cancel(drive);
     if (channel->drives[drive->unit] == drive) {
         channel->drives[drive->unit] = NULL;
         update_irq(channel);

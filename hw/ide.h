@@ -191,6 +191,8 @@ void ide_pio_out(struct ide_drive *drive, uint32_t start, uint32_t length, bool 
 void ide_submit(struct ide_drive *drive, enum block_op op, uint64_t offset, uint64_t length, uint32_t start);
 /* A whole DMA transfer; io_done follows, at once where no medium is needed. */
 void ide_dma(struct ide_drive *drive, enum ide_dma_kind kind, uint64_t offset, uint64_t length);
+/* Takes back what the command had in flight or waits for; a finish must follow. */
+void ide_cancel(struct ide_drive *drive);
 
 /* The words that IDENTIFY holds as text: two characters a word, the first in the high byte, padded with
  * spaces. */
