@@ -94,6 +94,18 @@ check-hostile: $(BUILD)/hvm-dm $(BUILD)/hostile
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/hostile --seconds $(HOSTILE_SECONDS) \
 	  $(HOSTILE_SEED:%=--seed %) --logs $(BUILD)/hostile-logs
 
+# libFuzzer, a program for each tests/fuzz/CHIP_fuzz.c; `make check-fuzz` runs each for FUZZ_SECONDS.
+FUZZ_SECONDS ?= 5
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+build/fuzz/%_fuzz: build/fuzz/obj/tests/fuzz/%_fuzz.o build/fuzz/obj/tests/fuzz/harness.o build/fuzz/libhvmdm.a
+	clang $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--whole-archive build/fuzz/libhvmdm.a -Wl,--no-whole-archive $(LIB_LIBS)
+.PHONY: fuzz fuzz-programs check-fuzz
+fuzz-programs: $(FUZZ_TARGETS)
+fuzz:
+	@$(MAKE) --no-print-directory FUZZ=1 fuzz-programs
+check-fuzz: fuzz
+	tests/run-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 # Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
 .PHONY: setup-check check check-all check-format check-clang format install
 setup-check:
@@ -128,4 +140,4 @@ clean:
 	rm -rf build config.mk
 
 -include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(BENCH_OBJS:.o=.d) \
-  $(HOSTILE_OBJS:.o=.d)
+  $(HOSTILE_OBJS:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)

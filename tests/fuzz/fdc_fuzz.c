@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/fuzz/harness.h"
+
+const struct fuzz_target fuzz_target = {
+    .devices = {{.name = "i8237"},
+                {.name = "isa-fdc"},
+                {.name = "floppy", .properties = {"drive", "floppy"}}},
+};

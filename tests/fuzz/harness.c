@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/fuzz/harness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "console/console.h"
+#include "machine/machine.h"
+#include "machine/vram.h"
+
+enum {
+    RAM_SIZE = 2 << 20,
+    MAX_WINDOWS = 64,
+    MAX_ACCESSES = 4000, /* for one input: no input takes long by its length alone */
+};
+
+struct input {
+    const uint8_t *data;
+    size_t left;
+};
+
+struct window {
+    enum space space;
+    uint64_t base, size;
+};
+
+struct fuzz {
+    struct machine m;
+    struct window windows[MAX_WINDOWS];
+    unsigned window_count;
+};
+
+/* ---- the fuzzer's bytes; behind their end come zeros ---- */
+
+static uint64_t take(struct input *in, unsigned bytes)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < bytes && in->left > 0; i++, in->left--)
+        value |= (uint64_t)*in->data++ << 8 * i;
+    return value;
+}
+
+/* ---- the machine ---- */
+
+/* Nobody runs the guest and nobody listens to its interrupts. */
+static const struct accel_ops no_accel = {.name = "fuzz"};
+
+static void __attribute__((noreturn)) give_up(const struct error *err)
+{
+    fprintf(stderr, "the fuzzer's machine cannot be made: %s\n", err->text);
+    exit(2);
+}
+
+static const char *image_path(const char *name, off_t size)
+{
+    static char path[64];
+
+    snprintf(path, sizeof(path), "/tmp/hvm-dm-fuzz-%d-%s", getpid(), name);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, size) < 0) {
+        perror(path);
+        exit(2);
+    }
+    close(fd);
+    return path;
+}
+
+static void add_slot(struct machine *m, const char *name, off_t size, bool removable, bool read_only)
+{
+    struct block_options options = {.removable = removable, .read_only = read_only};
+    struct error err = {0};
+
+    options.file = image_path(name, size);
+    struct block *block = block_open(&m->loop, name, &options, &err);
+    unlink(options.file);
+    if (!block)
+        give_up(&err);
+    block_link(&m->blocks, block);
+}
+
+static bool wants_drive(const char *slot)
+{
+    for (const struct fuzz_device *d = fuzz_target.devices; d->name; d++)
+        for (unsigned i = 0; i + 1 < 5 && d->properties[i]; i += 2)
+            if (strcmp(d->properties[i], "drive") == 0 && strcmp(d->properties[i + 1], slot) == 0)
+                return true;
+    return false;
+}
+
+static void make_device(struct machine *m, const struct fuzz_device *d)
+{
+    struct error err = {0};
+    struct device *dev = device_new(m, d->name, &err);
+
+    for (unsigned i = 0; dev && i + 1 < 5 && d->properties[i]; i += 2)
+        if (!device_set(dev, d->properties[i], d->properties[i + 1], &err))
+            give_up(&err);
+    if (!dev || !device_realize(dev, d->bus, &err))
+        give_up(&err);
+}
+
+/* Puts the BARs of every function one behind the other and enables them: once at the start, and again when
+ * asked. */
+static void place_bars(struct machine *m)
+{
+    uint64_t io = 0xC000, mem = 0xE0000000;
+
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        struct pci_device *pci = m->pci.functions[devfn];
+        for (unsigned i = 0; pci && i < PCI_BARS; i++) {
+            struct region *region = pci->bars[i].region;
+            bool is_io = pci->bars[i].kind == PCI_BAR_IO;
+            if (pci->bars[i].kind == PCI_BAR_NONE || !region)
+                continue;
+            uint64_t *next = is_io ? &io : &mem, step = is_io || region->size > 4096 ? region->size : 4096;
+            uint64_t addr = (*next + step - 1) & ~(step - 1);
+            *next = addr + step;
+            pci_config_write(&m->pci, devfn, i == PCI_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BAR0 + 4 * i, 4,
+                             addr | (i == PCI_ROM_BAR));
+        }
+        if (pci)
+            pci_config_write(&m->pci, devfn, PCI_COMMAND, 2, 7);
+    }
+}
+
+/* Everything on the bus that is not RAM. */
+static void find_windows(struct fuzz *f)
+{
+    for (enum space space = 0; space < SPACES; space++) {
+        struct flat_view *view = &f->m.bus.spaces[space].view;
+        for (size_t i = 0; i < view->count && f->window_count < MAX_WINDOWS; i++) {
+            struct flat_range *range = &view->ranges[i];
+            if (!(range->region->flags & REGION_GUEST_RAM))
+                f->windows[f->window_count++] =
+                    (struct window){space, range->start, range->end - range->start};
+        }
+    }
+}
+
+static struct fuzz *start_machine(void)
+{
+    static const struct machine_config config = {.name = "", .ram_size = RAM_SIZE, .cpus = 1, .max_cpus = 1};
+    struct fuzz *f = calloc(1, sizeof(*f));
+    struct error err = {0};
+
+    if (!f || !machine_init(&f->m, &config, &no_accel, CLOCK_MANUAL, &err))
+        give_up(&err);
+    if (fuzz_target.needs & FUZZ_CONSOLE)
+        f->m.console = console_new(&f->m.loop);
+    if (wants_drive("disk"))
+        add_slot(&f->m, "disk", 1 << 20, false, false);
+    if (wants_drive("cd"))
+        add_slot(&f->m, "cd", 1 << 20, true, true);
+    if (wants_drive("floppy"))
+        add_slot(&f->m, "floppy", 1474560, true, false);
+    for (const struct fuzz_device *d = fuzz_target.devices; d->name; d++)
+        make_device(&f->m, d);
+    machine_reset(&f->m);
+    place_bars(&f->m);
+    find_windows(f);
+    return f;
+}
+
+/* What is under way comes to its end: transfers, posted work, a reset that was asked for. */
+static void settle(struct machine *m)
+{
+    for (struct block *b = m->blocks; b; b = (struct block *)block_next(b))
+        block_drain(b);
+    for (unsigned i = 0; i < 4; i++)
+        loop_once(&m->loop, false);
+}
+
+static void stop_machine(struct fuzz *f)
+{
+    struct machine *m = &f->m;
+    struct block *blocks = m->blocks, *next;
+
+    settle(m);
+    /* The devices go first, the things that they use afterwards, the loop last: as in the product. */
+    while (m->devices) {
+        struct device *last = m->devices;
+        while (last->next)
+            last = last->next;
+        device_delete(last);
+    }
+    for (; blocks; blocks = next) {
+        next = block_next(blocks);
+        block_close(blocks);
+    }
+    if (m->console)
+        console_free(m->console);
+    machine_destroy(m);
+    free(f);
+}
+
+/* ---- from bytes to accesses ---- */
+
+static struct window *any_window(struct fuzz *f, struct input *in)
+{
+    return &f->windows[take(in, 1) % f->window_count];
+}
+
+static uint64_t any_offset(struct input *in, const struct window *w)
+{
+    return w->size <= 256 ? take(in, 1) % w->size : take(in, 3) % w->size;
+}
+
+/* A register's value: as it comes, an address in RAM, at its end, or one in a window. */
+static uint64_t any_value(struct fuzz *f, struct input *in, unsigned size)
+{
+    uint8_t kind = size >= 4 ? take(in, 1) : 0;
+
+    switch (kind & 7) {
+    case 1:
+    case 2:
+        return take(in, 2) << 4;
+    case 3:
+        return RAM_SIZE - (kind >> 3);
+    case 4: {
+        struct window *w = any_window(f, in);
+        return w->base + take(in, 1) % w->size;
+    }
+    default:
+        return take(in, size);
+    }
+}
+
+static void read_window(struct fuzz *f, struct input *in, unsigned size)
+{
+    struct window *w = any_window(f, in);
+
+    bus_read(&f->m.bus, w->space, w->base + any_offset(in, w), size);
+}
+
+static void write_window(struct fuzz *f, struct input *in, unsigned size)
+{
+    struct window *w = any_window(f, in);
+    uint64_t offset = any_offset(in, w);
+
+    bus_write(&f->m.bus, w->space, w->base + offset, size, any_value(f, in, size));
+}
+
+/* String forms: a data port for ports, ascending addresses for memory. */
+static void block_window(struct fuzz *f, struct input *in, bool write, unsigned size)
+{
+    uint8_t data[4096];
+    struct window *w = any_window(f, in);
+    uint64_t addr = w->base + any_offset(in, w);
+    unsigned count = take(in, 2) % (sizeof(data) / size);
+
+    memset(data, take(in, 1), sizeof(data));
+    if (w->space == SPACE_MEM && write)
+        bus_write_mem(&f->m.bus, addr, data, count);
+    else if (w->space == SPACE_MEM)
+        bus_read_mem(&f->m.bus, addr, data, count);
+    else if (write)
+        bus_write_block(&f->m.bus, SPACE_PORT, addr, size, data, count);
+    else
+        bus_read_block(&f->m.bus, SPACE_PORT, addr, size, data, count);
+}
+
+/* A descriptor or table in RAM, made of values like those of registers. */
+static void write_ram(struct fuzz *f, struct input *in)
+{
+    uint64_t addr = take(in, 2) << 4;
+
+    for (unsigned words = 1 + take(in, 1) % 8; words > 0; words--, addr += 4)
+        bus_write(&f->m.bus, SPACE_MEM, addr, 4, any_value(f, in, 4));
+}
+
+static void config_access(struct fuzz *f, struct input *in, bool write, unsigned size)
+{
+    uint8_t offset = take(in, 1);
+
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        if (!f->m.pci.functions[devfn])
+            continue;
+        if (write)
+            pci_config_write(&f->m.pci, devfn, offset, size, any_value(f, in, size));
+        else
+            pci_config_read(&f->m.pci, devfn, offset, size);
+    }
+}
+
+static void person(struct fuzz *f, struct input *in)
+{
+    struct console *con = f->m.console;
+    uint8_t what = take(in, 1);
+
+    if (!con)
+        return;
+    if (what & 1)
+        console_key(con, take(in, 1) | (what & 2 ? 0xE000 : 0), what & 4);
+    else if (what & 2)
+        console_pointer_relative(con, (int8_t)take(in, 1), (int8_t)take(in, 1), (int8_t)(what >> 4) - 8,
+                                 what >> 2);
+    else
+        console_refresh(con);
+}
+
+static void one_access(struct fuzz *f, struct input *in)
+{
+    static const uint8_t sizes[4] = {1, 2, 4, 8};
+    uint8_t op = take(in, 1);
+    unsigned size = sizes[op >> 6], small = size == 8 ? 4 : size;
+
+    switch (op & 0x1F) {
+    default:
+        write_window(f, in, small);
+        break;
+    case 0x10:
+    case 0x11:
+    case 0x12:
+    case 0x13:
+        read_window(f, in, size);
+        break;
+    case 0x14:
+        block_window(f, in, true, small);
+        break;
+    case 0x15:
+        block_window(f, in, false, small);
+        break;
+    case 0x16:
+    case 0x17:
+        write_ram(f, in);
+        break;
+    case 0x18:
+        config_access(f, in, true, small);
+        break;
+    case 0x19:
+        config_access(f, in, false, small);
+        break;
+    case 0x1A:
+        place_bars(&f->m);
+        break;
+    case 0x1B:
+        clock_advance(&f->m.clock, clock_now(&f->m.clock) + (int64_t)(take(in, 2) << (op >> 5) * 3));
+        break;
+    case 0x1C:
+        settle(&f->m);
+        break;
+    case 0x1D:
+        loop_once(&f->m.loop, false);
+        break;
+    case 0x1E:
+        person(f, in);
+        break;
+    case 0x1F:
+        if (op == 0xFF)
+            machine_reset(&f->m);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in = {data, size};
+    struct fuzz *f = start_machine();
+
+    for (unsigned i = 0; i < MAX_ACCESSES && in.left > 0; i++)
+        one_access(f, &in);
+    stop_machine(f);
+    return 0;
+}

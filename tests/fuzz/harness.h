@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One harness for every chip: builds a machine that is that chip (and what it cannot be without) in this
+ * process, and turns the fuzzer's bytes into accesses to every window that the chip opened, to its
+ * configuration space, to guest RAM, and into time, resets and input. A target is a file that says which
+ * devices.
+ */
+#ifndef TESTS_FUZZ_HARNESS_H
+#define TESTS_FUZZ_HARNESS_H
+
+struct fuzz_device {
+    const char *name;
+    const char *properties[5]; /* key, value, key, value, NULL */
+    const char *bus;           /* NULL: the first of its kind */
+};
+
+struct fuzz_target {
+    struct fuzz_device devices[6]; /* in order of creation; ends with a NULL name */
+    enum fuzz_needs { FUZZ_CONSOLE = 1 } needs;
+    /* Slots "disk" (1 MiB) and "cd" (removable, 1 MiB), "floppy" (1.44 MiB, removable) for PROP_DRIVE
+     * properties. */
+};
+
+/* Defined by each target's file. */
+extern const struct fuzz_target fuzz_target;
+
+#endif
