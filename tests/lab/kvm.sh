@@ -2,8 +2,8 @@
 # The KVM lab: QEMU emulates a machine with SVM, Debian's kernel loads kvm-amd there, and the device model runs on its /dev/kvm.
 # Sourced by `run` after common.sh, which says what each function is for.
 #
-# The guest's media are disks of the outer machine, so that its page cache serves them; its serial line is the outer machine's
-# second one; VNC and QMP come out by port forwarding.
+# The guest's media are disks of the outer machine, so that its page cache serves them; its serial line comes by the 9p share;
+# VNC and QMP come out by port forwarding.
 
 kvm_outer_modules=(kvm-amd virtio_pci virtio_blk virtio_net 9p 9pnet_virtio tun bridge)
 
@@ -31,7 +31,7 @@ lab_prepare() {
         lab_add_program "$tree" "$opt_dm" "$(command -v socat || lab_die "socat is missing")"
         mkdir -p "$tree/lab"
         (cd / && find "${firmware[@]}" \( -name '*.bin' -o -name '*.rom' -o -path '*/keymaps/*' \) -print0 |
-            cpio --null -o -H newc --quiet) 2>/dev/null | (cd "$tree" && cpio -idmu --quiet --no-absolute-filenames)
+            tar -c --null -T - 2>/dev/null) | tar -x -C "$tree"
         install -m 755 "$lab_dir/kvm-init" "$tree/init"
         lab_cpio "$tree" "$kvm_initramfs"
         rm -rf "$tree"
@@ -41,7 +41,7 @@ lab_prepare() {
 # kvm_dm_command: the device model's command line, quoted for the lab's shell.
 kvm_dm_command() {
     local command=("$opt_dm" -accel kvm -nodefaults -m "$opt_memory" -smp "$opt_smp" -vga "$opt_vga"
-        -vnc 0.0.0.0:0 -serial file:/dev/ttyS1 -qmp "unix:/run/qmp,server=on,wait=off")
+        -vnc 0.0.0.0:0 -serial file:/run/serial -qmp "unix:/run/qmp,server=on,wait=off")
     local unit=a
     # Virtual disks of the outer machine, in the order in which lab_start gives them.
     [ -z "$opt_iso" ] || { command+=(-drive "file=/dev/vd$unit,if=ide,index=2,media=cdrom,format=raw,readonly=on,id=cd0"); unit=b; }
@@ -64,11 +64,13 @@ lab_start() {
     qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 -cpu EPYC,+svm,+npt -smp 2 -m "$size" \
         -kernel "$kernel_image" -initrd "$kvm_initramfs" \
         -append "console=ttyS0 quiet mitigations=off rdinit=/init panic=-1" \
-        -nodefaults -display none -no-reboot -serial "file:$lab_work/console" -serial "file:$lab_serial" \
+        -nodefaults -display none -no-reboot -serial "file:$lab_work/console" \
         -fsdev "local,id=share,path=$lab_share,security_model=none" -device virtio-9p-pci,fsdev=share,mount_tag=lab \
         -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$lab_vnc_port-:5900,hostfwd=tcp:127.0.0.1:$kvm_qmp_port-:4444" \
         -device virtio-net-pci,netdev=net,romfile= "${options[@]}" >>"$lab_work/console" 2>&1 </dev/null &
     lab_pid=$!
+    : >"$lab_share/serial"
+    tail -q -n +1 -s 0.2 --pid="$lab_pid" -f "$lab_share/serial" >>"$lab_serial" 2>/dev/null &
 }
 
 lab_qmp() {
