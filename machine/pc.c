@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/fdc.h"
 #include "hw/fw_cfg.h"
 #include "hw/i440fx.h"
+#include "hw/ide.h"
 #include "hw/mc146818.h"
 
 #define BIOS_FILE "bios-256k.bin"
@@ -14,12 +16,17 @@
 /* CMOS bytes that a PC BIOS reads beside the clock's (SeaBIOS src/hw/rtc.h). */
 enum {
     CMOS_SHUTDOWN = 0x0F, /* why the processor starts: 0xFE is the wake-up from S3 */
+    CMOS_FLOPPIES = 0x10, /* bits 7:4 the type of the first drive, 3:0 of the second */
+    CMOS_DISKS = 0x12,    /* the same for disks; 15: see the next two */
     CMOS_EQUIPMENT = 0x14,
     CMOS_BASE_MEMORY = 0x15,      /* KiB, 16 bits */
     CMOS_EXTENDED_MEMORY = 0x17,  /* KiB above 1 MiB, 16 bits */
+    CMOS_DISK_TYPES = 0x19,       /* a byte for each of the first two disks */
+    CMOS_DISK_GEOMETRY = 0x1B,    /* 9 bytes for each of them */
     CMOS_EXTENDED_MEMORY2 = 0x30, /* the same again */
     CMOS_MEMORY_ABOVE_16M = 0x34, /* 64 KiB units, 16 bits */
     CMOS_BOOT_FLAGS = 0x38,       /* bits 7:4: third boot device */
+    CMOS_DISK_TRANSLATION = 0x39, /* two bits for each of four disks */
     CMOS_BOOT_DEVICES = 0x3D,     /* bits 3:0 first, 7:4 second */
     CMOS_MEMORY_ABOVE_4G = 0x5B,  /* 64 KiB units, 24 bits */
     CMOS_MORE_CPUS = 0x5F,        /* processors beyond the first */
@@ -27,8 +34,11 @@ enum {
 
 #define SHUTDOWN_S3 0xFE
 
-#define EQUIPMENT_FPU   0x02
-#define EQUIPMENT_MOUSE 0x04
+#define DISK_TYPE_EXTENDED 0xF  /* of CMOS_DISKS */
+#define DISK_TYPE_USER     47   /* of CMOS_DISK_TYPES: the geometry follows */
+#define EQUIPMENT_FLOPPY   0x01 /* bits 7:6: how many more */
+#define EQUIPMENT_FPU      0x02
+#define EQUIPMENT_MOUSE    0x04
 
 /* The board itself: the flash with the BIOS, and what is written into the CMOS RAM at each reset. */
 struct pc_board {
@@ -36,7 +46,7 @@ struct pc_board {
     uint8_t *bios;
     struct region
         bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
-    struct device *rtc;
+    struct device *rtc, *fdc;
     bool started; /* after the first reset `-boot once=` no longer counts */
     struct machine_listener listener;
 };
@@ -123,13 +133,58 @@ static void write_boot_order(struct pc_board *board)
     set_cmos(board, CMOS_BOOT_FLAGS, device[2] << 4, 1);
 }
 
+static void write_floppies(struct pc_board *board)
+{
+    uint8_t first = fdc_drive_type(board->fdc, 0), second = fdc_drive_type(board->fdc, 1);
+    uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE;
+
+    if (first || second)
+        equipment |= EQUIPMENT_FLOPPY | (first && second ? 0x40 : 0);
+    set_cmos(board, CMOS_FLOPPIES, first << 4 | second, 1);
+    set_cmos(board, CMOS_EQUIPMENT, equipment, 1);
+}
+
+static void write_geometry(struct pc_board *board, unsigned disk, const struct ide_geometry *g)
+{
+    unsigned at = CMOS_DISK_GEOMETRY + 9 * disk;
+
+    set_cmos(board, CMOS_DISK_TYPES + disk, DISK_TYPE_USER, 1);
+    set_cmos(board, at, g->cylinders, 2);
+    set_cmos(board, at + 2, g->heads, 1);
+    set_cmos(board, at + 3, 0xFFFF, 2); /* no write precompensation */
+    set_cmos(board, at + 5, 0xC0 | (g->heads > 8 ? 8 : 0),
+             1);                              /* control byte: no retries, more than 8 heads */
+    set_cmos(board, at + 6, g->cylinders, 2); /* landing zone */
+    set_cmos(board, at + 8, g->sectors, 1);
+}
+
+static void write_disks(struct pc_board *board)
+{
+    uint8_t types = 0, translations = 0;
+
+    for (unsigned disk = 0; disk < 4; disk++) {
+        struct ide_geometry g;
+
+        if (!ide_disk_geometry(board->dev.machine, disk / 2, disk % 2, &g))
+            continue;
+        translations |= g.translation << 2 * disk;
+        if (disk >= 2)
+            continue;
+        types |= DISK_TYPE_EXTENDED << (disk == 0 ? 4 : 0);
+        write_geometry(board, disk, &g);
+    }
+    set_cmos(board, CMOS_DISKS, types, 1);
+    set_cmos(board, CMOS_DISK_TRANSLATION, translations, 1);
+}
+
 static void board_reset(struct device *dev)
 {
     struct pc_board *board = (struct pc_board *)dev;
 
     write_memory_sizes(board);
     write_boot_order(board);
-    set_cmos(board, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE, 1);
+    write_floppies(board);
+    write_disks(board);
     set_cmos(board, CMOS_MORE_CPUS, dev->machine->config.cpus - 1, 1);
     board->started = true;
 }
@@ -144,18 +199,20 @@ static void machine_event(void *opaque, enum machine_event event, bool by_guest)
 
 static bool board_realize(struct device *dev, struct error *err)
 {
-    static const char *const small_chips[] = {"i8042", "i8237", "isa-fdc", "port92", "isa-debugcon"};
+    static const char *const small_chips[] = {"i8042", "i8237", "port92", "isa-debugcon"};
     struct pc_board *board = (struct pc_board *)dev;
     struct machine *m = dev->machine;
     struct device *fw_cfg;
 
     if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
-        (device_find_class("piix3-ide") && !create_at(m, "piix3-ide", "1.1", err)) ||
-        (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
+        !create_at(m, "piix3-ide", "1.1", err) || (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
         return false;
     for (size_t i = 0; i < sizeof(small_chips) / sizeof(small_chips[0]); i++)
-        if (device_find_class(small_chips[i]) && !device_create(m, small_chips[i], err))
+        if (!device_create(m, small_chips[i], err))
             return false;
+    board->fdc = device_create(m, "isa-fdc", err);
+    if (!board->fdc)
+        return false;
     board->rtc = device_create(m, "mc146818rtc", err);
     fw_cfg = board->rtc ? device_create(m, "fw_cfg", err) : NULL;
     if (!fw_cfg || !fw_cfg_set_standard(fw_cfg, err) || !load_bios(board, err))
