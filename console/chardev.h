@@ -27,7 +27,7 @@ struct chardev_user {
 };
 
 struct chardev_options {
-    const char *backend;     /* socket, pty, stdio, file, null */
+    const char *backend;     /* socket, pty, stdio, file, serial (a host device), null */
     const char *path;        /* socket: UNIX path; file: path */
     const char *host, *port; /* socket: TCP */
     int fd;                  /* socket: an inherited listening descriptor, or -1 */
@@ -42,7 +42,8 @@ void chardev_close(struct chardev *chr); /* flushes what it can without waiting;
 
 const char *chardev_id(const struct chardev *chr);
 /* As query-chardev shows it: "pty:/dev/pts/3", "unix:/path,server=on", "disconnected:unix:...", "null". */
-const char *chardev_filename(struct chardev *chr);
+/* Written into text. */
+const char *chardev_filename(struct chardev *chr, char *text, size_t size);
 bool chardev_connected(const struct chardev *chr);
 
 /* One user at a time; false: it has one. NULL user: detaches. */

@@ -263,7 +263,7 @@ static bool find_bus(struct device *dev, const char *name, struct error *err)
 
 /* ---- life ---- */
 
-static void free_device(struct device *dev)
+void device_discard(struct device *dev)
 {
     const struct property *table;
 
@@ -273,6 +273,18 @@ static void free_device(struct device *dev)
                 free(*(char **)((char *)dev + p->offset));
     free(dev->id);
     free(dev);
+}
+
+/* What -global says of the class. */
+static bool set_globals(struct device *dev, struct error *err)
+{
+    const struct device_class *cls = dev->cls;
+
+    for (const struct device_global *g = dev->machine->config.globals; g; g = g->next)
+        if ((!strcmp(g->driver, cls->name) || (cls->alias && !strcmp(g->driver, cls->alias))) &&
+            !device_set(dev, g->property, g->value, err))
+            return error_prefix(err, "-global %s.%s", g->driver, g->property);
+    return true;
 }
 
 struct device *device_new(struct machine *machine, const char *name, struct error *err)
@@ -295,9 +307,13 @@ struct device *device_new(struct machine *machine, const char *name, struct erro
     for (int nth = 0; (table = property_table(cls, nth)); nth++)
         for (const struct property *p = table; p->name; p++)
             if (p->initial && !device_set(dev, p->name, p->initial, err)) {
-                free_device(dev);
+                device_discard(dev);
                 return NULL;
             }
+    if (!set_globals(dev, err)) {
+        device_discard(dev);
+        return NULL;
+    }
     return dev;
 }
 
@@ -315,7 +331,7 @@ bool device_realize(struct device *dev, const char *bus, struct error *err)
     if ((dev->id && device_find(dev->machine, dev->id) &&
          !error_set(err, "device %s: the id '%s' is taken", dev->cls->name, dev->id)) ||
         !find_bus(dev, bus, err) || !realize(dev, err)) {
-        free_device(dev);
+        device_discard(dev);
         return false;
     }
     while (*at)
@@ -336,7 +352,7 @@ void device_delete(struct device *dev)
         pci_device_unrealize((struct pci_device *)dev);
     else if (dev->cls->unrealize)
         dev->cls->unrealize(dev);
-    free_device(dev);
+    device_discard(dev);
 }
 
 struct device *device_create(struct machine *machine, const char *name, struct error *err)

@@ -177,6 +177,8 @@ struct device *device_new(struct machine *machine, const char *name, struct erro
 /* One property from its text; false with *err that names the device, the property and, for unknown ones, the
  * nearest. */
 bool device_set(struct device *dev, const char *key, const char *value, struct error *err);
+/* Frees a device that was not realized. */
+void device_discard(struct device *dev);
 /* Realizes the device on the bus named (NULL: the first of its kind); on failure the device is freed. */
 bool device_realize(struct device *dev, const char *bus, struct error *err);
 /* Unrealizes and frees. */

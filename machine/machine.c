@@ -86,9 +86,14 @@ static void delete_last_first(struct machine *m, struct device *dev)
     device_delete(dev);
 }
 
-void machine_destroy(struct machine *m)
+void machine_free_devices(struct machine *m)
 {
     delete_last_first(m, m->devices);
+}
+
+void machine_destroy(struct machine *m)
+{
+    machine_free_devices(m);
     if (m->accel->destroy)
         m->accel->destroy(m);
     ram_free(&m->ram);

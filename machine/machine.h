@@ -51,6 +51,12 @@ struct machine_listener {
     struct machine_listener *next;
 };
 
+/* -global DRIVER.PROPERTY=VALUE: another initial value for a property of every device of a class. */
+struct device_global {
+    const char *driver, *property, *value;
+    struct device_global *next;
+};
+
 /* What the options say of the board; strings are owned by whoever filled it in and outlive the machine. */
 struct machine_config {
     const char *name;     /* -name, "" if none */
@@ -70,6 +76,8 @@ struct machine_config {
     int64_t
         rtc_offset; /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
     bool no_reboot, no_shutdown; /* -no-reboot, -no-shutdown */
+    struct device_global *globals; /* -global, applied to every device of that class */
+    bool xen_restrict;             /* -xen-domid-restrict */
 };
 
 struct machine {
@@ -107,6 +115,8 @@ struct machine {
  * machine_run. False: *err. */
 bool machine_init(struct machine *m, const struct machine_config *config, const struct accel_ops *accel,
                   enum clock_mode mode, struct error *err);
+/* Deletes the devices, last created first: before what they use (drives, lines, the console) is closed. */
+void machine_free_devices(struct machine *m);
 void machine_destroy(struct machine *m); /* devices last created first */
 
 /* Guest execution. Calling them in a state where they change nothing is harmless. */

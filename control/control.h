@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The process: what the options made, and who commands it. */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include "control/options.h"
+#include "machine/machine.h"
+#include "vnc/vnc.h"
+
+/* Until the VNC room is there. */
+#pragma weak vnc_start
+#pragma weak vnc_stop
+#pragma weak vnc_query
+#pragma weak vnc_set_password
+
+struct drive;
+struct monitor;
+struct fdset;
+
+struct control {
+    struct machine m;
+    struct options options;
+    struct drive *drives; /* drives.c: one for each -drive and its like, then the default ones */
+    size_t drive_count;
+    struct vnc *vnc; /* NULL: no viewers */
+    struct monitor *monitors;
+    struct fdset *fdsets;
+    struct machine_listener listener;
+    struct loop_fd signals;
+    const char *shutdown_reason; /* NULL: a signal */
+    unsigned buttons;            /* of the pointer, as input-send-event left them */
+    bool pidfile_written;
+};
+
+/* Builds and starts the machine that the options describe, up to but without the guest's first instruction.
+ * False: *err. */
+bool build_machine(struct control *c, struct error *err);
+
+/*
+ * Slots for -drive, -hda and their like, -blockdev and the default drives (drives_open), and after the board
+ * was made the drives that sit in them (drives_plug).
+ */
+bool drives_open(struct control *c, struct error *err);
+bool drives_plug(struct control *c, struct error *err);
+
+/* A -device, or the like of it from QMP: key driver, id, bus and properties. */
+bool create_device(struct control *c, const struct opts *opts, struct error *err);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Drives: which image goes into which slot, and which drive sits where. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "control/control.h"
+
+enum interface { IF_IDE, IF_FLOPPY, IF_NONE };
+enum { IDE_PLACES = 4, FLOPPY_PLACES = 2 };
+
+/* One -drive as understood, or a default one. */
+struct drive {
+    const struct opts *opts;
+    enum interface interface;
+    unsigned index; /* place on its interface */
+    bool cdrom;
+    char id[64];
+};
+
+/* ---- understanding -drive ---- */
+
+static bool parse_interface(const struct opts *opts, struct drive *drive, struct error *err)
+{
+    static const char *const known[] = {"ide", "floppy", "none", NULL};
+    const char *text = opts_get(opts, "if");
+
+    drive->interface = IF_IDE;
+    if (!text || !strcmp(text, "ide"))
+        return true;
+    if (!strcmp(text, "floppy"))
+        drive->interface = IF_FLOPPY;
+    else if (!strcmp(text, "none"))
+        drive->interface = IF_NONE;
+    else
+        return unknown_name(err, "interface", text, known) ||
+               error_prefix(err, "%s %s", opts->option, opts->text);
+    return true;
+}
+
+static bool parse_media(const struct opts *opts, struct drive *drive, struct error *err)
+{
+    const char *media = opts_get(opts, "media");
+
+    drive->cdrom = media && !strcmp(media, "cdrom");
+    if (drive->cdrom && drive->interface == IF_FLOPPY)
+        return opts_error(opts, err, "a floppy drive takes no CD");
+    return !media || drive->cdrom || !strcmp(media, "disk") ||
+           opts_error(opts, err, "media takes disk or cdrom, not '%s'", media);
+}
+
+/* index=, or bus= and unit=, or the first free place. taken has a bit for each place. */
+static bool choose_place(const struct opts *opts, struct drive *drive, unsigned *taken, struct error *err)
+{
+    bool ide = drive->interface == IF_IDE;
+    unsigned places = ide ? IDE_PLACES : FLOPPY_PLACES, units = 2;
+    uint64_t index = places, bus = 0, unit = 0;
+
+    if (!opts_number(opts, "index", 0, places - 1, &index, err) ||
+        !opts_number(opts, "bus", 0, places / units - 1, &bus, err) ||
+        !opts_number(opts, "unit", 0, units - 1, &unit, err))
+        return false;
+    if (opts_get(opts, "index") && (opts_get(opts, "bus") || opts_get(opts, "unit")))
+        return opts_error(opts, err, "index and bus or unit exclude each other");
+    if (opts_get(opts, "bus") || opts_get(opts, "unit"))
+        index = bus * units + unit;
+    /* By default a CD goes where -cdrom puts it. */
+    if (index == places && drive->cdrom && !(*taken & 1 << 2))
+        index = 2;
+    if (index == places)
+        for (index = 0; index < places && *taken & 1 << index;)
+            index++;
+    if (index == places)
+        return opts_error(opts, err, "all %u places of this kind are taken", places);
+    if (*taken & 1 << index)
+        return opts_error(opts, err, "another drive is at index %u already", (unsigned)index);
+    *taken |= 1 << index;
+    drive->index = index;
+    return true;
+}
+
+static void choose_id(const struct opts *opts, struct drive *drive, size_t nth)
+{
+    const char *id = opts_get(opts, "id");
+
+    if (id)
+        snprintf(drive->id, sizeof(drive->id), "%s", id);
+    else if (drive->interface == IF_IDE)
+        snprintf(drive->id, sizeof(drive->id), "ide%u-%s%u", drive->index / 2, drive->cdrom ? "cd" : "hd",
+                 drive->index % 2);
+    else if (drive->interface == IF_FLOPPY)
+        snprintf(drive->id, sizeof(drive->id), "floppy%u", drive->index);
+    else
+        snprintf(drive->id, sizeof(drive->id), "none%zu", nth);
+}
+
+/* Words of which hvm-dm knows one meaning only, or that change nothing here. */
+static bool check_tuning(const struct opts *opts, struct error *err)
+{
+    static const struct {
+        const char *key, *values;
+    } tunings[] = {
+        {"cache", " none writeback writethrough directsync unsafe "},
+        {"aio", " threads native io_uring "},
+        {"discard", " ignore off unmap on "},
+        {"detect-zeroes", " off on unmap "},
+        {"werror", " report enospc "},
+        {"rerror", " report "},
+    };
+
+    for (size_t i = 0; i < sizeof(tunings) / sizeof(tunings[0]); i++) {
+        const char *value = opts_get(opts, tunings[i].key);
+        char word[32];
+
+        snprintf(word, sizeof(word), " %.24s ", value ? value : "");
+        if (value && !strstr(tunings[i].values, word))
+            return opts_error(opts, err, "%s takes one of:%snot '%s'", tunings[i].key, tunings[i].values,
+                              value);
+    }
+    return true;
+}
+
+/* ---- slots ---- */
+
+static bool is_removable_driver(const char *driver)
+{
+    return driver && (!strcmp(driver, "ide-cd") || !strcmp(driver, "floppy"));
+}
+
+/* Which kind of drive a -device puts on the slot; NULL: none, or a disk. */
+static const char *removable_user(const struct control *c, const char *id)
+{
+    const struct opts_list *devices = &c->options.devices;
+
+    for (size_t i = 0; i < devices->count; i++) {
+        const char *driver = opts_get(devices->items[i], "driver"),
+                   *drive = opts_get(devices->items[i], "drive");
+
+        if (drive && !strcmp(drive, id) && is_removable_driver(driver))
+            return driver;
+    }
+    return NULL;
+}
+
+static bool open_slot(struct control *c, const struct opts *opts, const char *id,
+                      struct block_options *options, struct error *err)
+{
+    struct block *block;
+
+    if (block_find(c->m.blocks, id))
+        return opts_error(opts, err, "the id '%s' is taken", id);
+    if (c->options.snapshot)
+        options->snapshot = true;
+    block = block_open(&c->m.loop, id, options, err);
+    if (!block)
+        return error_prefix(err, "%s", opts->option);
+    block_link(&c->m.blocks, block);
+    return true;
+}
+
+static bool open_drive(struct control *c, const struct drive *drive, struct error *err)
+{
+    const struct opts *opts = drive->opts;
+    const char *user = removable_user(c, drive->id);
+    bool cd = drive->cdrom || (user && !strcmp(user, "ide-cd"));
+    struct block_options options = {
+        .file = opts_get(opts, "file"),
+        .format = opts_get(opts, "format") ? opts_get(opts, "format") : opts_get(opts, "driver"),
+        .read_only = cd,
+        .removable = cd || user || drive->interface == IF_FLOPPY,
+        .serial = opts_get(opts, "serial"),
+    };
+
+    if (options.file && !options.file[0])
+        options.file = NULL;
+    if (!options.file && drive->interface == IF_NONE)
+        options.removable = true;
+    if (!options.file && !options.removable)
+        return opts_error(opts, err, "a disk needs file=");
+    return opts_bool(opts, "readonly", &options.read_only, err) &&
+           opts_bool(opts, "read-only", &options.read_only, err) &&
+           opts_bool(opts, "snapshot", &options.snapshot, err) && check_tuning(opts, err) &&
+           open_slot(c, opts, drive->id, &options, err);
+}
+
+/* ---- -blockdev ---- */
+
+static const struct opts *find_node(const struct control *c, const char *name)
+{
+    const struct opts_list *nodes = &c->options.blockdevs;
+
+    for (size_t i = 0; name && i < nodes->count; i++) {
+        const char *node = opts_get(nodes->items[i], "node-name");
+
+        if (node && !strcmp(node, name))
+            return nodes->items[i];
+    }
+    return NULL;
+}
+
+/* Does another node stand on this one? Then that one is the drive. */
+static bool is_lower_node(const struct control *c, const struct opts *opts)
+{
+    const struct opts_list *nodes = &c->options.blockdevs;
+    const char *name = opts_get(opts, "node-name");
+
+    for (size_t i = 0; i < nodes->count; i++) {
+        const char *file = opts_get(nodes->items[i], "file");
+
+        if (file && !strcmp(file, name))
+            return true;
+    }
+    return false;
+}
+
+static bool check_node_keys(const struct opts *opts, struct error *err)
+{
+    static const char *const known[] = {"driver",
+                                        "node-name",
+                                        "filename",
+                                        "file",
+                                        "file.driver",
+                                        "file.filename",
+                                        "file.aio",
+                                        "read-only",
+                                        "auto-read-only",
+                                        "discard",
+                                        "detect-zeroes",
+                                        "cache.direct",
+                                        "cache.no-flush",
+                                        "file.locking",
+                                        "locking",
+                                        "aio",
+                                        "file.read-only",
+                                        "file.cache.direct",
+                                        "file.discard",
+                                        "file.auto-read-only",
+                                        "file.cache.no-flush",
+                                        "file.node-name",
+                                        NULL};
+    static const char *const drivers[] = {"file", "raw", "host_device", "host_cdrom", NULL};
+    const char *driver = opts_get(opts, "driver");
+    size_t i;
+
+    for (i = 0; i < opts->count; i++) {
+        size_t k = 0;
+
+        while (known[k] && strcmp(known[k], opts->pairs[i].key))
+            k++;
+        if (!known[k])
+            return unknown_name(err, "suboption", opts->pairs[i].key, known) ||
+                   error_prefix(err, "%s %s", opts->option, opts->text);
+    }
+    if (!opts_get(opts, "node-name"))
+        return opts_error(opts, err, "node-name= is missing");
+    if (!driver)
+        return opts_error(opts, err, "driver= is missing");
+    for (i = 0; drivers[i]; i++)
+        if (!strcmp(drivers[i], driver))
+            return true;
+    return unknown_name(err, "driver", driver, drivers) ||
+           error_prefix(err, "%s %s", opts->option, opts->text);
+}
+
+static bool open_node(struct control *c, const struct opts *opts, struct error *err)
+{
+    const char *id = opts_get(opts, "node-name"), *user;
+    struct block_options options = {.format = "raw"};
+    const struct opts *lower = opts;
+
+    for (unsigned depth = 0; depth < 8 && lower && !options.file; depth++) {
+        options.file = opts_get(lower, "filename");
+        if (!options.file)
+            options.file = opts_get(lower, "file.filename");
+        if (!options.file && !opts_get(lower, "file"))
+            return opts_error(lower, err, "filename= is missing");
+        if (!options.file && !find_node(c, opts_get(lower, "file")))
+            return opts_error(lower, err, "there is no node '%s'", opts_get(lower, "file"));
+        lower = find_node(c, opts_get(lower, "file"));
+    }
+    if (!options.file)
+        return opts_error(opts, err, "its files lead to no file");
+    user = removable_user(c, id);
+    options.read_only = user && !strcmp(user, "ide-cd");
+    options.removable = user;
+    return opts_bool(opts, "read-only", &options.read_only, err) && open_slot(c, opts, id, &options, err);
+}
+
+/* ---- all of them ---- */
+
+static bool understand(struct control *c, struct drive *drive, const struct opts *opts, unsigned taken[2],
+                       struct error *err)
+{
+    drive->opts = opts;
+    if (!parse_interface(opts, drive, err) || !parse_media(opts, drive, err))
+        return false;
+    if (drive->interface != IF_NONE && !choose_place(opts, drive, &taken[drive->interface], err))
+        return false;
+    choose_id(opts, drive, c->drive_count);
+    c->drive_count++;
+    return true;
+}
+
+/* Drives that say where they sit come first, so that the others find what is free, whatever the order. */
+static bool understand_all(struct control *c, unsigned taken[2], struct error *err)
+{
+    const struct opts_list *list = &c->options.drives;
+
+    for (unsigned round = 0; round < 2; round++)
+        for (size_t i = 0; i < list->count; i++) {
+            const struct opts *opts = list->items[i];
+            bool placed = opts_get(opts, "index") || opts_get(opts, "bus") || opts_get(opts, "unit");
+
+            if (placed == (round == 0) && !understand(c, &c->drives[c->drive_count], opts, taken, err))
+                return false;
+        }
+    return true;
+}
+
+static bool any_device(const struct control *c, const char *driver)
+{
+    const struct opts_list *devices = &c->options.devices;
+
+    for (size_t i = 0; i < devices->count; i++) {
+        const char *name = opts_get(devices->items[i], "driver");
+
+        if (name && !strcmp(name, driver))
+            return true;
+    }
+    return false;
+}
+
+static bool any_cdrom(const struct control *c)
+{
+    for (size_t i = 0; i < c->drive_count; i++)
+        if (c->drives[i].cdrom)
+            return true;
+    return any_device(c, "ide-cd") || any_device(c, "ide-hd");
+}
+
+/* An empty CD drive and an empty floppy drive where people expect them, unless there is one or the place is
+ * taken. */
+static bool add_defaults(struct control *c, unsigned taken[2], struct error *err)
+{
+    static const char *const empty_cd[] = {"ide", "2", "cdrom"}, *const empty_floppy[] = {"floppy", "0",
+                                                                                          "disk"};
+    const char *const *wanted[2] = {NULL, NULL};
+
+    if (!any_cdrom(c) && !(taken[IF_IDE] & 1 << 2))
+        wanted[0] = empty_cd;
+    if (!any_device(c, "floppy") && !(taken[IF_FLOPPY] & 1 << 0))
+        wanted[1] = empty_floppy;
+    for (size_t i = 0; i < 2; i++) {
+        struct opts *opts;
+
+        if (!wanted[i])
+            continue;
+        opts = opts_new("default", "drive");
+        opts_add(opts, "if", wanted[i][0]);
+        opts_add(opts, "index", wanted[i][1]);
+        opts_add(opts, "media", wanted[i][2]);
+        if (!understand(c, &c->drives[c->drive_count], opts, taken, err))
+            return false;
+    }
+    return true;
+}
+
+bool drives_open(struct control *c, struct error *err)
+{
+    const struct opts_list *nodes = &c->options.blockdevs;
+    unsigned taken[2] = {0, 0};
+
+    c->drives = calloc(c->options.drives.count + 2, sizeof(*c->drives));
+    if (!c->drives)
+        return error_set(err, "out of memory");
+    if (!understand_all(c, taken, err) || (!c->m.config.no_defaults && !add_defaults(c, taken, err)))
+        return false;
+    for (size_t i = 0; i < c->drive_count; i++)
+        if (!open_drive(c, &c->drives[i], err))
+            return false;
+    for (size_t i = 0; i < nodes->count; i++)
+        if (!check_node_keys(nodes->items[i], err) ||
+            (!is_lower_node(c, nodes->items[i]) && !open_node(c, nodes->items[i], err)))
+            return false;
+    return true;
+}
+
+static bool plug(struct control *c, const struct drive *drive, struct error *err)
+{
+    bool ide = drive->interface == IF_IDE;
+    struct device *dev = device_new(&c->m, ide ? (drive->cdrom ? "ide-cd" : "ide-hd") : "floppy", err);
+    char unit[4], bus[16];
+
+    snprintf(unit, sizeof(unit), "%u", drive->index % 2);
+    snprintf(bus, sizeof(bus), ide ? "ide.%u" : "floppy.0", drive->index / 2);
+    if (!dev)
+        return false;
+    if (!device_set(dev, "drive", drive->id, err) || !device_set(dev, "unit", unit, err)) {
+        device_discard(dev);
+        return false;
+    }
+    return device_realize(dev, bus, err);
+}
+
+bool drives_plug(struct control *c, struct error *err)
+{
+    for (size_t i = 0; i < c->drive_count; i++) {
+        const struct drive *drive = &c->drives[i];
+
+        if (drive->interface != IF_NONE && !plug(c, drive, err))
+            return error_prefix(err, "%s %s", drive->opts->option, drive->opts->text);
+    }
+    return true;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands that people type: a thin layer over QMP. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "console/chardev.h"
+#include "control/keys.h"
+#include "control/qmp.h"
+
+enum { WORDS_MAX = 8 };
+
+struct hmp {
+    struct control *c;
+    char *words[WORDS_MAX + 1]; /* NULL behind the last */
+    FILE *out;
+};
+
+/* Runs a QMP command, arguments stolen; what failed is printed. The result, NULL: it failed; caller decrefs.
+ */
+static json_t *run(struct hmp *h, const char *name, json_t *args)
+{
+    struct qmp_call call = {.c = h->c, .args = args ? args : json_object()};
+    bool ok = qmp_run(&call, name);
+
+    json_decref(call.args);
+    if (ok)
+        return call.result ? call.result : json_object();
+    fprintf(h->out, "Error: %s\r\n", call.err.text);
+    json_decref(call.result);
+    return NULL;
+}
+
+static void run_only(struct hmp *h, const char *name, json_t *args)
+{
+    json_decref(run(h, name, args));
+}
+
+static const char *text(json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value ? value : "";
+}
+
+/* ---- info ---- */
+
+static void info_status(struct hmp *h)
+{
+    json_t *status = run(h, "query-status", NULL);
+    const char *name = text(status, "status");
+
+    if (json_is_true(json_object_get(status, "running")) || !strcmp(name, "paused"))
+        fprintf(h->out, "VM status: %s\r\n", name);
+    else
+        fprintf(h->out, "VM status: paused (%s)\r\n", name);
+    json_decref(status);
+}
+
+static void info_version(struct hmp *h)
+{
+    fprintf(h->out, "hvm-dm " HVM_DM_VERSION "\r\n");
+}
+
+static void info_name(struct hmp *h)
+{
+    if (h->c->m.config.name[0])
+        fprintf(h->out, "%s\r\n", h->c->m.config.name);
+}
+
+static void info_kvm(struct hmp *h)
+{
+    fprintf(h->out, "kvm support: %s\r\n", strcmp(h->c->m.accel->name, "kvm") ? "disabled" : "enabled");
+}
+
+static void info_block(struct hmp *h)
+{
+    for (struct block *b = h->c->m.blocks; b; b = block_next(b)) {
+        if (b != h->c->m.blocks)
+            fprintf(h->out, "\r\n");
+        if (block_present(b))
+            fprintf(h->out, "%s: %s (%s%s)\r\n", block_id(b), block_file(b), block_format(b),
+                    block_read_only(b) ? ", read-only" : "");
+        else
+            fprintf(h->out, "%s: [not inserted]\r\n", block_id(b));
+        if (block_owner(b))
+            fprintf(h->out, "    Attached to:      %s\r\n", block_owner(b));
+        if (block_removable(b))
+            fprintf(h->out, "    Removable device: %slocked, tray %s\r\n", block_locked(b) ? "" : "not ",
+                    block_tray_open(b) ? "open" : "closed");
+    }
+}
+
+static void info_blockstats(struct hmp *h)
+{
+    for (struct block *b = h->c->m.blocks; b; b = block_next(b)) {
+        const struct block_stats *s = block_stats(b);
+
+        fprintf(
+            h->out,
+            "%s: rd_bytes=%llu wr_bytes=%llu rd_operations=%llu wr_operations=%llu flush_operations=%llu\r\n",
+            block_id(b), (unsigned long long)s->rd_bytes, (unsigned long long)s->wr_bytes,
+            (unsigned long long)s->rd_operations, (unsigned long long)s->wr_operations,
+            (unsigned long long)s->flush_operations);
+    }
+}
+
+static void info_chardev(struct hmp *h)
+{
+    for (struct chardev *chr = h->c->m.chardevs; chr; chr = chardev_next(chr)) {
+        char name[256];
+
+        fprintf(h->out, "%s: filename=%s\r\n", chardev_id(chr), chardev_filename(chr, name, sizeof(name)));
+    }
+}
+
+static void info_cpus(struct hmp *h)
+{
+    for (unsigned i = 0; i < h->c->m.config.cpus; i++)
+        fprintf(h->out, "%s CPU #%u\r\n", i ? " " : "*", i);
+}
+
+static void info_vnc(struct hmp *h)
+{
+    json_t *vnc = run(h, "query-vnc", NULL), *client;
+    size_t i;
+
+    if (!json_is_true(json_object_get(vnc, "enabled"))) {
+        fprintf(h->out, "None\r\n");
+        json_decref(vnc);
+        return;
+    }
+    fprintf(h->out, "default:\r\n  Server: %s:%s (%s)\r\n    Auth: %s\r\n", text(vnc, "host"),
+            text(vnc, "service"), text(vnc, "family"), text(vnc, "auth"));
+    json_array_foreach(json_object_get(vnc, "clients"), i, client)
+    {
+        fprintf(h->out, "  Client: %s:%s (%s)\r\n", text(client, "host"), text(client, "service"),
+                text(client, "family"));
+    }
+    json_decref(vnc);
+}
+
+static void print_bar(struct hmp *h, const struct pci_device *dev, unsigned n)
+{
+    const struct pci_bar *bar = &dev->bars[n];
+    bool io = bar->kind == PCI_BAR_IO;
+    uint32_t base = pci_get32(dev, n == PCI_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BAR0 + 4 * n);
+
+    base &= io ? ~3u : n == PCI_ROM_BAR ? ~0x7FFu : ~0xFu;
+    fprintf(h->out, "      BAR%u: %s at 0x%x [0x%x].\r\n", n,
+            io                                  ? "I/O"
+            : bar->kind == PCI_BAR_MEM_PREFETCH ? "32 bit prefetchable memory"
+                                                : "32 bit memory",
+            base, (uint32_t)(base + bar->region->size - 1));
+}
+
+static void info_pci(struct hmp *h)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct pci_device *dev = h->c->m.pci.functions[devfn];
+
+        if (!dev || dev->removed)
+            continue;
+        fprintf(h->out, "  Bus  0, device %3u, function %u:\r\n    %s: PCI device %04x:%04x\r\n", devfn >> 3,
+                devfn & 7, dev->dev.cls->description, pci_get16(dev, PCI_VENDOR_ID),
+                pci_get16(dev, PCI_DEVICE_ID));
+        if (dev->config[PCI_INTERRUPT_PIN])
+            fprintf(h->out, "      IRQ %u, pin %c\r\n", dev->config[PCI_INTERRUPT_LINE],
+                    'A' - 1 + dev->config[PCI_INTERRUPT_PIN]);
+        for (unsigned n = 0; n < PCI_BARS; n++)
+            if (dev->bars[n].kind != PCI_BAR_NONE)
+                print_bar(h, dev, n);
+        fprintf(h->out, "      id \"%s\"\r\n", dev->dev.id ? dev->dev.id : "");
+    }
+}
+
+static void info_qtree(struct hmp *h)
+{
+    for (struct device *dev = h->c->m.devices; dev; dev = dev->next)
+        fprintf(h->out, "dev: %s, id \"%s\"%s%s\r\n", dev->cls->name, dev->id ? dev->id : "",
+                dev->bus ? ", bus " : "", dev->bus ? dev->bus->name : "");
+}
+
+static const struct info {
+    const char *name;
+    void (*print)(struct hmp *h);
+    const char *help;
+} infos[] = {
+    {"block", info_block, "drives and media"},
+    {"blockstats", info_blockstats, "how much was read and written"},
+    {"chardev", info_chardev, "lines: where serial ports and monitors end"},
+    {"cpus", info_cpus, "processors"},
+    {"kvm", info_kvm, "whether KVM runs the guest"},
+    {"name", info_name, "the guest's name"},
+    {"pci", info_pci, "PCI devices"},
+    {"qtree", info_qtree, "all devices"},
+    {"status", info_status, "whether the guest runs"},
+    {"version", info_version, "this program's version"},
+    {"vnc", info_vnc, "the VNC server and its viewers"},
+};
+
+static void info(struct hmp *h)
+{
+    for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++)
+        if (h->words[1] && !strcmp(infos[i].name, h->words[1])) {
+            infos[i].print(h);
+            return;
+        }
+    if (h->words[1])
+        fprintf(h->out, "there is no 'info %s'; there are:\r\n", h->words[1]);
+    for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++)
+        fprintf(h->out, "info %-12s %s\r\n", infos[i].name, infos[i].help);
+}
+
+/* ---- doing ---- */
+
+static void cont(struct hmp *h)
+{
+    run_only(h, "cont", NULL);
+}
+
+static void stop(struct hmp *h)
+{
+    run_only(h, "stop", NULL);
+}
+
+static void system_reset(struct hmp *h)
+{
+    run_only(h, "system_reset", NULL);
+}
+
+static void system_powerdown(struct hmp *h)
+{
+    run_only(h, "system_powerdown", NULL);
+}
+
+static void quit(struct hmp *h)
+{
+    run_only(h, "quit", NULL);
+}
+
+/* eject [-f] DRIVE */
+static void eject(struct hmp *h)
+{
+    bool force = h->words[1] && !strcmp(h->words[1], "-f");
+    const char *drive = h->words[force ? 2 : 1];
+
+    if (drive)
+        run_only(h, "eject", json_pack("{s:s, s:b}", "id", drive, "force", force));
+    else
+        fprintf(h->out, "eject: which drive? (info block)\r\n");
+}
+
+/* change DRIVE FILE [FORMAT], change vnc password PASSWORD */
+static void change(struct hmp *h)
+{
+    json_t *args;
+
+    if (!h->words[1] || !h->words[2]) {
+        fprintf(h->out, "change: which drive, to which file?\r\n");
+        return;
+    }
+    args = json_pack("{s:s, s:s}", "device", h->words[1], "target", h->words[2]);
+    if (h->words[3])
+        json_object_set_new(args, "arg", json_string(h->words[3]));
+    run_only(h, "change", args);
+}
+
+/* screendump FILE [-f png] */
+static void screendump(struct hmp *h)
+{
+    const char *file = h->words[1];
+    size_t length = file ? strlen(file) : 0;
+    bool png = length > 4 && !strcmp(file + length - 4, ".png");
+
+    if (h->words[1] && h->words[2] && !strcmp(h->words[2], "-f") && h->words[3])
+        png = !strcmp(h->words[3], "png");
+    if (file)
+        run_only(h, "screendump", json_pack("{s:s, s:s}", "filename", file, "format", png ? "png" : "ppm"));
+    else
+        fprintf(h->out, "screendump: to which file?\r\n");
+}
+
+/* sendkey ctrl-alt-delete */
+static void sendkey(struct hmp *h)
+{
+    uint16_t codes[KEYS_AT_ONCE];
+    size_t count = 0;
+    char *rest = NULL;
+
+    for (char *name = h->words[1] ? strtok_r(h->words[1], "-", &rest) : NULL; name;
+         name = strtok_r(NULL, "-", &rest)) {
+        uint16_t code = key_by_name(name);
+
+        if (!code || count == KEYS_AT_ONCE) {
+            fprintf(h->out, code ? "sendkey: too many keys (%s)\r\n" : "sendkey: there is no key '%s'\r\n",
+                    name);
+            return;
+        }
+        codes[count++] = code;
+    }
+    if (count)
+        keys_press(h->c->m.console, codes, count);
+    else
+        fprintf(h->out, "sendkey: which keys? (such as ctrl-alt-delete)\r\n");
+}
+
+static void help(struct hmp *h);
+
+static const struct command {
+    const char *name, *args, *help;
+    void (*run)(struct hmp *h);
+} commands[] = {
+    {"change", "DRIVE FILE",
+     "put another medium into a drive; change vnc password TEXT: the viewers' password", change},
+    {"cont", "", "run the guest", cont},
+    {"c", "", NULL, cont},
+    {"eject", "[-f] DRIVE", "take the medium out of a drive; -f: even if the guest locked it", eject},
+    {"help", "", "this list", help},
+    {"?", "", NULL, help},
+    {"info", "[WHAT]", "show something; without WHAT: what there is to show", info},
+    {"quit", "", "end at once", quit},
+    {"q", "", NULL, quit},
+    {"screendump", "FILE", "write a picture of the screen, PPM or .png", screendump},
+    {"sendkey", "KEYS", "press keys together, such as ctrl-alt-delete", sendkey},
+    {"stop", "", "stop the guest", stop},
+    {"s", "", NULL, stop},
+    {"system_powerdown", "", "press the power button", system_powerdown},
+    {"system_reset", "", "press the reset button", system_reset},
+};
+
+static void help(struct hmp *h)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (commands[i].help)
+            fprintf(h->out, "%s%s%s -- %s\r\n", commands[i].name, commands[i].args[0] ? " " : "",
+                    commands[i].args, commands[i].help);
+}
+
+static void execute(struct hmp *h)
+{
+    const char *names[sizeof(commands) / sizeof(commands[0]) + 1], *nearest;
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (!strcmp(h->words[0], commands[i].name)) {
+            commands[i].run(h);
+            return;
+        }
+        if (commands[i].help)
+            names[n++] = commands[i].name;
+    }
+    names[n] = NULL;
+    nearest = error_nearest(h->words[0], names);
+    fprintf(h->out, "unknown command: '%s'%s%s%s\r\n", h->words[0],
+            nearest ? "; did you mean '" : " (see help)", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+char *hmp_execute(struct control *c, const char *line)
+{
+    struct hmp h = {.c = c};
+    char *copy = strdup(line), *answer = NULL, *rest = NULL;
+    size_t length = 0, n = 0;
+
+    h.out = copy ? open_memstream(&answer, &length) : NULL;
+    if (h.out) {
+        for (char *word = strtok_r(copy, " \t", &rest); word && n < WORDS_MAX;
+             word = strtok_r(NULL, " \t", &rest))
+            h.words[n++] = word;
+        if (n)
+            execute(&h);
+        fclose(h.out);
+    }
+    free(copy);
+    return answer;
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * QMP: JSON objects both ways over a line. Input is a stream: an object ends where its braces do, newlines
+ * mean nothing. Output ends each message with CR LF (libxl splits on that pair and on nothing else).
+ */
+#include "control/qmp.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    INPUT_MAX = 64 * 1024,  /* bytes of one command */
+    DEPTH_MAX = 64,         /* braces and brackets inside each other */
+    QUEUE_MAX = 256 * 1024, /* bytes not read by the client, from which on it is not listened to */
+    PROMPT_LINE_MAX = 4096,
+};
+
+enum scan {
+    SCAN_BETWEEN, /* outside of an object */
+    SCAN_OBJECT,
+    SCAN_STRING,
+    SCAN_ESCAPE,
+    SCAN_SKIP, /* after a mistake: to the end of the line */
+};
+
+struct monitor {
+    struct control *c;
+    struct chardev *chr;
+    struct chardev_user user;
+    bool qmp, pretty, negotiated;
+    bool quiet; /* no events: libxenstat reads one answer and nothing else */
+    enum scan scan;
+    unsigned depth;
+    char *input;
+    size_t length, room;
+    struct monitor *next;
+};
+
+const struct qmp_command *const qmp_tables[] = {qmp_machine_commands, qmp_block_commands,
+                                                qmp_console_commands, NULL};
+
+/* ---- output ---- */
+
+static void send_json(struct monitor *mon, json_t *message)
+{
+    char *text = json_dumps(message, mon->pretty ? JSON_INDENT(4) : 0);
+    size_t length = text ? strlen(text) : 0;
+
+    if (text && (text = realloc(text, length + 3))) {
+        memcpy(text + length, "\r\n", 2);
+        chardev_write(mon->chr, (const uint8_t *)text, length + 2);
+    }
+    free(text);
+    json_decref(message);
+}
+
+static json_t *error_reply(const char *error_class, const char *text)
+{
+    return json_pack("{s:{s:s, s:s}}", "error", "class", error_class ? error_class : "GenericError", "desc",
+                     text);
+}
+
+static void greet(struct monitor *mon)
+{
+    struct qmp_call call = {.c = mon->c, .monitor = mon};
+
+    qmp_run(&call, "query-version");
+    send_json(mon, json_pack("{s:{s:o, s:[]}}", "QMP", "version", call.result, "capabilities"));
+}
+
+void qmp_event(struct control *c, const char *name, json_t *data)
+{
+    struct timespec now;
+    json_t *event;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    event = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)now.tv_sec, "microseconds",
+                      (json_int_t)now.tv_nsec / 1000, "event", name);
+    if (data)
+        json_object_set_new(event, "data", data);
+    for (struct monitor *mon = c->monitors; mon; mon = mon->next)
+        if (mon->qmp && mon->negotiated && !mon->quiet && chardev_connected(mon->chr))
+            send_json(mon, json_incref(event));
+    json_decref(event);
+}
+
+/* ---- commands ---- */
+
+bool qmp_fail(struct qmp_call *call, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(call->err.text, sizeof(call->err.text), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+const char *qmp_text(const struct qmp_call *call, const char *name)
+{
+    return json_string_value(json_object_get(call->args, name));
+}
+
+bool qmp_truth(const struct qmp_call *call, const char *name, bool missing)
+{
+    json_t *value = json_object_get(call->args, name);
+
+    return value ? json_is_true(value) : missing;
+}
+
+int64_t qmp_integer(const struct qmp_call *call, const char *name, int64_t missing)
+{
+    json_t *value = json_object_get(call->args, name);
+
+    if (json_is_string(value))
+        return strtoll(json_string_value(value), NULL, 0);
+    return value ? json_integer_value(value) : missing;
+}
+
+/* Finds "name:" in the list of arguments; its type letter and the character after it, NULL: not there. */
+static const char *find_arg(const char *args, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *at = args; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
+        if (!strncmp(at, name, length) && at[length] == ':')
+            return at + length + 1;
+    return NULL;
+}
+
+static const char *type_mismatch(char type, const json_t *value)
+{
+    switch (type) {
+    case 's':
+        return json_is_string(value) ? NULL : "string";
+    case 'i':
+        return json_is_integer(value) ? NULL : "integer";
+    case 'n':
+        return json_is_integer(value) || json_is_string(value) ? NULL : "integer";
+    case 'b':
+        return json_is_boolean(value) ? NULL : "boolean";
+    case 'l':
+        return json_is_array(value) ? NULL : "array";
+    case 'o':
+        return json_is_object(value) ? NULL : "object";
+    default:
+        return NULL;
+    }
+}
+
+static bool check_args(struct qmp_call *call, const struct qmp_command *command)
+{
+    const char *key;
+    json_t *value;
+
+    if (command->args && !strcmp(command->args, "*"))
+        return true;
+    json_object_foreach(call->args, key, value)
+    {
+        const char *type = find_arg(command->args, key), *wanted;
+
+        if (!type)
+            return qmp_fail(call, "Parameter '%.100s' is unexpected", key);
+        wanted = type_mismatch(*type, value);
+        if (wanted)
+            return qmp_fail(call, "Invalid parameter type for '%s', expected: %s", key, wanted);
+    }
+    for (const char *at = command->args; at && *at; at += strcspn(at, " "), at += strspn(at, " ")) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
+        if (at[strlen(name) + 2] != '?' && !json_object_get(call->args, name))
+            return qmp_fail(call, "Parameter '%s' is missing", name);
+    }
+    return true;
+}
+
+static const struct qmp_command *find_command(const char *name)
+{
+    for (const struct qmp_command *const *table = qmp_tables; *table; table++)
+        for (const struct qmp_command *command = *table; command->name; command++)
+            if (!strcmp(command->name, name))
+                return command;
+    return NULL;
+}
+
+bool qmp_run(struct qmp_call *call, const char *name)
+{
+    const struct qmp_command *command = find_command(name);
+
+    if (!command) {
+        call->error_class = "CommandNotFound";
+        return qmp_fail(call, "The command %.100s has not been found", name);
+    }
+    return check_args(call, command) && command->run(call);
+}
+
+static bool negotiate(struct qmp_call *call, const char *name)
+{
+    struct monitor *mon = call->monitor;
+    bool capabilities = !strcmp(name, "qmp_capabilities");
+
+    if (capabilities == !mon->negotiated) {
+        mon->negotiated = true;
+        return true;
+    }
+    call->error_class = "CommandNotFound";
+    if (capabilities)
+        return qmp_fail(call, "Capabilities negotiation is already complete, command ignored");
+    return qmp_fail(call, "Expecting capabilities negotiation with 'qmp_capabilities'");
+}
+
+static bool check_request(struct qmp_call *call, json_t *request)
+{
+    const char *key;
+    json_t *value;
+
+    if (!json_is_object(request))
+        return qmp_fail(call, "QMP input must be a JSON object");
+    json_object_foreach(request, key, value)
+    {
+        if (!strcmp(key, "execute") && !json_is_string(value))
+            return qmp_fail(call, "QMP input member 'execute' must be a string");
+        if (!strcmp(key, "arguments") && !json_is_object(value))
+            return qmp_fail(call, "QMP input member 'arguments' must be an object");
+        if (strcmp(key, "execute") && strcmp(key, "arguments") && strcmp(key, "id"))
+            return qmp_fail(call, "QMP input member '%.100s' is unexpected", key);
+    }
+    return json_object_get(request, "execute") || qmp_fail(call, "QMP input lacks member 'execute'");
+}
+
+static void serve_request(struct monitor *mon, json_t *request)
+{
+    struct qmp_call call = {.c = mon->c, .monitor = mon, .args = json_object_get(request, "arguments")};
+    json_t *id = json_object_get(request, "id"), *reply;
+    const char *name = json_string_value(json_object_get(request, "execute"));
+    bool ok = check_request(&call, request) && negotiate(&call, name) &&
+              (!strcmp(name, "qmp_capabilities") || qmp_run(&call, name));
+
+    if (ok) {
+        reply = json_pack("{s:o}", "return", call.result ? call.result : json_object());
+    } else {
+        json_decref(call.result);
+        reply = error_reply(call.error_class, call.err.text);
+    }
+    if (!reply) /* what a message quotes was no UTF-8 */
+        reply = error_reply(NULL, "out of memory, or bytes that are no text");
+    if (id)
+        json_object_set(reply, "id", id);
+    send_json(mon, reply);
+}
+
+static void serve_text(struct monitor *mon)
+{
+    json_error_t why;
+    json_t *request = json_loadb(mon->input, mon->length, JSON_REJECT_DUPLICATES, &why);
+
+    mon->length = 0;
+    if (request)
+        serve_request(mon, request);
+    else
+        send_json(mon, error_reply(NULL, "JSON parse error, invalid syntax"));
+    json_decref(request);
+}
+
+/* ---- input ---- */
+
+static bool store(struct monitor *mon, char ch, size_t max)
+{
+    if (mon->length == mon->room) {
+        size_t more = mon->room ? 2 * mon->room : 512;
+        char *input = more <= max ? realloc(mon->input, more) : NULL;
+
+        if (!input)
+            return false;
+        mon->input = input;
+        mon->room = more;
+    }
+    mon->input[mon->length++] = ch;
+    return true;
+}
+
+static void skip_line(struct monitor *mon, const char *why)
+{
+    mon->length = 0;
+    mon->scan = SCAN_SKIP;
+    send_json(mon, error_reply(NULL, why));
+}
+
+static void scan_between(struct monitor *mon, char ch)
+{
+    if (isspace((unsigned char)ch))
+        return;
+    if (ch != '{' && ch != '[') {
+        skip_line(mon, "JSON parse error, expecting value");
+        return;
+    }
+    store(mon, ch, INPUT_MAX);
+    mon->depth = 1;
+    mon->scan = SCAN_OBJECT;
+}
+
+static void scan_object(struct monitor *mon, char ch)
+{
+    if (!store(mon, ch, INPUT_MAX)) {
+        skip_line(mon, "JSON token size limit exceeded");
+        return;
+    }
+    if (ch == '"')
+        mon->scan = SCAN_STRING;
+    if ((ch == '{' || ch == '[') && ++mon->depth > DEPTH_MAX) {
+        skip_line(mon, "JSON nesting depth limit exceeded");
+        return;
+    }
+    if ((ch == '}' || ch == ']') && --mon->depth == 0) {
+        mon->scan = SCAN_BETWEEN;
+        serve_text(mon);
+    }
+}
+
+static void scan_string(struct monitor *mon, char ch)
+{
+    if (!store(mon, ch, INPUT_MAX))
+        skip_line(mon, "JSON token size limit exceeded");
+    else if (mon->scan == SCAN_ESCAPE)
+        mon->scan = SCAN_STRING;
+    else if (ch == '\\')
+        mon->scan = SCAN_ESCAPE;
+    else if (ch == '"')
+        mon->scan = SCAN_OBJECT;
+}
+
+static void receive_qmp(void *opaque, const uint8_t *data, size_t length)
+{
+    struct monitor *mon = opaque;
+
+    for (size_t i = 0; i < length; i++)
+        switch (mon->scan) {
+        case SCAN_BETWEEN:
+            scan_between(mon, data[i]);
+            break;
+        case SCAN_OBJECT:
+            scan_object(mon, data[i]);
+            break;
+        case SCAN_STRING:
+        case SCAN_ESCAPE:
+            scan_string(mon, data[i]);
+            break;
+        case SCAN_SKIP:
+            if (data[i] == '\n')
+                mon->scan = SCAN_BETWEEN;
+        }
+}
+
+/* A client that sends and does not read is not listened to until it reads. */
+static size_t room(void *opaque)
+{
+    struct monitor *mon = opaque;
+
+    return chardev_pending(mon->chr) > QUEUE_MAX ? 0 : 4096;
+}
+
+static void reset_session(struct monitor *mon)
+{
+    mon->negotiated = false;
+    mon->scan = SCAN_BETWEEN;
+    mon->length = mon->depth = 0;
+}
+
+static void opened_qmp(void *opaque)
+{
+    struct monitor *mon = opaque;
+
+    reset_session(mon);
+    greet(mon);
+}
+
+bool monitors_connected(const struct control *c)
+{
+    for (const struct monitor *mon = c->monitors; mon; mon = mon->next)
+        if (mon->qmp && chardev_connected(mon->chr))
+            return true;
+    return false;
+}
+
+static void closed_qmp(void *opaque)
+{
+    struct monitor *mon = opaque;
+
+    reset_session(mon);
+    if (!monitors_connected(mon->c))
+        fdsets_drop(mon->c);
+}
+
+int monitor_take_fd(struct monitor *monitor)
+{
+    return monitor ? chardev_take_fd(monitor->chr) : -1;
+}
+
+/* ---- the command line for people ---- */
+
+static void print(struct monitor *mon, const char *text)
+{
+    chardev_write(mon->chr, (const uint8_t *)text, strlen(text));
+}
+
+static void serve_typed_line(struct monitor *mon)
+{
+    char *answer;
+
+    if (!store(mon, '\0', PROMPT_LINE_MAX))
+        mon->input[mon->length - 1] = '\0';
+    mon->length = 0;
+    answer = hmp_execute(mon->c, mon->input);
+    if (answer)
+        print(mon, answer);
+    free(answer);
+    print(mon, "(hvm-dm) ");
+}
+
+static void receive_typed(void *opaque, const uint8_t *data, size_t length)
+{
+    struct monitor *mon = opaque;
+
+    for (size_t i = 0; i < length; i++) {
+        char ch = data[i];
+
+        if (ch == '\r' || ch == '\n') {
+            print(mon, "\r\n");
+            serve_typed_line(mon);
+        } else if (ch == '\b' || ch == 0x7F) {
+            if (mon->length) {
+                mon->length--;
+                print(mon, "\b \b");
+            }
+        } else if ((unsigned char)ch >= ' ' && store(mon, ch, PROMPT_LINE_MAX)) {
+            chardev_write(mon->chr, data + i, 1);
+        }
+    }
+}
+
+static void opened_typed(void *opaque)
+{
+    struct monitor *mon = opaque;
+
+    mon->length = 0;
+    print(mon, "hvm-dm " HVM_DM_VERSION " monitor - type 'help' for the commands\r\n(hvm-dm) ");
+}
+
+/* ---- making them ---- */
+
+bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
+{
+    struct monitor *mon = calloc(1, sizeof(*mon)), **at = &c->monitors;
+
+    if (!mon)
+        return false;
+    *mon = (struct monitor){.c = c, .chr = chr, .qmp = qmp, .pretty = pretty};
+    mon->quiet = !strcmp(chardev_id(chr), "libxenstat-cmd");
+    mon->user = (struct chardev_user){.room = room,
+                                      .receive = qmp ? receive_qmp : receive_typed,
+                                      .opened = qmp ? opened_qmp : opened_typed,
+                                      .closed = qmp ? closed_qmp : NULL,
+                                      .opaque = mon};
+    while (*at)
+        at = &(*at)->next;
+    *at = mon;
+    return chardev_set_user(chr, &mon->user);
+}
+
+void monitors_close(struct control *c)
+{
+    while (c->monitors) {
+        struct monitor *mon = c->monitors;
+
+        c->monitors = mon->next;
+        chardev_set_user(mon->chr, NULL);
+        free(mon->input);
+        free(mon);
+    }
+    fdsets_drop(c);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QMP commands: what a command gets and gives. */
+#ifndef CONTROL_QMP_H
+#define CONTROL_QMP_H
+
+#include <jansson.h>
+
+#include "control/monitor.h"
+
+struct qmp_call {
+    struct control *c;
+    struct monitor *monitor; /* where the command came from */
+    json_t *args;            /* an object, checked against the command's list; borrowed */
+    json_t *result;          /* what "return" gets; NULL: an empty object */
+    const char *error_class; /* NULL: GenericError */
+    struct error err;        /* set where the command failed */
+};
+
+struct qmp_command {
+    const char *name; /* NULL ends the table */
+    /*
+     * "name:type" words; type s text, i integer, n an integer or a text with one, b truth, a anything, l
+     * list, o object; with '?' it may be missing. NULL: takes nothing.
+     */
+    const char *args;
+    bool (*run)(struct qmp_call *call);
+};
+
+extern const struct qmp_command qmp_machine_commands[], qmp_block_commands[], qmp_console_commands[];
+extern const struct qmp_command *const qmp_tables[]; /* ends with NULL */
+
+/* Runs a command by name, with checked arguments; false: call->err. call->result is the caller's then. */
+bool qmp_run(struct qmp_call *call, const char *name);
+
+/* Arguments: NULL, 0 or the default given where it is missing. */
+const char *qmp_text(const struct qmp_call *call, const char *name);
+bool qmp_truth(const struct qmp_call *call, const char *name, bool missing);
+int64_t qmp_integer(const struct qmp_call *call, const char *name, int64_t missing);
+
+/* Sets call->err; returns false. */
+bool qmp_fail(struct qmp_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A descriptor that came with the command; -1: none; the caller owns it. */
+int monitor_take_fd(struct monitor *monitor);
+/* Is any QMP client connected? */
+bool monitors_connected(const struct control *c);
+/* Why the process ends, as the event SHUTDOWN tells it: "host-qmp-quit", "host-signal". */
+void qmp_set_shutdown_reason(struct control *c, const char *reason);
+
+/* fdsets (add-fd): the number of "/dev/fdset/N", -1: it is not of that form. */
+int fdset_number(const char *path);
+/* A descriptor of the set, which stays the set's; -1: there is none. */
+int fdset_find(const struct control *c, int number);
+/* Drops the sets when the last client goes: what is in use was dup'ed by its user. */
+void fdsets_drop(struct control *c);
+
+/* One line that a person typed; the answer, lines ended by CR LF. Caller frees. */
+char *hmp_execute(struct control *c, const char *line);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QMP commands about the screen, the viewers and input. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "console/console.h"
+#include "control/keys.h"
+#include "control/qmp.h"
+
+/* ---- viewers ---- */
+
+static json_t *describe_viewer(const struct vnc_endpoint *viewer)
+{
+    return json_pack("{s:s, s:s, s:s, s:b}", "host", viewer->host, "service", viewer->service, "family",
+                     viewer->family, "websocket", 0);
+}
+
+static bool query_vnc(struct qmp_call *call)
+{
+    struct vnc_info *info;
+    json_t *clients;
+
+    if (!call->c->vnc) {
+        call->result = json_pack("{s:b}", "enabled", 0);
+        return true;
+    }
+    info = calloc(1, sizeof(*info));
+    if (!info)
+        return qmp_fail(call, "out of memory");
+    vnc_query(call->c->vnc, info);
+    clients = json_array();
+    for (size_t i = 0; i < info->viewers; i++)
+        json_array_append_new(clients, describe_viewer(&info->viewer[i]));
+    call->result = json_pack("{s:b, s:s, s:s, s:o, s:s, s:s}", "enabled", 1, "auth", info->auth, "family",
+                             info->server.family, "clients", clients, "service", info->server.service, "host",
+                             info->server.host);
+    free(info);
+    return true;
+}
+
+static bool set_password(struct qmp_call *call, const char *password)
+{
+    if (!call->c->vnc) {
+        call->error_class = "DeviceNotActive";
+        return qmp_fail(call, "Could not set password: there is no VNC server");
+    }
+    return vnc_set_password(call->c->vnc, password, &call->err);
+}
+
+static bool change_vnc_password(struct qmp_call *call)
+{
+    return set_password(call, qmp_text(call, "password"));
+}
+
+static bool set_display_password(struct qmp_call *call)
+{
+    if (strcmp(qmp_text(call, "protocol"), "vnc"))
+        return qmp_fail(call, "Only the protocol vnc has a password");
+    return set_password(call, qmp_text(call, "password"));
+}
+
+/* ---- the screen ---- */
+
+static bool screendump(struct qmp_call *call)
+{
+    const char *format = qmp_text(call, "format"), *device = qmp_text(call, "device");
+    bool png = format && !strcmp(format, "png");
+
+    if (format && !png && strcmp(format, "ppm"))
+        return qmp_fail(call, "Parameter 'format' does not accept value '%.100s'", format);
+    if (device)
+        return qmp_fail(call, "There is one screen only, which needs no 'device'");
+    return console_screendump(call->c->m.console, qmp_text(call, "filename"), png, &call->err);
+}
+
+/* ---- keys ---- */
+
+/* {"type": "qcode", "data": "ret"}, {"type": "number", "data": 28}, or the name alone. False: call->err. */
+static bool parse_key(struct qmp_call *call, json_t *key, uint16_t *code)
+{
+    json_t *data = json_object_get(key, "data");
+    const char *type = json_string_value(json_object_get(key, "type")), *name = json_string_value(data);
+
+    if (type && !strcmp(type, "number") && json_is_integer(data)) {
+        json_int_t number = json_integer_value(data);
+
+        /* QEMU's numbers: bit 7 stands for the prefix E0. */
+        *code = (number & 0x80 ? 0xE000 : 0) | (number & 0x7F);
+        return (number > 0 && number < 0x100) || qmp_fail(call, "a key's number is 1 to 255");
+    }
+    if (!type || strcmp(type, "qcode") || !name)
+        return qmp_fail(call,
+                        "a key is {\"type\": \"qcode\", \"data\": NAME} or {\"type\": \"number\", ...}");
+    *code = key_by_name(name);
+    return *code || qmp_fail(call, "there is no key '%.40s'", name);
+}
+
+static bool send_key(struct qmp_call *call)
+{
+    json_t *keys = json_object_get(call->args, "keys");
+    uint16_t codes[KEYS_AT_ONCE];
+    size_t count = json_array_size(keys);
+
+    if (count == 0 || count > KEYS_AT_ONCE)
+        return qmp_fail(call, "1 to %d keys can be sent at once", KEYS_AT_ONCE);
+    for (size_t i = 0; i < count; i++)
+        if (!parse_key(call, json_array_get(keys, i), &codes[i]))
+            return false;
+    keys_press(call->c->m.console, codes, count);
+    return true;
+}
+
+/* ---- events of every kind ---- */
+
+struct pointer_change {
+    int dx, dy, x, y, wheel;
+    bool moved, placed;
+};
+
+static bool pointer_event(struct qmp_call *call, const char *type, json_t *data,
+                          struct pointer_change *change)
+{
+    const char *axis = json_string_value(json_object_get(data, "axis"));
+    json_int_t value = json_integer_value(json_object_get(data, "value"));
+    bool x = axis && !strcmp(axis, "x");
+
+    if (!axis || (!x && strcmp(axis, "y")) || value < -0x8000 || value > 0x7FFF)
+        return qmp_fail(call, "a movement has axis x or y and value -32768 to 32767");
+    if (!strcmp(type, "rel")) {
+        *(x ? &change->dx : &change->dy) += value;
+        change->moved = true;
+    } else {
+        *(x ? &change->x : &change->y) = value < 0 ? 0 : value;
+        change->placed = true;
+    }
+    return true;
+}
+
+static bool button_event(struct qmp_call *call, json_t *data, struct pointer_change *change)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+        int wheel;
+    } buttons[] = {{"left", POINTER_LEFT, 0},
+                   {"right", POINTER_RIGHT, 0},
+                   {"middle", POINTER_MIDDLE, 0},
+                   {"wheel-up", 0, 1},
+                   {"wheel-down", 0, -1}};
+    const char *name = json_string_value(json_object_get(data, "button"));
+    bool down = json_is_true(json_object_get(data, "down"));
+
+    for (size_t i = 0; name && i < sizeof(buttons) / sizeof(buttons[0]); i++)
+        if (!strcmp(name, buttons[i].name)) {
+            call->c->buttons = down ? call->c->buttons | buttons[i].bit : call->c->buttons & ~buttons[i].bit;
+            change->wheel += down ? buttons[i].wheel : 0;
+            change->moved = true;
+            return true;
+        }
+    return qmp_fail(call, "there is no button '%.40s'", name ? name : "");
+}
+
+static bool input_event(struct qmp_call *call, json_t *event, struct pointer_change *change)
+{
+    const char *type = json_string_value(json_object_get(event, "type"));
+    json_t *data = json_object_get(event, "data");
+    uint16_t code;
+
+    if (type && !strcmp(type, "key")) {
+        if (!parse_key(call, json_object_get(data, "key"), &code))
+            return false;
+        console_key(call->c->m.console, code, json_is_true(json_object_get(data, "down")));
+        return true;
+    }
+    if (type && !strcmp(type, "btn"))
+        return button_event(call, data, change);
+    if (type && (!strcmp(type, "rel") || !strcmp(type, "abs")))
+        return pointer_event(call, type, data, change);
+    return qmp_fail(call, "an event's type is key, btn, rel or abs");
+}
+
+static bool input_send_event(struct qmp_call *call)
+{
+    struct console *con = call->c->m.console;
+    struct pointer_change change = {.wheel = 0};
+    json_t *event;
+    size_t i;
+
+    json_array_foreach(json_object_get(call->args, "events"), i, event)
+    {
+        if (!input_event(call, event, &change))
+            return false;
+    }
+    if (change.placed)
+        console_pointer_absolute(con, change.x, change.y, change.wheel, call->c->buttons);
+    else if (change.moved)
+        console_pointer_relative(con, change.dx, change.dy, change.wheel, call->c->buttons);
+    return true;
+}
+
+const struct qmp_command qmp_console_commands[] = {
+    {"query-vnc", NULL, query_vnc},
+    {"change-vnc-password", "password:s", change_vnc_password},
+    {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
+    {"screendump", "filename:s format:s? device:s? head:i?", screendump},
+    {"send-key", "keys:l hold-time:i?", send_key},
+    {"input-send-event", "events:l device:s? head:i?", input_send_event},
+    {NULL, NULL, NULL},
+};
