@@ -204,6 +204,8 @@ bool fw_cfg_add_e820(struct device *dev, uint64_t base, uint64_t length, enum fw
 
 bool fw_cfg_set_standard(struct device *dev, struct error *err)
 {
+    /* A byte for S0 to S5: bit 7 says that the state is offered, the rest is its SLP_TYP. No suspend here. */
+    static const uint8_t system_states[6] = {0x80, 0, 0, 1, 2, 0x80};
     const struct machine_config *config = &dev->machine->config;
     const struct ram *ram = &dev->machine->ram;
 
@@ -214,6 +216,8 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
     fw_cfg_set_u64(dev, FW_CFG_NUMA, 0);
     fw_cfg_set_u16(dev, FW_CFG_BOOT_MENU, config->boot_menu);
     fw_cfg_set_u32(dev, FW_CFG_IRQ0_OVERRIDE, 1);
+    if (!fw_cfg_set_file(dev, "etc/system-states", system_states, sizeof(system_states), err))
+        return false;
     if (config->boot_menu_timeout) {
         uint16_t wait = htole16(config->boot_menu_timeout > 0xFFFF ? 0xFFFF : config->boot_menu_timeout);
 
