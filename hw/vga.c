@@ -265,7 +265,7 @@ static uint8_t input_status_1(const struct vga *vga)
     unsigned line, column;
     uint8_t status = 0;
 
-    if (vsync >= vtotal)
+    if (vsync == 0 || vsync >= vtotal)
         vsync = vtotal - 1;
     at = clock_now(&vga->machine->clock) % (line_ns * vtotal);
     line = at / line_ns;
