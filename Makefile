@@ -26,7 +26,10 @@ all: $(BUILD)/hvm-dm
 
 config.mk: configure
 	./configure
+# These install what is missing first, and only then configure.
+ifneq ($(filter-out run iso check check-all setup-check help clean,$(or $(MAKECMDGOALS),all)),)
 -include config.mk
+endif
 
 # The product: every room's files, and main.c in control/.
 ROOMS := hw ioreq machine block net console vnc control
@@ -114,6 +117,18 @@ check check-all: setup-check
 	@$(MAKE) --no-print-directory -j2 all tests tools
 	@$(MAKE) --no-print-directory -j2 all tests SANITIZE=1
 	@tests/run-check $(if $(filter check-all,$@),all)
+
+# A guest on the screen, with one command: ISO=, DISK=, MEM=, SMP=, VGA=, SCREENSHOT=file.png AFTER=seconds, DM= (another device
+# model). The demo CD alone: make iso.
+.PHONY: run iso setup-run
+setup-run:
+	@./configure --install run
+run: setup-run
+	@$(MAKE) --no-print-directory -j2 $(if $(DM),,all) tools
+	@ISO="$(ISO)" DISK="$(DISK)" MEM="$(MEM)" SMP="$(SMP)" VGA="$(VGA)" SCREENSHOT="$(SCREENSHOT)" AFTER="$(AFTER)" DM="$(DM)" \
+	  tests/lab/run-demo
+iso: setup-run
+	@tests/lab/mkiso --output build/demo.iso
 
 FORMATTED = $(shell git ls-files '*.c' '*.h')
 check-format:

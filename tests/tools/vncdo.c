@@ -3,6 +3,7 @@
  * vncdo: drives a VNC server from the command line. One command line carries a sequence of commands, done in
  * order over one connection; the first that fails ends it with status 1 and one line that says what.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -135,11 +136,9 @@ static rfbClient *new_client(struct vncdo *v, const char *host, int port)
     rfb->GotFrameBufferUpdate = on_update;
     rfb->FinishedFrameBufferUpdate = on_finished;
     rfb->GetPassword = on_password;
-    rfb->canHandleNewFBSize = TRUE;
     rfb->connectTimeout = 5;
     rfb->readTimeout = 60;
     rfb->appData.shareDesktop = TRUE;
-    rfb->appData.encodingsString = "zrle hextile raw copyrect";
     rfb->format.redShift = 16;
     rfb->format.greenShift = 8;
     rfb->format.blueShift = 0;
@@ -147,6 +146,25 @@ static rfbClient *new_client(struct vncdo *v, const char *host, int port)
     rfb->serverHost = strdup(host);
     rfb->serverPort = port;
     return rfb;
+}
+
+/*
+ * Offers the encodings anew, without those that the library adds by itself: it offers ExtendedDesktopSize,
+ * passes over QEMU's rectangles of it, and then takes the first update of the new size as a fault. Plain
+ * NewFBSize it understands.
+ */
+static bool offer_encodings(rfbClient *rfb)
+{
+    static const uint32_t encodings[] = {rfbEncodingZRLE, rfbEncodingHextile,  rfbEncodingCopyRect,
+                                         rfbEncodingRaw,  rfbEncodingLastRect, rfbEncodingNewFBSize};
+    enum { COUNT = sizeof(encodings) / sizeof(encodings[0]) };
+    uint8_t message[4 + 4 * COUNT] = {rfbSetEncodings, 0, 0, COUNT};
+
+    for (size_t i = 0; i < COUNT; i++) {
+        uint32_t big_endian = htonl(encodings[i]);
+        memcpy(message + 4 + 4 * i, &big_endian, 4);
+    }
+    return WriteToRFBServer(rfb, (const char *)message, sizeof(message));
 }
 
 /* A forwarded port takes connections before the server behind it does, so a failed handshake is tried again,
@@ -165,7 +183,7 @@ static bool connect_to(struct vncdo *v, const char *server)
             return fail("out of memory");
         if (rfbInitClient(rfb, NULL, NULL)) { /* frees the client when it fails */
             v->rfb = rfb;
-            return true;
+            return offer_encodings(rfb) || fail("the server closed the connection");
         }
         sleep_s(0.2);
     } while (now_s() < end);
