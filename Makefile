@@ -56,6 +56,9 @@ $(BUILD)/libhvmdm.a: $(LIB_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
 
+# A real VNC client, and the product's VNC server beside it.
+$(BUILD)/tests/vnc_test: LIB_LIBS += -lvncclient
+
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIB_LIBS)

@@ -1,0 +1,1361 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The VNC server with real clients (libvncclient, and bare sockets for hostile ones): the picture, input,
+ * passwords, many viewers, viewers that stall. The console's other sides are played by the test: a graphics
+ * adapter that shows an array of pixels, a keyboard and a mouse that write down what they get. The machine
+ * thread is a thread of this process.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <rfb/rfbclient.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "console/console.h"
+#include "vnc/vnc.h"
+
+#define EVENTS 4096
+#define SECOND 1000000000ll
+
+static struct {
+    pthread_mutex_t lock;
+    struct clock clock;
+    struct loop loop;
+    struct console *console;
+    struct vnc *vnc;
+    pthread_t thread;
+    int port;
+    /* the adapter */
+    int width, height, shown_width, shown_height;
+    uint32_t *pixels;
+    bool changed;
+    enum console_watch watch;
+    struct console_source source;
+    /* the input devices */
+    struct console_keyboard keyboard;
+    struct console_pointer mouse, tablet;
+    struct {
+        uint16_t code;
+        bool down;
+    } keys[EVENTS];
+    unsigned key_count;
+    int x, y, wheel;
+    unsigned buttons, moves;
+} t;
+
+static double scale(void)
+{
+    const char *text = getenv("TEST_TIMEOUT_SCALE");
+
+    return text ? atof(text) : 1;
+}
+
+static int64_t now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * SECOND + ts.tv_nsec;
+}
+
+static void lock(void)
+{
+    pthread_mutex_lock(&t.lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&t.lock);
+    loop_wake(&t.loop);
+}
+
+/* ---- the machine ---- */
+
+static bool refresh(void *opaque, bool everything)
+{
+    bool resize = t.shown_width != t.width || t.shown_height != t.height;
+    pixman_image_t *surface;
+
+    if (!t.changed && !everything && !resize)
+        return false;
+    t.changed = false;
+    if (resize)
+        console_resize(t.console, t.width, t.height);
+    t.shown_width = t.width;
+    t.shown_height = t.height;
+    surface = console_surface(t.console);
+    for (int y = 0; y < t.height; y++)
+        memcpy((uint8_t *)pixman_image_get_data(surface) + y * pixman_image_get_stride(surface),
+               t.pixels + y * t.width, t.width * 4);
+    console_update(t.console, 0, 0, t.width, t.height);
+    return true;
+}
+
+static void watch(void *opaque, enum console_watch state)
+{
+    t.watch = state;
+}
+
+static void key(void *opaque, uint16_t code, bool down)
+{
+    if (t.key_count < EVENTS) {
+        t.keys[t.key_count].code = code;
+        t.keys[t.key_count++].down = down;
+    }
+}
+
+static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
+{
+    bool absolute = opaque;
+
+    t.x = absolute ? x : t.x + x;
+    t.y = absolute ? y : t.y + y;
+    t.wheel += wheel;
+    t.buttons = buttons;
+    t.moves++;
+}
+
+/* A picture that no encoding gets right by chance. */
+static void paint(int width, int height, uint32_t seed)
+{
+    t.pixels = realloc(t.pixels, (size_t)width * height * 4);
+    t.width = width;
+    t.height = height;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            int tile = x / 40 + y / 40;
+            uint32_t slope = x * 256 + y, flat = 0x102030 * (y / 40);
+
+            seed = seed * 1664525 + 1013904223;
+            t.pixels[y * width + x] = (tile % 3 == 0 ? seed >> 8 : tile % 3 == 1 ? flat : slope) & 0xFFFFFF;
+        }
+    t.changed = true;
+}
+
+static void show(int width, int height, uint32_t seed)
+{
+    lock();
+    paint(width, height, seed);
+    console_touch(t.console);
+    unlock();
+}
+
+static void set_pixel(int x, int y, uint32_t value)
+{
+    lock();
+    t.pixels[y * t.width + x] = value;
+    t.changed = true;
+    console_touch(t.console);
+    unlock();
+}
+
+static void *machine_thread(void *opaque)
+{
+    pthread_mutex_lock(&t.lock);
+    loop_run(&t.loop);
+    pthread_mutex_unlock(&t.lock);
+    return NULL;
+}
+
+static int set_up(void **state)
+{
+    uint32_t *pixels = t.pixels;
+
+    memset(&t, 0, sizeof(t));
+    t.pixels = pixels;
+    pthread_mutex_init(&t.lock, NULL);
+    clock_init(&t.clock, CLOCK_MANUAL);
+    loop_init(&t.loop, &t.lock, &t.clock);
+    t.console = console_new(&t.loop);
+    t.keyboard = (struct console_keyboard){.key = key};
+    t.mouse = (struct console_pointer){.event = pointer};
+    t.tablet = (struct console_pointer){.event = pointer, .absolute = true, .opaque = &t};
+    console_add_keyboard(t.console, &t.keyboard);
+    console_add_pointer(t.console, &t.mouse);
+    t.source = (struct console_source){.refresh = refresh, .watch = watch};
+    console_set_source(t.console, &t.source);
+    paint(640, 480, 1);
+    pthread_create(&t.thread, NULL, machine_thread, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    lock();
+    vnc_stop(t.vnc);
+    unlock();
+    loop_quit(&t.loop);
+    pthread_join(t.thread, NULL);
+    console_free(t.console);
+    loop_destroy(&t.loop);
+    clock_destroy(&t.clock);
+    return 0;
+}
+
+static bool start_with(const struct vnc_options *options, struct error *err)
+{
+    struct vnc_info info;
+
+    lock();
+    t.vnc = vnc_start(&t.loop, t.console, options, err);
+    if (t.vnc) {
+        vnc_query(t.vnc, &info);
+        t.port = atoi(info.server.service);
+    }
+    unlock();
+    return t.vnc;
+}
+
+static void start_options(struct vnc_options options)
+{
+    struct error err;
+    char address[32];
+    unsigned display = 1000 + getpid() % 20000;
+
+    snprintf(address, sizeof(address), "127.0.0.1:%u", display);
+    options.address = address;
+    options.to = display + 100;
+    if (!start_with(&options, &err))
+        fail_msg("%s", err.text);
+}
+
+static void start(void)
+{
+    start_options((struct vnc_options){.name = "guest"});
+}
+
+static struct vnc_info query(void)
+{
+    static struct vnc_info info;
+
+    lock();
+    vnc_query(t.vnc, &info);
+    unlock();
+    return info;
+}
+
+static bool set_password(const char *password)
+{
+    bool good;
+
+    lock();
+    good = vnc_set_password(t.vnc, password, NULL);
+    unlock();
+    return good;
+}
+
+/* Waits until the condition holds. */
+#define EVENTUALLY(condition)                                                                                \
+    do {                                                                                                     \
+        int64_t deadline_ = now() + (int64_t)(5 * SECOND * scale());                                         \
+        while (!(condition)) {                                                                               \
+            if (now() > deadline_)                                                                           \
+                fail_msg("never: %s", #condition);                                                           \
+            usleep(500);                                                                                     \
+        }                                                                                                    \
+    } while (0)
+
+static size_t viewers(void)
+{
+    return query().viewers;
+}
+
+static unsigned keys_seen(void)
+{
+    unsigned count;
+
+    lock();
+    count = t.key_count;
+    unlock();
+    return count;
+}
+
+/* ---- a real viewer ---- */
+
+static const char *client_password;
+
+static char *give_password(rfbClient *client)
+{
+    return strdup(client_password);
+}
+
+static void quiet(const char *format, ...)
+{
+}
+
+/* libvncclient forgets a password that did not let it in. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libvncclient\nleak:give_password\n";
+}
+
+struct viewer_options {
+    const char *encodings;
+    bool exclusive;
+};
+
+/* NULL: not let in. */
+static rfbClient *connect_viewer(const struct viewer_options *options)
+{
+    rfbClient *client = rfbGetClient(8, 3, 4);
+
+    rfbClientLog = rfbClientErr = quiet;
+    free(client->serverHost);
+    client->serverHost = strdup("127.0.0.1");
+    client->serverPort = t.port;
+    client->canHandleNewFBSize = TRUE;
+    client->appData.shareDesktop = !options->exclusive;
+    client->appData.encodingsString = options->encodings ? options->encodings : "raw";
+    client->appData.enableJPEG = FALSE;
+    client->GetPassword = give_password;
+    client->format.redShift = 16;
+    client->format.blueShift = 0;
+    return rfbInitClient(client, NULL, NULL) ? client : NULL;
+}
+
+static void drop_viewer(rfbClient *client)
+{
+    free(client->frameBuffer);
+    rfbClientCleanup(client);
+}
+
+/* Handles what comes, for at most so long; false: disconnected. */
+static bool listen_for(rfbClient *client, int ms)
+{
+    int n = client->buffered ? 1 : WaitForMessage(client, ms * 1000);
+
+    return n == 0 || (n > 0 && HandleRFBServerMessage(client));
+}
+
+static bool same_picture(const rfbClient *client)
+{
+    bool same;
+
+    lock();
+    same = client->width == t.width && client->height == t.height;
+    for (int i = 0; same && i < t.width * t.height; i++)
+        same = (((uint32_t *)client->frameBuffer)[i] & 0xFFFFFF) == t.pixels[i];
+    unlock();
+    return same;
+}
+
+static void expect_picture(rfbClient *client)
+{
+    int64_t deadline = now() + (int64_t)(5 * SECOND * scale());
+
+    while (!same_picture(client)) {
+        if (now() > deadline)
+            fail_msg("the viewer has %dx%d, but never had the guest's picture, %dx%d", client->width,
+                     client->height, t.width, t.height);
+        assert_true(listen_for(client, 100));
+    }
+}
+
+static rfbClient *viewer(void)
+{
+    rfbClient *client = connect_viewer(&(struct viewer_options){0});
+
+    assert_non_null(client);
+    return client;
+}
+
+/* ---- a bare connection ---- */
+
+static int dial(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(t.port)};
+    struct timeval limit = {.tv_sec = 5 * scale()};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    return fd;
+}
+
+static void say(int fd, const void *bytes, size_t length)
+{
+    assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
+}
+
+#define SAY(fd, literal) say(fd, literal, sizeof(literal) - 1)
+
+static void hear(int fd, void *bytes, size_t length)
+{
+    assert_int_equal(recv(fd, bytes, length, MSG_WAITALL), length);
+}
+
+/* The other side ends the connection, whatever it sends before. */
+static void expect_end(int fd)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+        continue;
+    assert_true(n == 0 || errno == ECONNRESET);
+    close(fd);
+}
+
+/* Through the handshake, without a password. */
+static int enter(void)
+{
+    uint8_t bytes[256];
+    int fd = dial();
+
+    hear(fd, bytes, 12);
+    assert_memory_equal(bytes, "RFB 003.008\n", 12);
+    SAY(fd, "RFB 003.008\n");
+    hear(fd, bytes, 2);
+    assert_memory_equal(bytes, "\1\1", 2);
+    SAY(fd, "\1");
+    hear(fd, bytes, 4);
+    assert_memory_equal(bytes, "\0\0\0\0", 4);
+    SAY(fd, "\1");
+    hear(fd, bytes, 24);
+    assert_int_equal(bytes[23], 5);
+    hear(fd, bytes, 5);
+    assert_memory_equal(bytes, "guest", 5);
+    return fd;
+}
+
+static void send_key(int fd, uint32_t keysym, bool down)
+{
+    uint8_t message[8] = {4, down, 0, 0, keysym >> 24, keysym >> 16, keysym >> 8, keysym};
+
+    say(fd, message, sizeof(message));
+}
+
+static void send_pointer(int fd, uint8_t buttons, uint16_t x, uint16_t y)
+{
+    uint8_t message[6] = {5, buttons, x >> 8, x, y >> 8, y};
+
+    say(fd, message, sizeof(message));
+}
+
+/* The server works as if nothing had been. */
+static void expect_works(void)
+{
+    rfbClient *client = viewer();
+
+    expect_picture(client);
+    drop_viewer(client);
+    EVENTUALLY(viewers() == 0);
+}
+
+/* ---- the picture ---- */
+
+static void test_picture(void **state)
+{
+    rfbClient *client;
+
+    start();
+    assert_int_equal(t.watch, CONSOLE_UNWATCHED);
+    client = viewer();
+    assert_string_equal(client->desktopName, "guest");
+    expect_picture(client);
+    assert_int_not_equal(t.watch, CONSOLE_UNWATCHED);
+    set_pixel(3, 5, 0x123456);
+    expect_picture(client);
+    show(640, 480, 2);
+    expect_picture(client);
+    drop_viewer(client);
+    EVENTUALLY(t.watch == CONSOLE_UNWATCHED);
+}
+
+static void test_encodings(void **state)
+{
+    static const char *const names[] = {"raw",   "rre",  "hextile",  "zlib",
+                                        "tight", "zrle", "copyrect", "zywrle ultra corre"};
+
+    start();
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        rfbClient *client = connect_viewer(&(struct viewer_options){.encodings = names[i]});
+
+        assert_non_null(client);
+        expect_picture(client);
+        show(640, 480, i + 10);
+        expect_picture(client);
+        show(333, 77, i);
+        expect_picture(client);
+        drop_viewer(client);
+    }
+}
+
+static void test_resize(void **state)
+{
+    static const int sizes[][2] = {{720, 400}, {1024, 768},  {640, 480}, {1, 1},
+                                   {321, 7},   {1600, 1200}, {640, 480}};
+    rfbClient *client;
+
+    start();
+    client = viewer();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        show(sizes[i][0], sizes[i][1], i);
+        expect_picture(client);
+    }
+    /* Faster than anybody can follow: the last one counts, and no picture is read that is gone
+     * (CVE-2016-9603). */
+    for (int i = 0; i < 200; i++)
+        show(100 + i * 7 % 500, 100 + i * 13 % 300, i);
+    expect_picture(client);
+    drop_viewer(client);
+}
+
+/* All of the screen, raw, as a viewer sees it that asked for no encodings. */
+static void hear_screen(int fd, uint32_t *pixels, int width, int height)
+{
+    uint8_t message[10] = {3, 0, 0, 0, 0, 0, width >> 8, width, height >> 8, height}, header[12];
+
+    say(fd, message, sizeof(message));
+    hear(fd, header, 4);
+    for (int count = header[2] << 8 | header[3]; count; count--) {
+        int x, y, w, h;
+
+        hear(fd, header, 12);
+        x = header[0] << 8 | header[1];
+        y = header[2] << 8 | header[3];
+        w = header[4] << 8 | header[5];
+        h = header[6] << 8 | header[7];
+        assert_memory_equal(header + 8, "\0\0\0\0", 4);
+        assert_in_range(x + w, 1, width);
+        for (int row = y; row < y + h; row++) {
+            assert_in_range(row, 0, height - 1);
+            hear(fd, pixels + row * width + x, w * 4);
+        }
+    }
+}
+
+static void show_plain(int width, int height, uint32_t colour)
+{
+    lock();
+    paint(width, height, 0);
+    for (int i = 0; i < width * height; i++)
+        t.pixels[i] = colour;
+    console_touch(t.console);
+    unlock();
+}
+
+/* A viewer that cannot resize keeps its canvas: a smaller picture is centred, a larger one made smaller. */
+static void test_fixed_canvas(void **state)
+{
+    static uint32_t seen[640 * 480];
+    int fd;
+
+    start();
+    fd = enter();
+    hear_screen(fd, seen, 640, 480);
+    assert_int_equal(seen[100], t.pixels[100]);
+    show_plain(320, 240, 0xABCDEF);
+    EVENTUALLY((hear_screen(fd, seen, 640, 480), seen[120 * 640 + 160] == 0xABCDEF));
+    assert_int_equal(seen[359 * 640 + 479], 0xABCDEF);
+    assert_int_equal(seen[120 * 640 + 159], 0);
+    assert_int_equal(seen[360 * 640 + 479], 0);
+    show_plain(1280, 1024, 0x00FF00);
+    EVENTUALLY((hear_screen(fd, seen, 640, 480), seen[240 * 640 + 320] == 0x00FF00));
+    assert_int_equal(seen[0 * 640 + 320], 0x00FF00);
+    assert_int_equal(seen[479 * 640 + 320], 0x00FF00);
+    assert_int_equal(seen[240 * 640 + 10], 0); /* 600 of 640 pixels wide */
+    send_pointer(fd, 0, 20, 0);
+    send_pointer(fd, 1, 619, 479); /* from corner to corner */
+    EVENTUALLY(t.buttons == POINTER_LEFT);
+    assert_in_range(t.x, 1270, 1279);
+    assert_in_range(t.y, 1015, 1023);
+    set_pixel(1000, 1000, 0);
+    show_plain(640, 480, 0x0000FF);
+    EVENTUALLY((hear_screen(fd, seen, 640, 480), seen[0] == 0x0000FF));
+    close(fd);
+}
+
+/* After quiet, a change is at the viewer within 10 ms; asserted with room for a busy machine. */
+static void test_change_arrives_at_once(void **state)
+{
+    rfbClient *client;
+    int64_t best = SECOND;
+
+    start();
+    client = viewer();
+    expect_picture(client);
+    for (int i = 0; i < 5; i++) {
+        int64_t before;
+
+        for (int64_t end = now() + SECOND / 2; now() < end;)
+            assert_true(listen_for(client, 50));
+        before = now();
+        set_pixel(i, 0, 0x800000 + i);
+        expect_picture(client);
+        if (now() - before < best)
+            best = now() - before;
+    }
+    assert_in_range(best, 0, (int64_t)(10000000 * scale()));
+    drop_viewer(client);
+}
+
+/* What all threads of this process slept and were woken. */
+static unsigned wakeups(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    struct dirent *entry;
+    unsigned sum = 0;
+
+    while ((entry = readdir(dir))) {
+        char path[300], line[200];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+        file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+        while (file && fgets(line, sizeof(line), file)) {
+            unsigned n;
+
+            if (sscanf(line, "voluntary_ctxt_switches: %u", &n) == 1)
+                sum += n;
+        }
+        if (file)
+            fclose(file);
+    }
+    closedir(dir);
+    return sum;
+}
+
+static void test_nothing_ticks(void **state)
+{
+    rfbClient *clients[3];
+    unsigned before;
+
+    start();
+    for (int i = 0; i < 3; i++) {
+        clients[i] = viewer();
+        expect_picture(clients[i]);
+    }
+    for (int64_t end = now() + SECOND; now() < end;)
+        for (int i = 0; i < 3; i++)
+            assert_true(listen_for(clients[i], 20));
+    before = wakeups();
+    sleep(2);
+    assert_in_range(wakeups() - before, 0, 3); /* one is our own sleep */
+    for (int i = 0; i < 3; i++)
+        drop_viewer(clients[i]);
+}
+
+static void test_pixel_formats(void **state)
+{
+    static const uint8_t formats[][20] = {
+        {0, 0, 0, 0, 16, 16, 0, 1, 0, 31, 0, 63, 0, 31, 11, 5, 0},
+        {0, 0, 0, 0, 8, 8, 0, 1, 0, 7, 0, 7, 0, 3, 0, 3, 6},
+        {0, 0, 0, 0, 8, 8, 0, 0},
+        {0, 0, 0, 0, 32, 24, 1, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0},
+    };
+    static const int bytes[] = {2, 1, 1, 4};
+
+    start();
+    lock();
+    for (int i = 0; i < 640 * 480; i++)
+        t.pixels[i] = 0xFF0000;
+    unlock();
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        uint8_t header[16], pixel[4];
+        int fd = enter();
+
+        say(fd, formats[i], 20);
+        SAY(fd, "\3\0\0\0\0\0\0\1\0\1");
+        if (i == 2) {
+            uint8_t map[6 + 256 * 6];
+
+            hear(fd, map, sizeof(map));
+            assert_int_equal(map[0], 1);
+        }
+        hear(fd, header, 16);
+        assert_memory_equal(header, "\0\0\0\1\0\0\0\0\0\1\0\1\0\0\0\0", 16);
+        hear(fd, pixel, bytes[i]);
+        switch (i) {
+        case 0:
+            assert_memory_equal(pixel, "\x00\xF8", 2);
+            break;
+        case 3:
+            assert_memory_equal(pixel, "\x00\xFF\x00\x00", 4);
+            break;
+        default:
+            assert_int_equal(pixel[0], 7);
+        }
+        close(fd);
+    }
+}
+
+/* ---- many viewers ---- */
+
+static void test_viewers_share(void **state)
+{
+    rfbClient *clients[5];
+
+    start();
+    for (int i = 0; i < 5; i++)
+        clients[i] = viewer();
+    for (int i = 0; i < 5; i++)
+        expect_picture(clients[i]);
+    assert_int_equal(viewers(), 5);
+    show(800, 600, 9);
+    for (int i = 0; i < 5; i++)
+        expect_picture(clients[i]);
+    assert_string_equal(query().viewer[0].host, "127.0.0.1");
+    assert_string_equal(query().viewer[0].family, "ipv4");
+    assert_string_equal(query().auth, "none");
+    for (int i = 0; i < 5; i++)
+        drop_viewer(clients[i]);
+    EVENTUALLY(viewers() == 0);
+}
+
+static void test_exclusive_disconnects_the_others(void **state)
+{
+    rfbClient *first, *second;
+    int64_t end = now() + 5 * SECOND;
+
+    start();
+    first = viewer();
+    second = connect_viewer(&(struct viewer_options){.exclusive = true});
+    assert_non_null(second);
+    while (listen_for(first, 10))
+        assert_true(now() < end);
+    EVENTUALLY(viewers() == 1);
+    drop_viewer(first);
+    drop_viewer(second);
+}
+
+static void test_force_shared_refuses_exclusive(void **state)
+{
+    rfbClient *first;
+
+    start_options((struct vnc_options){.name = "guest", .share = VNC_SHARE_FORCE_SHARED});
+    first = viewer();
+    assert_null(connect_viewer(&(struct viewer_options){.exclusive = true}));
+    expect_picture(first);
+    drop_viewer(first);
+}
+
+static void test_share_ignore(void **state)
+{
+    rfbClient *first, *second;
+
+    start_options((struct vnc_options){.name = "guest", .share = VNC_SHARE_IGNORE});
+    first = viewer();
+    second = connect_viewer(&(struct viewer_options){.exclusive = true});
+    expect_picture(second);
+    show(640, 480, 77);
+    expect_picture(first);
+    assert_int_equal(viewers(), 2);
+    drop_viewer(first);
+    drop_viewer(second);
+}
+
+static unsigned count_in(const char *path)
+{
+    DIR *dir = opendir(path);
+    unsigned n = 0;
+
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void test_reconnect_50_times(void **state)
+{
+    unsigned descriptors, threads;
+
+    start();
+    expect_works();
+    descriptors = count_in("/proc/self/fd");
+    threads = count_in("/proc/self/task");
+    for (int i = 0; i < 50; i++) {
+        rfbClient *client = viewer();
+
+        if (i % 2)
+            expect_picture(client);
+        drop_viewer(client);
+    }
+    EVENTUALLY(viewers() == 0);
+    EVENTUALLY(count_in("/proc/self/fd") == descriptors);
+    EVENTUALLY(count_in("/proc/self/task") == threads);
+    expect_works();
+}
+
+static void test_too_many_viewers(void **state)
+{
+    int fds[VNC_MAX_VIEWERS], late;
+    uint8_t bytes[16];
+
+    start();
+    for (int i = 0; i < VNC_MAX_VIEWERS; i++)
+        fds[i] = enter();
+    late = dial();
+    hear(late, bytes, 12);
+    SAY(late, "RFB 003.008\n\1\1");
+    expect_end(late);
+    assert_int_equal(viewers(), VNC_MAX_VIEWERS);
+    for (int i = 0; i < VNC_MAX_VIEWERS; i++)
+        close(fds[i]);
+    EVENTUALLY(viewers() == 0);
+    expect_works();
+}
+
+/* Connections that never say a word do not keep others out. */
+static void test_silent_connections_make_room(void **state)
+{
+    int fds[100];
+
+    start();
+    for (int i = 0; i < 100; i++)
+        fds[i] = dial();
+    expect_works();
+    for (int i = 0; i < 100; i++)
+        close(fds[i]);
+}
+
+/* A viewer that asks and does not read: the machine thread and the other viewers do not notice. */
+static void test_stalled_viewer(void **state)
+{
+    rfbClient *other;
+    int64_t worst = 0;
+    int fd, small = 4096;
+
+    start();
+    show(1024, 768, 1);
+    fd = enter();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    other = viewer();
+    expect_picture(other);
+    for (int i = 0; i < 100; i++) {
+        int64_t before;
+
+        SAY(fd, "\3\0\0\0\0\0\4\0\3\0");
+        before = now();
+        show(1024, 768, i + 100);
+        if (now() - before > worst)
+            worst = now() - before;
+    }
+    expect_picture(other);
+    assert_in_range(worst, 0, (int64_t)(200000000 * scale()));
+    lock();
+    vnc_stop(t.vnc); /* does not wait for it either */
+    t.vnc = NULL;
+    unlock();
+    close(fd);
+    drop_viewer(other);
+}
+
+/* ---- passwords ---- */
+
+static bool let_in(const char *password)
+{
+    rfbClient *client;
+
+    client_password = password;
+    client = connect_viewer(&(struct viewer_options){0});
+    if (!client)
+        return false;
+    expect_picture(client);
+    drop_viewer(client);
+    return true;
+}
+
+static void test_passwords(void **state)
+{
+    rfbClient *inside;
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    assert_string_equal(query().auth, "vnc");
+    assert_false(let_in("secret")); /* none set yet: nobody */
+    assert_false(let_in(""));
+    assert_true(set_password("secret"));
+    assert_true(let_in("secret"));
+    assert_false(let_in("Secret"));
+    assert_false(let_in(""));
+    client_password = "secret";
+    inside = viewer();
+    assert_true(set_password("another1 and more"));
+    assert_false(let_in("secret"));
+    assert_true(let_in("another1"));
+    assert_true(let_in("another1234")); /* eight bytes count */
+    show(640, 480, 4);
+    expect_picture(inside); /* who is in stays */
+    drop_viewer(inside);
+    assert_true(set_password(NULL));
+    assert_false(let_in("another1"));
+}
+
+static void test_no_password_to_set(void **state)
+{
+    struct error err;
+
+    start();
+    lock();
+    assert_false(vnc_set_password(t.vnc, "x", &err));
+    unlock();
+    assert_non_null(strstr(err.text, "password"));
+}
+
+static void test_old_versions(void **state)
+{
+    static const char *const versions[] = {"RFB 003.003\n", "RFB 003.005\n", "RFB 003.007\n", "RFB 003.889\n",
+                                           "RFB 004.001\n"};
+
+    start();
+    for (int i = 0; i < 5; i++) {
+        uint8_t bytes[24];
+        int fd = dial();
+
+        hear(fd, bytes, 12);
+        say(fd, versions[i], 12);
+        if (i < 2) {
+            hear(fd, bytes, 4);
+            assert_memory_equal(bytes, "\0\0\0\1", 4);
+        } else {
+            hear(fd, bytes, 2);
+            assert_memory_equal(bytes, "\1\1", 2);
+            SAY(fd, "\1");
+        }
+        if (i == 4)
+            hear(fd, bytes, 4);
+        if (i != 3)
+            SAY(fd, "\1");
+        hear(fd, bytes, 24);
+        assert_memory_equal(bytes, "\2\x80\1\xE0\x20\x18", 6);
+        close(fd);
+    }
+}
+
+/* ---- hostile viewers ---- */
+
+static void test_bad_handshakes(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } talks[] = {
+#define TALK(literal) {literal, sizeof(literal) - 1}
+        TALK(""),
+        TALK("GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"),
+        TALK("\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03"),
+        TALK("RFB 003.008"),
+        TALK("RFB 003.008\r\n\r\n\r\n"),
+        TALK("RFB 999999.999999999999\n"),
+        TALK("RFB -01.-08\n"),
+        TALK("RFB 002.008\n"),
+        TALK("RFB 003.008\n\2"),
+        TALK("RFB 003.008\n\x13"),
+        TALK("RFB 003.008\n\1"),
+    };
+
+    start();
+    for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++) {
+        int fd = dial();
+
+        say(fd, talks[i].bytes, talks[i].length);
+        shutdown(fd, SHUT_WR);
+        expect_end(fd);
+    }
+    expect_works();
+}
+
+static void test_bad_messages(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } messages[] = {
+        TALK("\7\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF"), /* file transfer */
+        TALK("\x08\2\0\0"),                       /* scaling */
+        TALK("\x0F\2\0\0"),
+        TALK("\x0B\0\0\0\0\0\0\x10"),     /* text chat */
+        TALK("\1\0\0\0\0\0"),             /* colour map */
+        TALK("\x96\1\0\0\0\0\0\1\0\1"),   /* continuous updates, not offered */
+        TALK("\6\0\0\0\xFF\xFF\xFF\xFF"), /* clipboards of 4 GiB and 1 MiB + 1 */
+        TALK("\6\0\0\0\x00\x10\x00\x01"),
+        TALK("\6\0\0\0\x80\x00\x00\x00"),
+        TALK("\xFF\1\0\0\0\0\0\0\0\0\0\0"), /* QEMU audio */
+        TALK("\xC8"),
+        TALK("\0\0\0\0\x20\x18\0\1\0\xFF\0\xFF\0\xFF\xFF\x08\0\0\0\0"), /* pixel formats: shifts, maxima,
+                                                                           depths */
+        TALK("\0\0\0\0\x20\x18\0\1\0\0\0\0\0\0\x10\x08\0\0\0\0"),
+        TALK("\0\0\0\0\x00\x18\0\1\0\xFF\0\xFF\0\xFF\x10\x08\0\0\0\0"),
+        TALK("\0\0\0\0\x18\x18\0\1\0\xFF\0\xFF\0\xFF\x10\x08\0\0\0\0"),
+        TALK("\0\0\0\0\xFF\x18\0\1\0\xFF\0\xFF\0\xFF\x10\x08\0\0\0\0"),
+        TALK("\0\0\0\0\x20\x18\0\0\0\xFF\0\xFF\0\xFF\x10\x08\0\0\0\0"),
+        TALK("\0\0\0\0\x08\x08\0\1\0\xFE\0\x01\0\x01\0\0\0\0\0\0"),
+    };
+
+    start();
+    for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+        int fd = enter();
+
+        say(fd, messages[i].bytes, messages[i].length);
+        expect_end(fd);
+    }
+    expect_works();
+}
+
+/* Odd, but harmless: the viewer stays. */
+static void test_odd_messages(void **state)
+{
+    static uint8_t many[4 + 4 * 65535] = {2, 0, 0xFF, 0xFF};
+    uint8_t rectangle[16], pixel[4];
+    int fd;
+
+    start();
+    fd = enter();
+    say(fd, many, sizeof(many));
+    SAY(fd, "\2\0\0\0");
+    SAY(fd, "\3\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF");
+    SAY(fd, "\3\1\0\0\0\0\0\0\0\0");
+    SAY(fd, "\6\0\0\0\0\0\0\5hello");
+    SAY(fd, "\6\0\0\0\0\0\0\0");
+    SAY(fd, "\xFB\0\0\0\0\0\1\0aaaaaaaaaaaaaaaa");
+    SAY(fd, "\3\0\2\x7F\1\xDF\xFF\xFF\xFF\xFF"); /* the last pixel and all beyond */
+    hear(fd, rectangle, 16);
+    assert_memory_equal(rectangle, "\0\0\0\1\2\x7F\1\xDF\0\1\0\1\0\0\0\0", 16);
+    hear(fd, pixel, 4);
+    /* Byte by byte. */
+    for (const char *p = "\3\0\0\0\0\0\0\1\0\1", *end = p + 10; p < end; p++) {
+        say(fd, p, 1);
+        usleep(1000);
+    }
+    hear(fd, rectangle, 16);
+    hear(fd, pixel, 4);
+    close(fd);
+}
+
+static void test_random_messages(void **state)
+{
+    uint32_t seed = 7;
+
+    start();
+    for (int i = 0; i < 300; i++) {
+        uint8_t bytes[200];
+        int fd = enter();
+
+        for (size_t k = 0; k < sizeof(bytes); k++) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[k] = seed >> 24;
+        }
+        bytes[0] %= 7;
+        send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
+        close(fd);
+    }
+    expect_works();
+}
+
+/* ---- input ---- */
+
+static void expect_keys(const uint16_t *codes, unsigned count)
+{
+    EVENTUALLY(keys_seen() >= count);
+    assert_int_equal(t.key_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(t.keys[i].code, codes[i] & ~0x80);
+        assert_int_equal(t.keys[i].down, !(codes[i] & 0x80));
+    }
+    lock();
+    t.key_count = 0;
+    unlock();
+}
+
+#define KEYS(...)                                                                                            \
+    expect_keys((const uint16_t[]){__VA_ARGS__}, sizeof((const uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t))
+
+static void test_keys(void **state)
+{
+    int fd;
+
+    start();
+    fd = enter();
+    send_key(fd, 'a', true);
+    send_key(fd, 'a', false);
+    KEYS(0x1E, 0x9E);
+    send_key(fd, 'A', true); /* without shift: the guest gets one */
+    send_key(fd, 'A', false);
+    KEYS(0x2A, 0x1E, 0xAA, 0x9E);
+    send_key(fd, 0xFF52, true); /* up */
+    send_key(fd, 0xFF52, false);
+    KEYS(0xE048, 0xE0C8);
+    /* What is held when the viewer goes is released. */
+    send_key(fd, 0xFFE3, true);
+    send_key(fd, 'c', true);
+    KEYS(0x1D, 0x2E);
+    close(fd);
+    KEYS(0x9D, 0xAE);
+}
+
+static void test_extended_keys(void **state)
+{
+    uint8_t bytes[16];
+    int fd;
+
+    start();
+    fd = enter();
+    SAY(fd, "\2\0\0\1\xFF\xFF\xFE\xFE");
+    hear(fd, bytes, 16);
+    assert_memory_equal(bytes, "\0\0\0\1\0\0\0\0\2\x80\1\xE0\xFF\xFF\xFE\xFE", 16);
+    SAY(fd, "\xFF\0\0\1\0\0\0\x61\0\0\0\x10"); /* an "a" on a French keyboard */
+    SAY(fd, "\xFF\0\0\0\0\0\0\x61\0\0\0\x10");
+    SAY(fd, "\xFF\0\0\1\0\0\xFF\x52\0\0\0\xC8");
+    SAY(fd, "\xFF\0\0\0\0\0\xFF\x52\0\0\0\xC8");
+    SAY(fd, "\xFF\0\0\1\0\0\xFF\x13\0\0\0\xC6");
+    SAY(fd, "\xFF\0\0\1\0\0\0\x61\0\0\0\0"); /* no scan code: by symbol */
+    SAY(fd, "\xFF\0\0\1\0\0\0\x62\xFF\xFF\xFF\xFF");
+    KEYS(0x10, 0x90, 0xE048, 0xE0C8, CONSOLE_KEY_PAUSE, 0x1E, 0x30);
+    close(fd);
+    KEYS(0x9E, 0xB0);
+}
+
+static void test_many_keys_all_arrive(void **state)
+{
+    int fd;
+
+    start();
+    fd = enter();
+    for (int i = 0; i < 1000; i++) {
+        send_key(fd, 'x', true);
+        send_key(fd, 'x', false);
+    }
+    EVENTUALLY(keys_seen() == 2000);
+    close(fd);
+}
+
+static void test_relative_mouse(void **state)
+{
+    int fd;
+
+    start();
+    fd = enter();
+    send_pointer(fd, 0, 100, 100);
+    send_pointer(fd, 1, 100, 100);
+    EVENTUALLY(t.buttons == POINTER_LEFT);
+    assert_int_equal(t.x, 0);
+    send_pointer(fd, 6, 110, 95);
+    EVENTUALLY(t.buttons == (POINTER_MIDDLE | POINTER_RIGHT));
+    assert_int_equal(t.x, 10);
+    assert_int_equal(t.y, -5);
+    send_pointer(fd, 8, 110, 95);
+    send_pointer(fd, 0, 110, 95);
+    send_pointer(fd, 8, 110, 95);
+    EVENTUALLY(t.wheel == 2);
+    send_pointer(fd, 16, 110, 95);
+    EVENTUALLY(t.wheel == 1);
+    send_pointer(fd, 1, 65535, 65535); /* outside: at the edge */
+    EVENTUALLY(t.buttons == POINTER_LEFT);
+    assert_int_equal(t.x, 539);
+    close(fd);
+    EVENTUALLY(t.buttons == 0);
+}
+
+static void test_absolute_pointer(void **state)
+{
+    int fd;
+
+    lock();
+    console_add_pointer(t.console, &t.tablet);
+    unlock();
+    start();
+    fd = enter();
+    send_pointer(fd, 0, 639, 479);
+    EVENTUALLY(t.x == POINTER_RANGE);
+    assert_int_equal(t.y, POINTER_RANGE);
+    send_pointer(fd, 0, 0, 0);
+    EVENTUALLY(t.x == 0);
+    close(fd);
+    EVENTUALLY(viewers() == 0);
+    lock();
+    console_remove_pointer(t.console, &t.tablet);
+    unlock();
+}
+
+static void test_pointer_motion_change(void **state)
+{
+    uint8_t bytes[16];
+    int fd;
+
+    start();
+    fd = enter();
+    SAY(fd, "\2\0\0\1\xFF\xFF\xFE\xFF");
+    hear(fd, bytes, 16); /* relative from now on */
+    assert_memory_equal(bytes, "\0\0\0\1\0\0\0\0\2\x80\1\xE0\xFF\xFF\xFE\xFF", 16);
+    send_pointer(fd, 0, 0x7FFF + 7, 0x7FFF - 3);
+    EVENTUALLY(t.x == 7);
+    assert_int_equal(t.y, -3);
+    lock();
+    console_add_pointer(t.console, &t.tablet);
+    unlock();
+    send_pointer(fd, 0, 0x7FFF + 1, 0x7FFF);
+    hear(fd, bytes, 16);
+    assert_memory_equal(bytes, "\0\0\0\1\0\1\0\0\2\x80\1\xE0\xFF\xFF\xFE\xFF", 16);
+    send_pointer(fd, 0, 639, 479);
+    EVENTUALLY(t.y == POINTER_RANGE);
+    close(fd);
+}
+
+/* ---- options ---- */
+
+static void expect_refused(struct vnc_options options, const char *words)
+{
+    struct error err = {""};
+
+    if (!options.address)
+        options.address = "127.0.0.1:0";
+    assert_false(start_with(&options, &err));
+    if (!strstr(err.text, words))
+        fail_msg("'%s' does not say '%s'", err.text, words);
+    assert_null(strchr(err.text, '\n'));
+}
+
+static void test_bad_options(void **state)
+{
+    expect_refused((struct vnc_options){.address = "localhost"}, "expected ADDRESS:DISPLAY");
+    expect_refused((struct vnc_options){.address = "localhost:"}, "expected ADDRESS:DISPLAY");
+    expect_refused((struct vnc_options){.address = "localhost:x"}, "expected ADDRESS:DISPLAY");
+    expect_refused((struct vnc_options){.address = "127.0.0.1:99999"}, "0 to 59635");
+    expect_refused((struct vnc_options){.address = "::1]:1"}, "-vnc");
+    expect_refused((struct vnc_options){.address = "[::1:1"}, "']' is missing");
+    expect_refused((struct vnc_options){.address = "192.0.2.1:1"}, "192.0.2.1");
+    expect_refused((struct vnc_options){.address = "unix:"}, "path is missing");
+    expect_refused((struct vnc_options){.address = "unix:/nowhere/at/all"}, "No such file");
+    expect_refused((struct vnc_options){.layout = "en-uss"}, "did you mean en-us?");
+}
+
+static void test_port_taken(void **state)
+{
+    struct vnc_options options = {.name = "guest"};
+    char address[32];
+    struct vnc *first;
+    int port;
+
+    start();
+    first = t.vnc;
+    port = t.port;
+    snprintf(address, sizeof(address), "127.0.0.1:%d", port - VNC_BASE_PORT);
+    options.address = address;
+    expect_refused(options, "in use");
+    options.to = port - VNC_BASE_PORT + 50;
+    assert_true(start_with(&options, NULL));
+    assert_in_range(t.port, port + 1, port + 50);
+    expect_works();
+    lock();
+    vnc_stop(first);
+    unlock();
+}
+
+static void test_unix_socket(void **state)
+{
+    char directory[] = "/tmp/vnc-test-XXXXXX", address[64];
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct vnc_options options = {.address = address};
+    uint8_t bytes[12];
+    int fd;
+
+    assert_non_null(mkdtemp(directory));
+    snprintf(address, sizeof(address), "unix:%s/s", directory);
+    strcpy(addr.sun_path, address + 5);
+    assert_true(start_with(&options, NULL));
+    assert_string_equal(query().server.family, "unix");
+    assert_string_equal(query().server.host, address + 5);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    hear(fd, bytes, 12);
+    close(fd);
+    {
+        struct vnc *first = t.vnc;
+
+        expect_refused(options, "listens there already");
+        t.vnc = first;
+    }
+    lock();
+    vnc_stop(t.vnc);
+    t.vnc = NULL;
+    unlock();
+    assert_int_equal(access(addr.sun_path, F_OK), -1);
+    rmdir(directory);
+}
+
+static void test_ipv6_and_all_addresses(void **state)
+{
+    static const char *const addresses[] = {"[::1]:%u", ":%u", "localhost:%u"};
+
+    for (int i = 0; i < 3; i++) {
+        unsigned display = 21000 + getpid() % 10000;
+        struct vnc_options options = {.to = display + 100};
+        struct error err;
+        char address[32];
+
+        snprintf(address, sizeof(address), addresses[i], display);
+        options.address = address;
+        if (!start_with(&options, &err)) {
+            if (i == 0)
+                continue; /* no IPv6 here */
+            fail_msg("%s", err.text);
+        }
+        if (i == 0)
+            assert_string_equal(query().server.family, "ipv6");
+        else
+            expect_works();
+        lock();
+        vnc_stop(t.vnc);
+        t.vnc = NULL;
+        unlock();
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_picture),
+        TEST(test_encodings),
+        TEST(test_resize),
+        TEST(test_fixed_canvas),
+        TEST(test_change_arrives_at_once),
+        TEST(test_nothing_ticks),
+        TEST(test_pixel_formats),
+        TEST(test_viewers_share),
+        TEST(test_exclusive_disconnects_the_others),
+        TEST(test_force_shared_refuses_exclusive),
+        TEST(test_share_ignore),
+        TEST(test_reconnect_50_times),
+        TEST(test_too_many_viewers),
+        TEST(test_silent_connections_make_room),
+        TEST(test_stalled_viewer),
+        TEST(test_passwords),
+        TEST(test_no_password_to_set),
+        TEST(test_old_versions),
+        TEST(test_bad_handshakes),
+        TEST(test_bad_messages),
+        TEST(test_odd_messages),
+        TEST(test_random_messages),
+        TEST(test_keys),
+        TEST(test_extended_keys),
+        TEST(test_many_keys_all_arrive),
+        TEST(test_relative_mouse),
+        TEST(test_absolute_pointer),
+        TEST(test_pointer_motion_change),
+        TEST(test_bad_options),
+        TEST(test_port_taken),
+        TEST(test_unix_socket),
+        TEST(test_ipv6_and_all_addresses),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

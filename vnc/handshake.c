@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The beginning of an RFB connection: versions 3.3, 3.7, 3.8 and Apple's, without a password or with VNC
+ * authentication (RFC 6143, 7.1 and 7.2). It is spoken here and not by libvncserver, which waits for
+ * WebSockets first, keeps the security types of all servers of a process in one list, and cannot be bounded
+ * in time.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <rfb/rfb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "machine/log.h"
+#include "vnc/viewer.h"
+
+enum {
+    HANDSHAKE_MS = 20000, /* for all of it: people type their password in between */
+    SEND_MS = 10000,
+    SECURITY_NONE = 1,
+    SECURITY_VNC = 2,
+    APPLE_MINOR = 889, /* of Mac OS X: sends no ClientInit after "none" */
+    CHALLENGE_SIZE = 16,
+};
+
+bool viewer_must_quit(struct viewer *v)
+{
+    bool quit;
+
+    pthread_mutex_lock(&v->vnc->lock);
+    quit = v->quit;
+    pthread_mutex_unlock(&v->vnc->lock);
+    return quit;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+/* Waits until the connection is ready; false: not in time, or to be disconnected. */
+static bool wait_for(struct viewer *v, short events, int64_t deadline)
+{
+    struct pollfd fd = {.fd = v->fd, .events = events};
+
+    for (;;) {
+        int64_t left = deadline - now_ms();
+        int n;
+
+        if (left <= 0 || viewer_must_quit(v))
+            return false;
+        n = poll(&fd, 1, left);
+        if (n > 0)
+            return true;
+        if (n < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+bool viewer_send(struct viewer *v, const void *data, size_t length)
+{
+    int64_t deadline = now_ms() + SEND_MS;
+
+    while (length) {
+        ssize_t n = send(v->fd, data, length, MSG_NOSIGNAL);
+
+        if (n >= 0) {
+            data = (const uint8_t *)data + n;
+            length -= n;
+        } else if (errno == EAGAIN ? !wait_for(v, POLLOUT, deadline) : errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool receive(struct viewer *v, void *data, size_t length, int64_t deadline)
+{
+    while (length) {
+        ssize_t n = recv(v->fd, data, length, 0);
+
+        if (n == 0)
+            return false;
+        if (n > 0) {
+            data = (uint8_t *)data + n;
+            length -= n;
+        } else if (errno == EAGAIN ? !wait_for(v, POLLIN, deadline) : errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send32(struct viewer *v, uint32_t value)
+{
+    uint8_t bytes[4] = {value >> 24, value >> 16, value >> 8, value};
+
+    return viewer_send(v, bytes, sizeof(bytes));
+}
+
+/* The viewer's minor version as the RFC counts: 3, 7, 8, or Apple's. */
+static bool exchange_versions(struct viewer *v, unsigned *minor, int64_t deadline)
+{
+    char version[13] = {0};
+    unsigned major;
+
+    if (!viewer_send(v, "RFB 003.008\n", 12) || !receive(v, version, 12, deadline))
+        return false;
+    if (version[11] != '\n' || sscanf(version, "RFB %3u.%3u\n", &major, minor) != 2 || major < 3)
+        return false;
+    if (major > 3)
+        *minor = 8;
+    else if (*minor != APPLE_MINOR)
+        *minor = *minor >= 8 ? 8 : *minor == 7 ? 7 : 3;
+    return true;
+}
+
+static bool choose_security(struct viewer *v, unsigned minor, uint8_t type, int64_t deadline)
+{
+    uint8_t offer[2] = {1, type}, choice;
+
+    if (minor < 7)
+        return send32(v, type);
+    return viewer_send(v, offer, sizeof(offer)) && receive(v, &choice, 1, deadline) && choice == type;
+}
+
+/* Does the answer fit the challenge? DES with the password as the key, by libvncserver. */
+static bool right_answer(struct viewer *v, uint8_t challenge[CHALLENGE_SIZE],
+                         const uint8_t answer[CHALLENGE_SIZE])
+{
+    char password[9];
+    bool right;
+
+    pthread_mutex_lock(&v->vnc->lock);
+    memcpy(password, v->vnc->password, sizeof(password));
+    pthread_mutex_unlock(&v->vnc->lock);
+    right = password[0] != 0;
+    rfbEncryptBytes(challenge, password);
+    right = right && memcmp(challenge, answer, CHALLENGE_SIZE) == 0;
+    explicit_bzero(password, sizeof(password));
+    return right;
+}
+
+static bool authenticate(struct viewer *v, bool *right, int64_t deadline)
+{
+    uint8_t challenge[CHALLENGE_SIZE], answer[CHALLENGE_SIZE];
+
+    if (getrandom(challenge, sizeof(challenge), 0) != sizeof(challenge) ||
+        !viewer_send(v, challenge, sizeof(challenge)) || !receive(v, answer, sizeof(answer), deadline))
+        return false;
+    *right = right_answer(v, challenge, answer);
+    return true;
+}
+
+static bool send_result(struct viewer *v, unsigned minor, bool right)
+{
+    static const char reason[] = "authentication failed";
+
+    return send32(v, right ? 0 : 1) &&
+           (right || minor < 8 || (send32(v, strlen(reason)) && viewer_send(v, reason, strlen(reason))));
+}
+
+static bool receive_client_init(struct viewer *v, int64_t deadline)
+{
+    uint8_t shared;
+
+    if (!receive(v, &shared, 1, deadline))
+        return false;
+    v->exclusive = !shared; /* not read by others before the stage is ADMITTED */
+    return true;
+}
+
+bool viewer_handshake(struct viewer *v)
+{
+    int64_t deadline = now_ms() + HANDSHAKE_MS;
+    bool secret = v->vnc->need_password, right = true;
+    unsigned minor;
+
+    if (!exchange_versions(v, &minor, deadline) ||
+        !choose_security(v, minor, secret ? SECURITY_VNC : SECURITY_NONE, deadline))
+        return false;
+    if (secret && !authenticate(v, &right, deadline))
+        return false;
+    if ((secret || minor == 8) && !send_result(v, minor, right))
+        return false;
+    if (!right) {
+        log_limited("vnc: wrong password from %s", v->peer.host);
+        return false;
+    }
+    return (minor == APPLE_MINOR && !secret) || receive_client_init(v, deadline);
+}

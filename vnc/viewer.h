@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One viewer: a connection, and the thread that speaks RFB with it.
+ *
+ * The thread owns the connection and its libvncserver client, alone: libvncserver has one screen and one
+ * client for each viewer, used by that thread only, so none of its locks and threads matter. libvncserver
+ * encodes and writes; what the viewer sends is read and checked here (rfb.c), because there a byte of a
+ * hostile viewer must neither block nor surprise.
+ *
+ * The machine thread and the viewers' threads meet in the fields under vnc->lock. A viewer's thread never
+ * takes the machine lock: it asks for work on the machine thread (vnc_ask).
+ */
+#ifndef VNC_VIEWER_H
+#define VNC_VIEWER_H
+
+#include <pixman.h>
+#include <pthread.h>
+
+#include "vnc/keymap.h"
+#include "vnc/vnc.h"
+
+/* A console surface that viewers read. Freed on the machine thread, when nobody reads it any more. */
+struct picture {
+    pixman_image_t *surface;
+    const uint32_t *pixels; /* x8r8g8b8; written by the machine thread at any time: copied, not trusted */
+    int width, height;
+    size_t stride; /* bytes */
+    unsigned users;
+    struct picture *next; /* of those to be freed */
+};
+
+enum input_kind { INPUT_SYMBOL, INPUT_CODE, INPUT_POSITION, INPUT_MOVEMENT };
+
+struct input {
+    enum input_kind kind;
+    bool down;
+    uint32_t key;      /* SYMBOL: key symbol; CODE: as console_key takes it */
+    int x, y;          /* POSITION: in the picture; MOVEMENT: right and down positive */
+    int width, height; /* POSITION: of the picture */
+    uint8_t buttons;   /* RFB's button mask */
+};
+
+#define INPUTS_WAITING 256
+
+enum viewer_stage {
+    VIEWER_HANDSHAKE, /* not authenticated */
+    VIEWER_ADMITTED,  /* authenticated: waits for the machine thread to let it in */
+    VIEWER_ACTIVE,    /* has a picture */
+    VIEWER_GONE,      /* the thread ends: to be joined and freed */
+};
+
+struct viewer {
+    struct vnc *vnc;
+    struct viewer *next;
+    pthread_t thread;
+    int fd;
+    int wake_fd; /* eventfd: the machine thread has something for this viewer */
+    struct vnc_endpoint peer;
+
+    /* Under vnc->lock. */
+    enum viewer_stage stage;
+    bool quit;               /* to be disconnected */
+    bool exclusive;          /* asked for the screen alone */
+    bool absolute;           /* how pointer events reach the guest */
+    bool hungry;             /* waits for a change of the picture */
+    struct picture *picture; /* used by this viewer */
+    pixman_region32_t dirty; /* of the picture, not yet taken */
+    struct input inputs[INPUTS_WAITING];
+    unsigned input_count;
+    pthread_cond_t inputs_taken;
+
+    /* The machine thread's. */
+    struct keyboard keyboard;
+    bool position_known;
+    int x, y;
+    uint8_t buttons;
+};
+
+struct vnc {
+    struct loop *loop;
+    struct console *console;
+    struct console_view view;
+    bool watching; /* the view is in the console */
+    const struct keymap *map;
+    char *name;
+    bool need_password;
+    enum vnc_share share;
+    struct vnc_endpoint server;
+    char *socket_path;
+    struct loop_fd listeners[4];
+    struct loop_work work;
+
+    pthread_mutex_t lock;
+    struct viewer *viewers; /* newest first; the list is changed by the machine thread only */
+    struct picture *picture;      /* what viewers see */
+    struct picture *next_picture; /* after a resize, until something is drawn into it */
+    struct picture *old_pictures; /* without users */
+    char password[9];             /* "" : nobody gets in, where a password is needed */
+};
+
+/*
+ * Version, security and the viewer's ClientInit, within a time limit. True: authenticated; v->exclusive is
+ * set.
+ */
+bool viewer_handshake(struct viewer *v);
+/* Sends bytes to a connection that does not block, waiting for room; false: gone, to be disconnected, or too
+ * slow. */
+bool viewer_send(struct viewer *v, const void *data, size_t length);
+bool viewer_must_quit(struct viewer *v);
+
+/* The thread's function; ends with the stage GONE. */
+void *viewer_main(void *viewer);
+
+/* Wakes the machine thread for what viewers changed; lock held or not. */
+void vnc_ask(struct vnc *vnc);
+/* Gives up the use of a picture; lock held. */
+void vnc_release_picture(struct vnc *vnc, struct picture *picture);
+
+#endif

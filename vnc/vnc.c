@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The machine thread's side of VNC: listening, letting viewers in, telling them of changes, taking their
+ * input. */
+#include "vnc/vnc.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "machine/log.h"
+#include "vnc/viewer.h"
+
+#define VIEW_OF(view_) ((struct vnc *)((char *)(view_)-offsetof(struct vnc, view)))
+
+enum {
+    MAX_HANDSHAKES = 16,     /* connections that are not authenticated */
+    MAX_DIRTY_RECTS = 64,    /* above, the rectangle around them */
+    STACK_SIZE = 512 * 1024, /* of a viewer's thread */
+    /* libvncserver keeps descriptors in an fd_set; a viewer needs a few more than its connection. */
+    MAX_FD = FD_SETSIZE - 8,
+};
+
+void vnc_ask(struct vnc *vnc)
+{
+    loop_post(vnc->loop, &vnc->work);
+}
+
+static void wake(struct viewer *v)
+{
+    uint64_t one = 1;
+
+    if (write(v->wake_fd, &one, sizeof(one)) < 0)
+        return; /* EAGAIN: it is awake already */
+}
+
+/* Lock held. */
+static void disconnect(struct viewer *v)
+{
+    v->quit = true;
+    v->hungry = false;
+    shutdown(v->fd, SHUT_RDWR);
+    pthread_cond_broadcast(&v->inputs_taken);
+    wake(v);
+}
+
+/* ---- the picture ---- */
+
+void vnc_release_picture(struct vnc *vnc, struct picture *picture)
+{
+    if (!picture || --picture->users)
+        return;
+    picture->next = vnc->old_pictures;
+    vnc->old_pictures = picture;
+    vnc_ask(vnc);
+}
+
+static void free_old_pictures(struct vnc *vnc)
+{
+    struct picture *picture;
+
+    pthread_mutex_lock(&vnc->lock);
+    picture = vnc->old_pictures;
+    vnc->old_pictures = NULL;
+    pthread_mutex_unlock(&vnc->lock);
+    while (picture) {
+        struct picture *next = picture->next;
+
+        pixman_image_unref(picture->surface);
+        free(picture);
+        picture = next;
+    }
+}
+
+/* The console's surface as a picture; NULL: no memory, or no surface yet (then a blank one is made). */
+static struct picture *make_picture(struct vnc *vnc)
+{
+    struct picture *picture = calloc(1, sizeof(*picture));
+    pixman_image_t *surface = console_surface(vnc->console);
+
+    if (!picture)
+        return NULL;
+    if (surface)
+        pixman_image_ref(surface);
+    else
+        surface = pixman_image_create_bits(PIXMAN_x8r8g8b8, 640, 480, NULL, 0);
+    if (!surface) {
+        free(picture);
+        return NULL;
+    }
+    *picture = (struct picture){.surface = surface,
+                                .pixels = pixman_image_get_data(surface),
+                                .width = pixman_image_get_width(surface),
+                                .height = pixman_image_get_height(surface),
+                                .stride = pixman_image_get_stride(surface),
+                                .users = 1};
+    return picture;
+}
+
+/* Lock held. */
+static void feed(struct viewer *v)
+{
+    if (!v->hungry)
+        return;
+    v->hungry = false;
+    wake(v);
+}
+
+static void resized(struct console_view *view)
+{
+    struct vnc *vnc = VIEW_OF(view);
+    struct picture *picture = make_picture(vnc);
+
+    if (!picture)
+        return;
+    pthread_mutex_lock(&vnc->lock);
+    vnc_release_picture(vnc, vnc->next_picture);
+    vnc->next_picture = picture;
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+/* Viewers go over to the resized picture, now that there is something in it; lock held. */
+static void show_next_picture(struct vnc *vnc)
+{
+    if (!vnc->next_picture)
+        return;
+    vnc_release_picture(vnc, vnc->picture);
+    vnc->picture = vnc->next_picture;
+    vnc->next_picture = NULL;
+}
+
+static void updated(struct console_view *view, int x, int y, int w, int h)
+{
+    struct vnc *vnc = VIEW_OF(view);
+
+    pthread_mutex_lock(&vnc->lock);
+    show_next_picture(vnc);
+    for (struct viewer *v = vnc->viewers; v; v = v->next) {
+        if (v->stage != VIEWER_ACTIVE)
+            continue;
+        pixman_region32_union_rect(&v->dirty, &v->dirty, x, y, w, h);
+        if (pixman_region32_n_rects(&v->dirty) > MAX_DIRTY_RECTS) {
+            pixman_box32_t around = *pixman_region32_extents(&v->dirty);
+
+            pixman_region32_reset(&v->dirty, &around);
+        }
+        feed(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+/* ---- letting viewers in and out ---- */
+
+static unsigned count_stage(const struct vnc *vnc, enum viewer_stage stage)
+{
+    unsigned n = 0;
+
+    for (const struct viewer *v = vnc->viewers; v; v = v->next)
+        n += v->stage == stage && !v->quit;
+    return n;
+}
+
+/* The first viewer: from now on the console is watched. */
+static bool start_watching(struct vnc *vnc)
+{
+    if (!vnc->watching) {
+        vnc->watching = true;
+        console_add_view(vnc->console, &vnc->view);
+    }
+    if (!vnc->picture) {
+        struct picture *picture = make_picture(vnc);
+
+        pthread_mutex_lock(&vnc->lock);
+        vnc->picture = picture;
+        pthread_mutex_unlock(&vnc->lock);
+    }
+    return vnc->picture;
+}
+
+static void stop_watching(struct vnc *vnc)
+{
+    if (!vnc->watching)
+        return;
+    vnc->watching = false;
+    console_remove_view(vnc->console, &vnc->view);
+    pthread_mutex_lock(&vnc->lock);
+    vnc_release_picture(vnc, vnc->picture);
+    vnc_release_picture(vnc, vnc->next_picture);
+    vnc->picture = vnc->next_picture = NULL;
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+static bool may_enter(struct vnc *vnc, struct viewer *newcomer)
+{
+    unsigned others = count_stage(vnc, VIEWER_ACTIVE);
+
+    if (others >= VNC_MAX_VIEWERS || (newcomer->exclusive && others && vnc->share == VNC_SHARE_FORCE_SHARED))
+        return false;
+    if (newcomer->exclusive && vnc->share == VNC_SHARE_ALLOW_EXCLUSIVE)
+        for (struct viewer *v = vnc->viewers; v; v = v->next)
+            if (v != newcomer && v->stage == VIEWER_ACTIVE)
+                disconnect(v);
+    return true;
+}
+
+static void let_in(struct vnc *vnc, struct viewer *v)
+{
+    bool ready = start_watching(vnc);
+
+    pthread_mutex_lock(&vnc->lock);
+    if (ready && !v->quit && may_enter(vnc, v)) {
+        v->picture = vnc->picture;
+        v->picture->users++;
+        v->absolute = console_pointer_is_absolute(vnc->console);
+        v->stage = VIEWER_ACTIVE;
+        wake(v);
+    } else {
+        disconnect(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+static void key_to_console(void *opaque, uint16_t code, bool down)
+{
+    struct viewer *v = opaque;
+
+    console_key(v->vnc->console, code, down);
+}
+
+static void free_viewer(struct viewer *v)
+{
+    close(v->fd);
+    close(v->wake_fd);
+    pixman_region32_fini(&v->dirty);
+    pthread_cond_destroy(&v->inputs_taken);
+    free(v);
+}
+
+/* The thread has ended or is about to: what its viewer held down is released. */
+static void let_out(struct viewer *v)
+{
+    pthread_join(v->thread, NULL);
+    keyboard_release_all(&v->keyboard);
+    if (v->buttons)
+        console_pointer_relative(v->vnc->console, 0, 0, 0, 0);
+    free_viewer(v);
+}
+
+static void remove_gone(struct vnc *vnc)
+{
+    struct viewer *gone = NULL;
+
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer **at = &vnc->viewers; *at;) {
+        struct viewer *v = *at;
+
+        if (v->stage == VIEWER_GONE) {
+            *at = v->next;
+            v->next = gone;
+            gone = v;
+        } else {
+            at = &v->next;
+        }
+    }
+    pthread_mutex_unlock(&vnc->lock);
+    while (gone) {
+        struct viewer *next = gone->next;
+
+        let_out(gone);
+        gone = next;
+    }
+}
+
+/* ---- input ---- */
+
+static unsigned pc_buttons(uint8_t rfb)
+{
+    return (rfb & 1 ? POINTER_LEFT : 0) | (rfb & 2 ? POINTER_MIDDLE : 0) | (rfb & 4 ? POINTER_RIGHT : 0);
+}
+
+static void pointer_input(struct viewer *v, const struct input *in)
+{
+    struct console *con = v->vnc->console;
+    uint8_t pressed = in->buttons & ~v->buttons;
+    int wheel = (pressed & 8 ? 1 : 0) - (pressed & 16 ? 1 : 0);
+    unsigned buttons = pc_buttons(in->buttons);
+
+    v->buttons = in->buttons;
+    if (in->kind == INPUT_MOVEMENT) {
+        console_pointer_relative(con, in->x, in->y, wheel, buttons);
+    } else if (console_pointer_is_absolute(con)) {
+        console_pointer_absolute(con, in->width > 1 ? in->x * POINTER_RANGE / (in->width - 1) : 0,
+                                 in->height > 1 ? in->y * POINTER_RANGE / (in->height - 1) : 0, wheel,
+                                 buttons);
+    } else {
+        /* The first position is where the viewer's pointer came in: nothing moved. */
+        int dx = v->position_known ? in->x - v->x : 0, dy = v->position_known ? in->y - v->y : 0;
+
+        console_pointer_relative(con, dx, dy, wheel, buttons);
+    }
+    v->position_known = in->kind == INPUT_POSITION;
+    v->x = in->x;
+    v->y = in->y;
+}
+
+static void handle_input(struct viewer *v, const struct input *in)
+{
+    switch (in->kind) {
+    case INPUT_SYMBOL:
+        keyboard_symbol(&v->keyboard, in->key, in->down, console_leds(v->vnc->console));
+        break;
+    case INPUT_CODE:
+        keyboard_code(&v->keyboard, in->key, in->down);
+        break;
+    case INPUT_POSITION:
+    case INPUT_MOVEMENT:
+        pointer_input(v, in);
+        break;
+    }
+}
+
+static void take_inputs(struct viewer *v)
+{
+    struct vnc *vnc = v->vnc;
+    struct input inputs[INPUTS_WAITING];
+    unsigned count;
+    bool absolute = console_pointer_is_absolute(vnc->console);
+
+    pthread_mutex_lock(&vnc->lock);
+    count = v->input_count;
+    memcpy(inputs, v->inputs, count * sizeof(inputs[0]));
+    v->input_count = 0;
+    pthread_cond_broadcast(&v->inputs_taken);
+    if (v->absolute != absolute) {
+        v->absolute = absolute;
+        wake(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+    for (unsigned i = 0; i < count; i++)
+        handle_input(v, &inputs[i]);
+}
+
+/* What viewers asked for. */
+static void work(void *opaque)
+{
+    struct vnc *vnc = opaque;
+
+    for (struct viewer *v = vnc->viewers; v; v = v->next) {
+        enum viewer_stage stage;
+
+        pthread_mutex_lock(&vnc->lock);
+        stage = v->stage;
+        pthread_mutex_unlock(&vnc->lock);
+        if (stage == VIEWER_ADMITTED)
+            let_in(vnc, v);
+        take_inputs(v);
+    }
+    remove_gone(vnc);
+    pthread_mutex_lock(&vnc->lock);
+    bool alone = count_stage(vnc, VIEWER_ACTIVE) == 0;
+    pthread_mutex_unlock(&vnc->lock);
+    if (alone)
+        stop_watching(vnc);
+    free_old_pictures(vnc);
+}
+
+/* ---- connections ---- */
+
+static void endpoint_of(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length)
+{
+    *end = (struct vnc_endpoint){.family = addr->ss_family == AF_INET6 ? "ipv6" : "ipv4"};
+    if (addr->ss_family == AF_UNIX) {
+        end->family = "unix";
+        return;
+    }
+    if (getnameinfo((const struct sockaddr *)addr, length, end->host, sizeof(end->host), end->service,
+                    sizeof(end->service), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        end->host[0] = end->service[0] = 0;
+}
+
+/* A refusal that every viewer shows: protocol 3.3 has the reason right after the version. */
+static void refuse(int fd, const char *reason)
+{
+    uint8_t message[128] = "RFB 003.003\n";
+    size_t length = strlen(reason);
+
+    message[19] = length;
+    memcpy(message + 20, reason, length);
+    send(fd, message, 20 + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+static void tune_socket(int fd)
+{
+    int on = 1, idle = 60;
+
+    /* These fail on UNIX sockets, harmlessly. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+}
+
+static bool start_thread(struct viewer *v)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int error;
+
+    if (pthread_attr_init(&attr) != 0)
+        return false;
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&v->thread, &attr, viewer_main, v);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return error == 0;
+}
+
+static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer)
+{
+    struct viewer *v = calloc(1, sizeof(*v));
+
+    if (!v) {
+        refuse(fd, "out of memory");
+        return;
+    }
+    *v = (struct viewer){
+        .vnc = vnc, .fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .peer = *peer};
+    pixman_region32_init(&v->dirty);
+    pthread_cond_init(&v->inputs_taken, NULL);
+    keyboard_init(&v->keyboard, vnc->map, key_to_console, v);
+    tune_socket(fd);
+    pthread_mutex_lock(&vnc->lock);
+    v->next = vnc->viewers;
+    vnc->viewers = v;
+    if (v->wake_fd < 0 || !start_thread(v)) {
+        vnc->viewers = v->next;
+        free_viewer(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+/* Too many that do not authenticate: the oldest of them makes room. */
+static void limit_handshakes(struct vnc *vnc)
+{
+    struct viewer *oldest = NULL;
+
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v; v = v->next)
+        if (v->stage == VIEWER_HANDSHAKE && !v->quit)
+            oldest = v;
+    if (count_stage(vnc, VIEWER_HANDSHAKE) >= MAX_HANDSHAKES)
+        disconnect(oldest);
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+static unsigned count_viewers(struct vnc *vnc)
+{
+    unsigned n = 0;
+
+    for (struct viewer *v = vnc->viewers; v; v = v->next)
+        n++;
+    return n;
+}
+
+static void connection(void *opaque, uint32_t events)
+{
+    struct vnc *vnc = opaque;
+
+    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
+        struct sockaddr_storage addr;
+        socklen_t length = sizeof(addr);
+        struct vnc_endpoint peer;
+        int fd;
+
+        if (vnc->listeners[i].fd < 0)
+            continue;
+        fd = accept4(vnc->listeners[i].fd, (struct sockaddr *)&addr, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            continue;
+        limit_handshakes(vnc);
+        if (count_viewers(vnc) >= VNC_MAX_VIEWERS + MAX_HANDSHAKES || fd >= MAX_FD) {
+            refuse(fd, "too many viewers");
+            continue;
+        }
+        endpoint_of(&peer, &addr, length);
+        if (vnc->socket_path)
+            snprintf(peer.host, sizeof(peer.host), "%s", vnc->socket_path);
+        add_viewer(vnc, fd, &peer);
+    }
+}
+
+static bool listen_on(struct vnc *vnc, int fd, struct error *err)
+{
+    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
+        if (vnc->listeners[i].fd >= 0)
+            continue;
+        if (loop_watch(vnc->loop, &vnc->listeners[i], fd, EPOLLIN, connection, vnc))
+            return true;
+        break;
+    }
+    close(fd);
+    return error_set(err, "vnc: cannot watch the listening socket: %s", strerror(errno));
+}
+
+static void stop_listening(struct vnc *vnc)
+{
+    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
+        int fd = vnc->listeners[i].fd;
+
+        if (fd < 0)
+            continue;
+        loop_unwatch(vnc->loop, &vnc->listeners[i]);
+        close(fd);
+    }
+}
+
+static bool socket_in_use(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool used =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN);
+
+    if (fd >= 0)
+        close(fd);
+    return used;
+}
+
+static bool open_unix(struct vnc *vnc, const char *path, struct error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct stat st;
+    int fd;
+
+    if (!*path || strlen(path) >= sizeof(addr.sun_path))
+        return error_set(err, "-vnc unix:%s: the path is %s", path, *path ? "too long" : "missing");
+    strcpy(addr.sun_path, path);
+    if (socket_in_use(&addr))
+        return error_set(err, "-vnc unix:%s: somebody listens there already", path);
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(path); /* left behind by a process that is gone */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, SOMAXCONN) < 0) {
+        error_set(err, "-vnc unix:%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    vnc->socket_path = strdup(path);
+    snprintf(vnc->server.host, sizeof(vnc->server.host), "%s", path);
+    vnc->server.family = "unix";
+    return listen_on(vnc, fd, err);
+}
+
+/* Binds and listens; -1 with errno. */
+static int open_tcp(const struct addrinfo *ai)
+{
+    int on = 1, error, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (ai->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/*
+ * Listens on a port, at every address that the host name has. 0, or an errno: EADDRINUSE if one of the
+ * addresses has that port taken; addresses of a family that this machine does not have are left out while
+ * others remain.
+ */
+static int open_port(struct vnc *vnc, const char *host, unsigned port, struct error *err)
+{
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list;
+    char service[8];
+    int opened = 0, reason = 0, error;
+
+    snprintf(service, sizeof(service), "%u", port);
+    error = getaddrinfo(host[0] ? host : NULL, service, &hints, &list);
+    if (error) {
+        error_set(err, "-vnc %s:%d: %s", host, (int)port - VNC_BASE_PORT, gai_strerror(error));
+        return EINVAL;
+    }
+    for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+        int fd = open_tcp(ai);
+
+        if (fd < 0) {
+            reason = reason == EADDRINUSE ? reason : errno;
+        } else if (listen_on(vnc, fd, err)) {
+            struct sockaddr_storage addr;
+            socklen_t length = sizeof(addr);
+
+            if (!opened++ && getsockname(fd, (struct sockaddr *)&addr, &length) == 0)
+                endpoint_of(&vnc->server, &addr, length);
+        }
+    }
+    freeaddrinfo(list);
+    if (opened && reason != EADDRINUSE)
+        return 0;
+    stop_listening(vnc);
+    error_set(err, "-vnc %s:%d: port %u: %s", host, (int)port - VNC_BASE_PORT, port, strerror(reason));
+    return reason ? reason : EINVAL;
+}
+
+/* "ADDR:DISPLAY" or "[IPV6]:DISPLAY" in its parts. */
+static bool parse_address(const char *text, char host[108], unsigned *display, struct error *err)
+{
+    const char *colon = strrchr(text, ':');
+    const char *start = text, *end = colon;
+    char *rest;
+    unsigned long number;
+
+    if (!colon || colon[1] < '0' || colon[1] > '9')
+        return error_set(err, "-vnc %s: expected ADDRESS:DISPLAY or unix:PATH", text);
+    number = strtoul(colon + 1, &rest, 10);
+    if (*rest || number > 65535 - VNC_BASE_PORT)
+        return error_set(err, "-vnc %s: the display is a number from 0 to %d", text, 65535 - VNC_BASE_PORT);
+    if (*text == '[') {
+        start++;
+        if (end == text || *--end != ']')
+            return error_set(err, "-vnc %s: ']' is missing", text);
+    }
+    if (end - start >= 108)
+        return error_set(err, "-vnc %s: the address is too long", text);
+    memcpy(host, start, end - start);
+    host[end - start] = 0;
+    *display = number;
+    return true;
+}
+
+static bool open_display(struct vnc *vnc, const struct vnc_options *options, struct error *err)
+{
+    char host[108];
+    unsigned first = 0, display;
+    int reason;
+
+    if (!parse_address(options->address, host, &first, err))
+        return false;
+    for (display = first;; display++) {
+        reason = open_port(vnc, host, VNC_BASE_PORT + display, err);
+        if (!reason)
+            return true;
+        if (reason != EADDRINUSE || display >= options->to || display >= 65535 - VNC_BASE_PORT)
+            break;
+    }
+    if (reason == EADDRINUSE && display > first)
+        error_set(err, "-vnc %s: all ports from %u to %u are in use", options->address, VNC_BASE_PORT + first,
+                  VNC_BASE_PORT + display);
+    return false;
+}
+
+struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_options *options,
+                      struct error *err)
+{
+    const char *layout = options->layout ? options->layout : "en-us";
+    const struct keymap *map = keymap_find(layout);
+    struct vnc *vnc;
+    bool opened;
+
+    if (!map) {
+        const char *near = error_nearest(layout, vnc_layouts);
+
+        error_set(err, "-k %s: no such keyboard layout%s%s%s", layout, near ? "; did you mean " : "",
+                  near ? near : "", near ? "?" : "");
+        return NULL;
+    }
+    vnc = calloc(1, sizeof(*vnc));
+    if (!vnc) {
+        error_set(err, "vnc: out of memory");
+        return NULL;
+    }
+    *vnc = (struct vnc){.loop = loop,
+                        .console = con,
+                        .view = {.resized = resized, .updated = updated},
+                        .map = map,
+                        .name = strdup(options->name ? options->name : "hvm-dm"),
+                        .need_password = options->password,
+                        .share = options->share,
+                        .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
+                        .work = {.run = work, .opaque = vnc}};
+    pthread_mutex_init(&vnc->lock, NULL);
+    opened = strncmp(options->address, "unix:", 5) == 0 ? open_unix(vnc, options->address + 5, err)
+                                                        : open_display(vnc, options, err);
+    if (opened)
+        return vnc;
+    vnc_stop(vnc);
+    return NULL;
+}
+
+void vnc_stop(struct vnc *vnc)
+{
+    if (!vnc)
+        return;
+    stop_listening(vnc);
+    if (vnc->socket_path)
+        unlink(vnc->socket_path);
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v; v = v->next)
+        disconnect(v);
+    pthread_mutex_unlock(&vnc->lock);
+    while (vnc->viewers) {
+        struct viewer *v = vnc->viewers;
+
+        pthread_join(v->thread, NULL);
+        vnc->viewers = v->next;
+        free_viewer(v);
+    }
+    stop_watching(vnc);
+    free_old_pictures(vnc);
+    loop_cancel(vnc->loop, &vnc->work);
+    pthread_mutex_destroy(&vnc->lock);
+    explicit_bzero(vnc->password, sizeof(vnc->password));
+    free(vnc->socket_path);
+    free(vnc->name);
+    free(vnc);
+}
+
+bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
+{
+    if (!vnc->need_password)
+        return error_set(err, "the VNC server was started without a password: use password=on");
+    pthread_mutex_lock(&vnc->lock);
+    memset(vnc->password, 0, sizeof(vnc->password));
+    if (password)
+        strncpy(vnc->password, password, sizeof(vnc->password) - 1);
+    pthread_mutex_unlock(&vnc->lock);
+    return true;
+}
+
+void vnc_query(struct vnc *vnc, struct vnc_info *info)
+{
+    *info = (struct vnc_info){.server = vnc->server, .auth = vnc->need_password ? "vnc" : "none"};
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v && info->viewers < VNC_MAX_VIEWERS; v = v->next)
+        if (v->stage == VIEWER_ACTIVE && !v->quit)
+            info->viewer[info->viewers++] = v->peer;
+    pthread_mutex_unlock(&vnc->lock);
+}
