@@ -113,13 +113,6 @@ static uint64_t disk_sectors(const struct disk *disk)
 
 /* ---- addresses ---- */
 
-static uint32_t cylinders_for(uint64_t sectors, unsigned heads, unsigned per_track)
-{
-    uint64_t cylinders = sectors / (heads * per_track);
-
-    return cylinders > 16383 ? 16383 : cylinders ? cylinders : 1;
-}
-
 static uint64_t get_lba(const struct disk *disk, bool ext)
 {
     const struct ide_drive *ide = &disk->ide;
@@ -501,7 +494,7 @@ static void trim_next(struct disk *disk)
 static void identify_geometry(const struct disk *disk, uint8_t *w)
 {
     uint64_t sectors = disk_sectors(disk);
-    uint32_t cylinders = cylinders_for(sectors, disk->current_heads, disk->current_sectors);
+    uint32_t cylinders = ide_cylinders(sectors, disk->current_heads, disk->current_sectors);
     uint32_t capacity = cylinders * disk->current_heads * disk->current_sectors;
     uint32_t lba28 = sectors > LBA28_MAX ? LBA28_MAX : sectors;
 
@@ -944,17 +937,46 @@ static const struct ide_drive_ops ops = {
 
 /* ---- life ---- */
 
+static void first_sector_read(struct block_request *request, int error)
+{
+    *(int *)request->opaque = error;
+}
+
+/* Before the guest runs, so it may wait. A sector that cannot be read tells nothing. */
+static void read_first_sector(struct disk *disk)
+{
+    uint8_t *sector = disk->ide.buffer;
+    struct iovec iov = {sector, IDE_SECTOR};
+    int error = 0;
+    struct block_request request = {.op = BLOCK_READ,
+                                    .length = IDE_SECTOR,
+                                    .iov = &iov,
+                                    .iovcnt = 1,
+                                    .done = first_sector_read,
+                                    .opaque = &error};
+
+    block_submit(disk->ide.block, &request);
+    block_drain(disk->ide.block);
+    if (error)
+        memset(sector, 0, IDE_SECTOR);
+}
+
 static bool choose_geometry(struct disk *disk, struct error *err)
 {
-    bool given = disk->cylinders || disk->heads || disk->sectors;
+    struct ide_geometry g;
 
-    if (given && (!disk->cylinders || !disk->heads || !disk->sectors))
-        return error_set(err, "device ide-hd: cyls, heads and secs are given together or not at all");
-    if (given)
+    if (!disk->cylinders && !disk->heads && !disk->sectors) {
+        read_first_sector(disk);
+        ide_guess_geometry(disk->ide.buffer, disk_sectors(disk), &g);
+        disk->cylinders = g.cylinders;
+        disk->heads = g.heads;
+        disk->sectors = g.sectors;
+        disk->translation = g.translation;
         return true;
-    disk->heads = 16;
-    disk->sectors = 63;
-    disk->cylinders = cylinders_for(disk_sectors(disk), disk->heads, disk->sectors);
+    }
+    if (!disk->cylinders || !disk->heads || !disk->sectors)
+        return error_set(err, "device ide-hd: cyls, heads and secs are given together or not at all");
+    disk->translation = disk->cylinders > 1024 || disk->sectors > 63 ? 1 : 0;
     return true;
 }
 
@@ -1066,7 +1088,7 @@ bool ide_disk_geometry(struct machine *m, unsigned channel, unsigned unit, struc
         *geometry = (struct ide_geometry){.cylinders = disk->cylinders,
                                           .heads = disk->heads,
                                           .sectors = disk->sectors,
-                                          .translation = disk->cylinders > 1024 ? 1 : 0};
+                                          .translation = disk->translation};
         return true;
     }
     return false;

@@ -169,6 +169,11 @@ static void write_data_word(struct ide_channel *channel, uint16_t value)
 
 /* ---- requests to the medium ---- */
 
+static bool to_memory(const struct ide_drive *drive)
+{
+    return drive->dma_kind == IDE_DMA_READ || drive->dma_kind == IDE_DMA_BUFFER_IN;
+}
+
 static void unmap_piece(struct ide_drive *drive)
 {
     struct ide_channel *channel = drive->channel;
@@ -176,7 +181,7 @@ static void unmap_piece(struct ide_drive *drive)
     if (!drive->mapped)
         return;
     drive->mapped = false;
-    channel->master->unmap(channel->master_opaque, &drive->piece, drive->dma_kind == IDE_DMA_READ);
+    channel->master->unmap(channel->master_opaque, &drive->piece, to_memory(drive));
 }
 
 /* Takes back what is in flight; the DMA transfer itself stays where it was. */
@@ -324,6 +329,9 @@ static void dma_run(struct ide_drive *drive)
             return;
         case IDE_DMA_ERROR:
             dma_end(drive, EFAULT);
+            return;
+        case IDE_DMA_NOWHERE:
+            dma_end(drive, to_memory(drive) ? 0 : EFAULT);
             return;
         case IDE_DMA_READY:
             break;

@@ -55,9 +55,10 @@ struct ide_dma_piece {
 };
 
 enum ide_dma_result {
-    IDE_DMA_READY, /* the piece holds at least one byte */
-    IDE_DMA_WAIT,  /* the bus master is not started, or its table has ended */
-    IDE_DMA_ERROR, /* an address was no RAM; the bus master has stopped */
+    IDE_DMA_READY,   /* the piece holds at least one byte */
+    IDE_DMA_WAIT,    /* the bus master is not started, or its table has ended */
+    IDE_DMA_ERROR,   /* an address was no RAM; the bus master has stopped */
+    IDE_DMA_NOWHERE, /* bus mastering is off: what the drive sends is lost, and it gets nothing */
 };
 
 /* What a controller gives its channels. */
@@ -220,6 +221,11 @@ struct ide_geometry {
     uint8_t sectors;     /* 1..63 */
     uint8_t translation; /* what CMOS 0x39 says of it: 0 none, 1 LBA, 2 large, 3 revised ECHS */
 };
+
+/* From the size in sectors and what the partition table in the first sector gives away. */
+void ide_guess_geometry(const uint8_t *first_sector, uint64_t total, struct ide_geometry *geometry);
+/* Whole cylinders, at most what a drive may tell. */
+uint32_t ide_cylinders(uint64_t total, uint32_t heads, uint32_t sectors);
 
 /* Geometry of the disk at a place (channel 0..1, unit 0..1); false: no disk is there. */
 bool ide_disk_geometry(struct machine *m, unsigned channel, unsigned unit, struct ide_geometry *geometry);

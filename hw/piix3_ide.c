@@ -105,6 +105,8 @@ static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_
     piece->length = 0;
     if (!(bm->status & BMIS_ACTIVE))
         return IDE_DMA_WAIT;
+    if (!(bm->piix->pci.config[PCI_COMMAND] & PCI_COMMAND_MASTER))
+        return IDE_DMA_NOWHERE;
     while (piece->length < length && piece->count < IDE_DMA_SEGMENTS) {
         if (!bm->left && bm->last)
             break;
