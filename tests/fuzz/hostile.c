@@ -155,7 +155,8 @@ static char *replace(char *text, const char *mark, const char *with)
     return result;
 }
 
-static struct qtest *start_machine(const char *args)
+/* A line with the images' paths put in; caller frees. */
+static char *with_images(const char *line)
 {
     static const char *disk, *cd, *floppy;
 
@@ -164,10 +165,24 @@ static struct qtest *start_machine(const char *args)
         cd = image(".iso", 4 << 20);
         floppy = image(".floppy", 1474560);
     }
-    char *text = replace(replace(replace(strdup(args), "@DISK@", disk), "@CD@", cd), "@FLOPPY@", floppy);
+    return replace(replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd), "@FLOPPY@", floppy);
+}
+
+static struct qtest *start_machine(const char *args)
+{
+    char *text = with_images(args);
     struct qtest *q = qtest_startf("-m %d -nodefaults -no-shutdown %s", RAM_MIB, text);
+
     free(text);
     return q;
+}
+
+static void send_command(struct qtest *q, const char *command)
+{
+    char *text = with_images(command);
+
+    json_decref(qtest_qmp(q, "%s", text));
+    free(text);
 }
 
 /* Sends lines [from, to) of the log, and takes their answers; QMP commands end a batch. */
@@ -180,7 +195,7 @@ static void send_lines(struct session *s, size_t to)
                 qtest_answer(s->q);
                 s->answered++;
             }
-            json_decref(qtest_qmp(s->q, "%s", line + 4));
+            send_command(s->q, line + 4);
             s->answered = ++s->sent;
             continue;
         }

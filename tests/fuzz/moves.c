@@ -272,9 +272,16 @@ static void packet(struct moves *m, uint16_t base)
 {
     uint8_t bytes[12];
 
+    bool sane = one_in(m, 2);
+
     for (unsigned i = 0; i < sizeof(bytes); i++)
-        bytes[i] = one_in(m, 3) ? any_value(m) : one_in(m, 2) ? below(m, 4) : 0;
+        bytes[i] = !sane && one_in(m, 3) ? any_value(m) : one_in(m, 3) ? below(m, 4) : 0;
     bytes[0] = one_in(m, 16) ? below(m, 256) : packet_commands[below(m, COUNT(packet_commands))];
+    if (sane && bytes[0] == 0xBE) {
+        static const uint8_t parts[] = {0x10, 0xF8, 0x78, 0x20, 0x60, 0xFA};
+        bytes[8] = 1 + below(m, 4);
+        bytes[9] = parts[below(m, COUNT(parts))];
+    }
     for (unsigned i = 0; i < 12; i += 2)
         outw(m, base, bytes[i] | bytes[i + 1] << 8);
 }
@@ -296,11 +303,12 @@ static void ide(struct moves *m)
         outb(m, bm, below(m, 2) << 3);
         outb(m, bm + 2, 6);
     }
-    outb(m, base + 6, 0xA0 | below(m, 2) << 4 | (one_in(m, 4) ? 0 : 0x40) | below(m, 16));
+    bool sane = one_in(m, 2); /* a request that a drive would carry out */
+    outb(m, base + 6, 0xA0 | below(m, 2) << 4 | (one_in(m, 4) ? 0 : 0x40) | (sane ? 0 : below(m, 16)));
     for (unsigned pass = one_in(m, 3) ? 2 : 1; pass > 0; pass--) {
-        outb(m, base + 1, one_in(m, 2) ? below(m, 2) : any_value(m));
+        outb(m, base + 1, sane || one_in(m, 2) ? below(m, 2) : any_value(m));
         for (unsigned i = 2; i < 6; i++)
-            outb(m, base + i, one_in(m, 2) ? below(m, 8) : any_value(m));
+            outb(m, base + i, sane || one_in(m, 2) ? below(m, i < 4 ? 8 : 2) : any_value(m));
     }
     if (one_in(m, 6))
         outb(m, bm, 1 | below(m, 2) << 3);
@@ -309,6 +317,9 @@ static void ide(struct moves *m)
         packet(m, base);
     if (one_in(m, 2))
         outb(m, bm, 1 | below(m, 2) << 3);
+    /* Between commands and answers the disk's threads come to an end of it. */
+    if (one_in(m, 4))
+        emit(m, "qmp {'execute': 'query-status'}");
     for (unsigned n = below(m, 12); n > 0; n--)
         switch (below(m, 4)) {
         case 0:
@@ -582,6 +593,11 @@ static void power(struct moves *m)
     static const uint16_t bases[] = {0xB000, 0xB000, 0xB100, 0xAFE0, 0xAE00, 0xB2};
     uint16_t base = bases[below(m, COUNT(bases))];
 
+    if (one_in(m, 3)) {
+        /* where a BIOS puts the registers (82371AB PMBA, PMREGMISC) */
+        config_write(m, QPCI_DEVFN(1, 3), 0x40, 4, 0xB001);
+        config_write(m, QPCI_DEVFN(1, 3), 0x80, 1, 1);
+    }
     emit(m, "out%c 0x%x 0x%lx", "bwl"[below(m, 3)], (unsigned)(base + below(m, 64)), any_value(m));
     if (one_in(m, 4))
         emit(m, "clock_step");
@@ -717,7 +733,11 @@ static void command(struct moves *m)
         "{'execute': 'cont'}",
         "{'execute': 'query-block'}",
         "{'execute': 'eject', 'arguments': {'device': 'cd0', 'force': true}}",
+        "{'execute': 'eject', 'arguments': {'device': 'cd0'}}",
+        "{'execute': 'blockdev-change-medium', 'arguments': {'device': 'cd0', 'filename': '@CD@'}}",
+        "{'execute': 'blockdev-change-medium', 'arguments': {'device': 'cd0', 'filename': '@CD@'}}",
         "{'execute': 'system_powerdown'}",
+        "{'execute': 'system_wakeup'}",
         "{'execute': 'screendump', 'arguments': {'filename': '/dev/null'}}",
     };
     unsigned which = below(m, COUNT(commands));
@@ -734,7 +754,7 @@ static const struct {
     {random_port, 60}, {random_memory, 40}, {random_block, 10}, {random_config, 12}, {ide, 30},
     {ide_drain, 4},    {floppy, 16},        {vga, 60},          {blit, 30},          {rtc, 8},
     {keyboard, 12},    {serial, 6},         {fw_cfg, 8},        {power, 6},          {reset_line, 1},
-    {card, 30},        {rtl8139, 12},       {pcnet, 12},        {e1000, 12},         {command, 1},
+    {card, 30},        {rtl8139, 12},       {pcnet, 12},        {e1000, 12},         {command, 2},
 };
 
 void moves_next(struct moves *m)
