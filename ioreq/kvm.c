@@ -497,6 +497,13 @@ static void serve_exit(struct vcpu *v)
     }
 }
 
+/* A processor that asked for a reset or power-off executes nothing more until it is done. */
+static void wait_for_control(struct kvm *k)
+{
+    while (machine_control_pending(k->m) && !k->quit)
+        pthread_cond_wait(&k->resumed, &k->m->lock);
+}
+
 static void *vcpu_thread(void *opaque)
 {
     struct vcpu *v = opaque;
@@ -518,6 +525,7 @@ static void *vcpu_thread(void *opaque)
                 give_up(v, strerror(error));
             else
                 serve_exit(v);
+            wait_for_control(k);
         }
         pthread_mutex_unlock(&k->m->lock);
     }

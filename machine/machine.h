@@ -75,7 +75,7 @@ struct machine_config {
     const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */
     int64_t
         rtc_offset; /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
-    bool no_reboot, no_shutdown; /* -no-reboot, -no-shutdown */
+    bool no_reboot, no_shutdown;   /* -no-reboot, -no-shutdown */
     struct device_global *globals; /* -global, applied to every device of that class */
     bool xen_restrict;             /* -xen-domid-restrict */
 };
@@ -128,6 +128,11 @@ void machine_fail(struct machine *m);
 /* Reset or power-off, from a device (by_guest) or a command; done soon, on the machine thread. */
 void machine_request_reset(struct machine *m, bool by_guest);
 void machine_request_shutdown(struct machine *m, bool by_guest);
+/* Is a reset, power-off or suspend asked for and not yet done? */
+static inline bool machine_control_pending(const struct machine *m)
+{
+    return m->reset_pending || m->shutdown_pending || m->suspend_pending;
+}
 /* Suspend to RAM, asked for by the power management chip; done soon, on the machine thread. */
 void machine_request_suspend(struct machine *m);
 /* Wakes a suspended guest; false: it does not sleep. */

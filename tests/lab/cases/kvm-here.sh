@@ -13,8 +13,8 @@ fi
 make -s build/guests/hello.img || { echo "not ok - building the boot sector"; exit 1; }
 dir=$(mktemp -d)
 trap 'kill $dm 2>/dev/null; rm -rf "$dir"' EXIT
-"$DM" -accel kvm -m 64 -nodefaults -vga std -display none -fda build/guests/hello.img -serial "file:$dir/serial" \
-    -boot a -qmp "unix:$dir/qmp,server=on,wait=off" 2>"$dir/err" &
+"$DM" -accel kvm -m 64 -nodefaults -vga std -display none -hda build/guests/hello.img -serial "file:$dir/serial" \
+    -boot c -qmp "unix:$dir/qmp,server=on,wait=off" 2>"$dir/err" &
 dm=$!
 
 # wait_for TEXT FILE: up to 60 s, times TEST_TIMEOUT_SCALE.
@@ -35,7 +35,7 @@ result() {
 }
 
 wait_for "hello from a boot sector" "$dir/serial"
-result $? "SeaBIOS starts a boot sector from a floppy on this KVM"
+result $? "SeaBIOS starts a boot sector from a disk on this KVM"
 qmp '{"execute": "send-key", "arguments": {"keys": [{"type": "qcode", "data": "k"}]}}' >"$dir/answers"
 wait_for "k" "$dir/serial"
 result $? "a key sent by QMP arrives"
