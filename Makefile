@@ -146,13 +146,19 @@ build/clang/%.o: %.c | config.mk
 	clang $(WARN) -O1 -D_GNU_SOURCE -I. -MMD -MP $(LIB_CFLAGS) -c -o $@ $<
 check-clang: $(CLANG_OBJS)
 
+# The man page: the options come from the program itself, so that they are the ones it takes.
+$(BUILD)/hvm-dm.1: docs/hvm-dm.1.in $(BUILD)/hvm-dm
+	$(BUILD)/hvm-dm -help-troff >$@.options
+	sed -e "s/@VERSION@/$$($(BUILD)/hvm-dm -version | sed "s/.* //")/" -e "/@OPTIONS@/{r $@.options" -e "d}" $< >$@
+	@rm -f $@.options
+
 # Installing: PREFIX, DESTDIR as usual.
 PREFIX ?= /usr
-install: $(BUILD)/hvm-dm
+install: $(BUILD)/hvm-dm $(BUILD)/hvm-dm.1
 	install -D -m 755 $(BUILD)/hvm-dm $(DESTDIR)$(PREFIX)/lib/hvm-dm/hvm-dm
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sf ../lib/hvm-dm/hvm-dm $(DESTDIR)$(PREFIX)/bin/hvm-dm
-	install -D -m 644 docs/hvm-dm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hvm-dm.1
+	install -D -m 644 $(BUILD)/hvm-dm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hvm-dm.1
 
 clean:
 	rm -rf build config.mk

@@ -7,12 +7,6 @@
 #include "machine/machine.h"
 #include "vnc/vnc.h"
 
-/* Until the VNC room is there. */
-#pragma weak vnc_start
-#pragma weak vnc_stop
-#pragma weak vnc_query
-#pragma weak vnc_set_password
-
 struct drive;
 struct monitor;
 struct fdset;

@@ -269,8 +269,8 @@ static bool query_block(struct qmp_call *call)
 {
     call->result = json_array();
     for (struct block *b = call->c->m.blocks; b; b = block_next(b)) {
-        json_t *item = json_pack("{s:s, s:b, s:b, s:s}", "device", block_id(b), "locked",
-                                 block_locked(b), "removable", block_removable(b), "type", "unknown");
+        json_t *item = json_pack("{s:s, s:b, s:b, s:s}", "device", block_id(b), "locked", block_locked(b),
+                                 "removable", block_removable(b), "type", "unknown");
 
         if (block_present(b))
             json_object_set_new(item, "inserted", describe_medium(b));
