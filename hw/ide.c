@@ -70,6 +70,7 @@ void ide_finish(struct ide_drive *drive, uint8_t status, uint8_t error)
 {
     ide_finish_quietly(drive, status);
     drive->error = error;
+    drive->channel->master->ended(drive->channel->master_opaque);
     ide_raise(drive);
 }
 
@@ -339,8 +340,7 @@ static void dma_run(struct ide_drive *drive)
         if (drive->dma_kind == IDE_DMA_READ || drive->dma_kind == IDE_DMA_WRITE) {
             if (!drive->piece.length) {
                 unmap_piece(drive);
-                dma_wait(drive);
-                return;
+                continue;
             }
             submit(drive, drive->dma_kind == IDE_DMA_READ ? BLOCK_READ : BLOCK_WRITE, drive->dma_offset,
                    drive->piece.length, drive->piece.iov, drive->piece.count, dma_request_done);

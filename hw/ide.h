@@ -67,6 +67,8 @@ struct ide_bus_master {
     enum ide_dma_result (*map)(void *opaque, uint64_t length, struct ide_dma_piece *piece);
     /* Gives them back; to_memory: they were written. */
     void (*unmap)(void *opaque, struct ide_dma_piece *piece, bool to_memory);
+    /* The drive's command has ended. */
+    void (*ended)(void *opaque);
     /* The channel's interrupt line rose. */
     void (*interrupt)(void *opaque);
 };

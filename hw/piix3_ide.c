@@ -35,7 +35,6 @@ struct bus_master {
     uint32_t address; /* of the next byte of memory */
     uint32_t left;    /* bytes */
     bool last;        /* it is the table's last */
-    bool finishing;   /* the piece that is mapped ends the table */
 };
 
 struct piix3_ide {
@@ -116,7 +115,7 @@ static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_
             return IDE_DMA_ERROR;
         }
     }
-    piece->last = bm->finishing = !bm->left && bm->last;
+    piece->last = !bm->left && bm->last;
     if (!piece->length) {
         stop(bm, 0);
         return IDE_DMA_WAIT;
@@ -126,12 +125,16 @@ static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_
 
 static void master_unmap(void *opaque, struct ide_dma_piece *piece, bool to_memory)
 {
+    give_back(opaque, piece, to_memory);
+}
+
+/* A table as long as the transfer: the bus master counts as active until the drive, too, is done with it. */
+static void master_ended(void *opaque)
+{
     struct bus_master *bm = opaque;
 
-    give_back(bm, piece, to_memory);
-    if (bm->finishing)
+    if (!bm->left && bm->last)
         stop(bm, 0);
-    bm->finishing = false;
 }
 
 static void master_interrupt(void *opaque)
@@ -140,7 +143,7 @@ static void master_interrupt(void *opaque)
 }
 
 static const struct ide_bus_master master_ops = {
-    .map = master_map, .unmap = master_unmap, .interrupt = master_interrupt};
+    .map = master_map, .unmap = master_unmap, .ended = master_ended, .interrupt = master_interrupt};
 
 /* ---- bus master registers ---- */
 
@@ -157,7 +160,7 @@ static void write_bmic(struct bus_master *bm, uint8_t value)
     if (value & ~before & BMIC_START) {
         bm->next = bm->table;
         bm->left = 0;
-        bm->last = bm->finishing = false;
+        bm->last = false;
         bm->status |= BMIS_ACTIVE;
         ide_dma_started(channel_of(bm));
     } else if (before & ~value & BMIC_START) {
