@@ -231,6 +231,21 @@ static bool check_networks(const struct control *c, struct error *err)
     return true;
 }
 
+/* Only those that something here looks for. */
+static bool check_objects(const struct control *c, struct error *err)
+{
+    static const char *const known[] = {"secret", NULL};
+    const struct opts_list *objects = &c->options.objects;
+
+    for (size_t i = 0; i < objects->count; i++) {
+        const char *type = opts_get(objects->items[i], "qom-type");
+
+        if (!type || strcmp(type, "secret"))
+            return unknown_name(err, "object", type ? type : "", known) || error_prefix(err, "-object");
+    }
+    return true;
+}
+
 static bool check_usb(const struct control *c, struct error *err)
 {
     if (c->m.config.usb && !device_find_class("piix3-usb-uhci"))
@@ -401,7 +416,8 @@ bool build_machine(struct control *c, struct error *err)
     m->console = console_new(&m->loop);
     if (!m->console)
         return error_set(err, "out of memory");
-    if (!check_usb(c, err) || !check_networks(c, err) || !open_lines(c, err) || !drives_open(c, err))
+    if (!check_objects(c, err) || !check_usb(c, err) || !check_networks(c, err) || !open_lines(c, err) ||
+        !drives_open(c, err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))
         return false;

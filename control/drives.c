@@ -208,7 +208,7 @@ static bool is_lower_node(const struct control *c, const struct opts *opts)
     for (size_t i = 0; i < nodes->count; i++) {
         const char *file = opts_get(nodes->items[i], "file");
 
-        if (file && !strcmp(file, name))
+        if (file && nodes->items[i] != opts && !strcmp(file, name))
             return true;
     }
     return false;

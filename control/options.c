@@ -457,6 +457,8 @@ static bool apply_global(struct options *o, const char *option, const char *arg,
     struct device_global **at = &o->config.globals, *global;
     struct opts *opts;
 
+    if (!arg[equals])
+        return error_set(err, "%s %s: not of the form DEVICE.PROPERTY=VALUE", option, arg);
     if (arg[dot] && arg[equals] && dot < equals) {
         opts = opts_new(option, arg);
         add_counted(opts, "driver", arg, dot);
