@@ -6,6 +6,7 @@
 #   lab_start         start the outer machine in the background, set lab_pid; it must create the marks below in $lab_share
 #   lab_qmp JSON      run one QMP command in the lab, print the reply
 #   lab_xl COMMAND    (Xen lab only) run one xl command in dom0, print its output
+#   lab_dom0 COMMAND  (Xen lab only) run one shell command in dom0, print its output
 #   lab_end           ask the device model to end, so that disks are written back; optional, may fail
 #
 # $lab_share is a folder of this machine that the lab mounts by 9p as /lab. Marks the lab's init leaves there:
@@ -13,6 +14,7 @@
 #   started   the device model was started (second 0 of all times)
 #   exit      the device model has ended; the file holds its exit status
 #   dm.log    what the device model printed
+#   out/      optional: a folder of further logs
 # The guest's serial line is to be written live to $lab_serial, VNC is to answer at 127.0.0.1:$lab_vnc_port.
 
 lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -36,7 +38,8 @@ Boots a guest in a lab (a machine emulated by QEMU, with the hypervisor inside) 
 
   --iso FILE            CD image            --disk FILE    raw disk image      --floppy FILE  raw floppy image
   --memory MIB          guest memory (256)  --smp N        virtual CPUs (1)    --vga cirrus|std (cirrus)
-  --dm PROGRAM          device model (build/hvm-dm; qemu-system-x86_64 for comparison)
+  --dm PROGRAM          device model (build/hvm-dm; qemu-system-x86_64 for comparison,
+                        in the Xen lab the word stock)
   --put FILE            copy FILE to /lab/NAME, where the device model finds it
   --vnc PORT            forward the guest's VNC to 127.0.0.1:PORT of this machine
   --serial FILE         write the guest's serial line to FILE, live
@@ -45,6 +48,12 @@ Boots a guest in a lab (a machine emulated by QEMU, with the hypervisor inside) 
   --screenshot WHEN:FILE.png
   --qmp WHEN:JSON       run a QMP command; the reply is printed
   --xl WHEN:COMMAND     run an xl command (Xen lab)
+  --dom0 WHEN:COMMAND   run a shell command in dom0 (Xen lab)
+  --cfg LINE            a further line for xl.cfg (Xen lab)
+  --backend phy|qdisk   who serves the PV disk (Xen lab; qdisk, the device model)
+  --dom0-script FILE    run this (bash) in dom0 instead of creating the domain; its status counts as the device model's
+  --with-stock          have Debian's device model in dom0, too (Xen lab)
+  --more-memory MIB     for further domains (Xen lab)
   --until TEXT          end well as soon as TEXT is on the serial line
   --quit WHEN           end well at that time
   --timeout SECONDS     give up (300; 0: never)
@@ -89,26 +98,33 @@ lab_add_action() {
 lab_parse() {
     opt_iso='' opt_disk='' opt_floppy='' opt_memory=256 opt_smp=1 opt_vga=cirrus opt_vnc='' opt_serial='' opt_timeout=300
     opt_dm=$lab_top/build/hvm-dm opt_until='' opt_quit='' opt_logs=''
+    opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_more_memory=0 opt_cfg=()
     opt_put=() dm_options=() action_kind=() action_when=() action_argument=()
     while [ $# -gt 0 ]; do
         case "$1" in
         --) shift; dm_options=("$@"); break ;;
         -h | --help) lab_usage; exit 0 ;;
+        --with-stock) opt_with_stock=1; shift; continue ;;
         --*) lab_need_value "$1" $# ;;&
         --iso | --disk | --floppy) lab_need_file "$1" "$2"; printf -v "opt_${1#--}" %s "$(realpath "$2")" ;;
         --put) lab_need_file "$1" "$2"; opt_put+=("$(realpath "$2")") ;;
         --memory | --smp | --vnc | --timeout) lab_need_number "$1" "$2"; printf -v "opt_${1#--}" %s "$2" ;;
+        --more-memory) lab_need_number "$1" "$2"; opt_more_memory=$2 ;;
+        --backend) case "$2" in phy | qdisk) opt_backend=$2 ;; *) lab_die "--backend takes phy or qdisk, not '$2'" ;; esac ;;
+        --dom0-script) lab_need_file "$1" "$2"; opt_dom0_script=$(realpath "$2") ;;
+        --cfg) opt_cfg+=("$2") ;;
         --vga) case "$2" in cirrus | std | none) opt_vga=$2 ;; *) lab_die "--vga takes cirrus, std or none, not '$2'" ;; esac ;;
         --dm | --until) printf -v "opt_${1#--}" %s "$2" ;;
         --serial) opt_serial=$(realpath -m "$2") ;;
         --logs) opt_logs=$(realpath -m "$2") ;;
         --quit) [[ $2 =~ $lab_when_form ]] || lab_die "--quit: '$2' is not SECONDS, /TEXT/ or /TEXT/+SECONDS"; opt_quit=$2 ;;
         --screenshot) lab_add_action screenshot "$2" ;;
-        --keys | --vncdo | --qmp | --xl) lab_add_action "${1#--}" "$2" ;;
+        --keys | --vncdo | --qmp | --xl | --dom0) lab_add_action "${1#--}" "$2" ;;
         *) lab_die "unknown option '$1'; see tests/lab/run --help" ;;
         esac
         shift 2
     done
+    [ "$opt_dm" != stock ] || return 0
     opt_dm=$(command -v "$opt_dm") || lab_die "--dm: no such program; build it with make, or name another"
     opt_dm=$(realpath "$opt_dm")
 }
@@ -171,21 +187,30 @@ lab_add_modules() {
     done | while read -r file; do
         module=$(basename "$file")
         grep -qxF "$module" "$root/modules/order" && continue
-        cp "$file" "$root/modules/"
+        # Without the signature, whose check is slow under emulation.
+        strip --strip-debug -o "$root/modules/$module" "$file"
         echo "$module" >>"$root/modules/order"
     done
 }
 
 # lab_add_program ROOT PROGRAM...: copy programs with all their shared libraries, each to its own path below ROOT.
 lab_add_program() {
-    local root=$1 program file
+    local root=$1 program
     shift
     for program; do
-        for file in "$program" $(ldd "$program" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'); do
-            [ -e "$root$file" ] && continue
-            mkdir -p "$root$(dirname "$file")"
-            cp -L "$file" "$root$file"
-        done
+        mkdir -p "$root$(dirname "$program")"
+        cp -L "$program" "$root$program"
+        lab_add_libraries "$root" "$program"
+    done
+}
+
+# lab_add_libraries ROOT PROGRAM: the shared libraries of a program, not the program.
+lab_add_libraries() {
+    local root=$1 file
+    for file in $(ldd "$2" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'); do
+        [ -e "$root$file" ] && continue
+        mkdir -p "$root$(dirname "$file")"
+        cp -L "$file" "$root$file"
     done
 }
 
@@ -287,8 +312,9 @@ lab_act() {
     screenshot) lab_vncdo capture "$argument" || failed=1 ;;
     qmp) reply=$(lab_qmp "$argument") || failed=1; lab_say "qmp at $(lab_seconds) s: $argument -> $reply" ;;
     xl) reply=$(lab_xl "$argument") || failed=1; lab_say "xl at $(lab_seconds) s: $argument -> $reply" ;;
+    dom0) reply=$(lab_dom0 "$argument") || failed=1; lab_say "dom0 at $(lab_seconds) s: $argument -> $reply" ;;
     esac
-    [ $failed = 0 ] && { [ "$kind" = qmp ] || [ "$kind" = xl ] || lab_say "$kind at $(lab_seconds) s: $argument"; return 0; }
+    [ $failed = 0 ] && { [[ $kind =~ ^(qmp|xl|dom0)$ ]] || lab_say "$kind at $(lab_seconds) s: $argument"; return 0; }
     lab_say "$kind at $(lab_seconds) s failed: $argument"
     echo "$kind: $argument" >>"$lab_work/failed"
 }
@@ -341,6 +367,7 @@ lab_cleanup() {
         mkdir -p "$opt_logs"
         cp "$lab_share/dm.log" "$lab_work/console" "$opt_logs/" 2>/dev/null
         cp "$lab_serial" "$opt_logs/serial" 2>/dev/null
+        cp -r "$lab_share"/out/. "$opt_logs/" 2>/dev/null
     fi
     rm -rf "$lab_work"
     exit $status

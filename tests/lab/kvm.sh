@@ -10,7 +10,7 @@ kvm_outer_modules=(kvm-amd virtio_pci virtio_blk virtio_net 9p 9pnet_virtio tun 
 # lab_prepare: $kvm_initramfs, made anew when the device model, the lab's init or the kernel change.
 lab_prepare() {
     local key tree firmware
-    [ "${#action_kind[@]}" = 0 ] || [[ " ${action_kind[*]} " != *" xl "* ]] || lab_die "--xl is for the Xen lab"
+    [[ " ${action_kind[*]-} " =~ " "(xl|dom0)" " ]] && lab_die "--xl and --dom0 are for the Xen lab"
     lab_kernel
     firmware=(/usr/share/seabios /usr/lib/ipxe/qemu)
     [ -d /usr/share/seabios ] || lab_die "/usr/share/seabios is missing; install the Debian package seabios"
