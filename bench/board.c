@@ -140,4 +140,4 @@ static const struct row rows[] = {
      .arg = 5},
 };
 
-const struct row_table board_table = {"Board", rows, sizeof(rows) / sizeof(rows[0])};
+const struct row_table board_rows = {"Board", rows, sizeof(rows) / sizeof(rows[0])};

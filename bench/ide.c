@@ -188,4 +188,4 @@ static const struct row rows[] = {
     PIO_ROW("IDE PIO read, 128 KiB", 131072),
 };
 
-const struct row_table ide_table = {"IDE disk over the test port", rows, sizeof(rows) / sizeof(rows[0])};
+const struct row_table ide_rows = {"IDE disk over the test port", rows, sizeof(rows) / sizeof(rows[0])};

@@ -17,7 +17,7 @@ static const char *setting(const char *name, const char *otherwise)
 
 int main(int argc, char **argv)
 {
-    const struct row_table tables[] = {board_table, ide_table, screen_table};
+    const struct row_table tables[] = {board_rows, ide_rows, screen_rows};
     const struct subject subjects[2] = {
         {setting("HVM_DM", "build/hvm-dm-system-x86_64"), false},
         {setting("PEER", "qemu-system-x86_64"), true},

@@ -259,4 +259,4 @@ static const struct row rows[] = {
      .arg = CPU_MS_A_CHANGE},
 };
 
-const struct row_table screen_table = {"Screen over VNC", rows, sizeof(rows) / sizeof(rows[0])};
+const struct row_table screen_rows = {"Screen over VNC", rows, sizeof(rows) / sizeof(rows[0])};

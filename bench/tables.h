@@ -5,6 +5,6 @@
 
 #include "bench/row.h"
 
-extern const struct row_table board_table, ide_table, screen_table;
+extern const struct row_table board_rows, ide_rows, screen_rows;
 
 #endif
