@@ -109,7 +109,8 @@ bool block_locked(const struct block *block);
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);
-/* Takes the medium out for good (unplug): waits for what is in flight, flushes, closes and unlocks the image. */
+/* Takes the medium out for good (unplug): waits for what is in flight, flushes, closes and unlocks the image.
+ */
 void block_release(struct block *block);
 bool block_insert(struct block *block, const struct block_options *options, struct error *err);
 /* The same with an open descriptor (dup'ed, checked) instead of a path; name is for people. */

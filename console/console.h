@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The console: what the guest shows and what people type, between a graphics adapter (the source), input devices, and views
- * (VNC, a window, a screenshot). No device knows a view, no view knows a device. All calls under the machine lock.
+ * The console: what the guest shows and what people type, between a graphics adapter (the source), input
+ * devices, and views (VNC, a window, a screenshot). No device knows a view, no view knows a device. All calls
+ * under the machine lock.
  *
- * Nothing ticks. With no view the source is unwatched and nothing is drawn. With views the display is ARMED while quiet; the first
- * change (console_touch) draws at once and makes it ACTIVE: drawn again at the pace of the views until nothing came for a while.
+ * Nothing ticks. With no view the source is unwatched and nothing is drawn. With views the display is ARMED
+ * while quiet; the first change (console_touch) draws at once and makes it ACTIVE: drawn again at the pace of
+ * the views until nothing came for a while.
  */
 #ifndef CONSOLE_CONSOLE_H
 #define CONSOLE_CONSOLE_H
@@ -21,8 +23,9 @@ enum console_watch { CONSOLE_UNWATCHED, CONSOLE_ARMED, CONSOLE_ACTIVE };
 /* The graphics adapter. */
 struct console_source {
     /*
-     * Draws what changed since the last call (everything: all of it) into the surface, after console_resize where the mode
-     * changed, and reports each changed rectangle by console_update. Returns whether anything changed.
+     * Draws what changed since the last call (everything: all of it) into the surface, after console_resize
+     * where the mode changed, and reports each changed rectangle by console_update. Returns whether anything
+     * changed.
      */
     bool (*refresh)(void *opaque, bool everything);
     /* How closely to follow the guest: ARMED: call console_touch at the first change. */
@@ -31,8 +34,9 @@ struct console_source {
 };
 
 struct console_view {
-    void (*resized)(struct console_view *view);                           /* console_surface is another one now */
-    void (*updated)(struct console_view *view, int x, int y, int w, int h); /* pixels of the surface changed */
+    void (*resized)(struct console_view *view); /* console_surface is another one now */
+    void (*updated)(struct console_view *view, int x, int y, int w,
+                    int h); /* pixels of the surface changed */
     struct console_view *next;
 };
 
@@ -48,7 +52,8 @@ enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4 }; /* button bits
 
 struct console_pointer {
     bool absolute;
-    /* relative: x, y are movements, right and down positive; absolute: 0..POINTER_RANGE. wheel: clicks, up positive. */
+    /* relative: x, y are movements, right and down positive; absolute: 0..POINTER_RANGE. wheel: clicks, up
+     * positive. */
     void (*event)(void *opaque, int x, int y, int wheel, unsigned buttons);
     void *opaque;
     struct console_pointer *next;
@@ -60,11 +65,13 @@ struct console *console_new(struct loop *loop);
 void console_free(struct console *con);
 
 /* --- the adapter's side --- */
-void console_set_source(struct console *con, const struct console_source *source); /* NULL: the adapter goes */
-void console_touch(struct console *con); /* something changed: a trapped write, or the accelerator's first write */
+void console_set_source(struct console *con,
+                        const struct console_source *source); /* NULL: the adapter goes */
+void console_touch(
+    struct console *con); /* something changed: a trapped write, or the accelerator's first write */
 /*
- * The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each. False: not so, or no
- * memory; then the surface stays what it was.
+ * The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each.
+ * False: not so, or no memory; then the surface stays what it was.
  */
 bool console_resize(struct console *con, int width, int height);
 pixman_image_t *console_surface(struct console *con); /* NULL before the first console_resize */
@@ -75,14 +82,16 @@ void console_add_view(struct console *con, struct console_view *view);
 void console_remove_view(struct console *con, struct console_view *view);
 /* Draws now what changed (screendump and first pictures; works without a view). */
 void console_refresh(struct console *con);
-/* The views took what they were given: paces drawing to the fastest viewer. Default pace without it: 60 a second at most. */
+/* The views took what they were given: paces drawing to the fastest viewer. Default pace without it: 60 a
+ * second at most. */
 void console_set_pace(struct console *con, int64_t min_interval_ns);
 /* Writes the surface as PNG or PPM. False: *err. */
 bool console_screendump(struct console *con, const char *path, bool png, struct error *err);
 
 /* --- input --- */
 /*
- * A key by its PC scan code, set 1: make code, 0xE0xx for keys with the E0 prefix, CONSOLE_KEY_PAUSE for Pause.
+ * A key by its PC scan code, set 1: make code, 0xE0xx for keys with the E0 prefix, CONSOLE_KEY_PAUSE for
+ * Pause.
  */
 #define CONSOLE_KEY_PAUSE 0xE11D
 void console_key(struct console *con, uint16_t code, bool down);

@@ -22,9 +22,10 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
 
 #define TMR_STS    0x0001
 #define PWRBTN_STS 0x0100
+#define GBL_STS    0x0020 /* the BIOS releases the global lock: nobody here does, but it can be enabled */
 #define RTC_STS    0x0400
 #define WAK_STS    0x8000
-#define PM1_EVENTS (TMR_STS | PWRBTN_STS | RTC_STS)
+#define PM1_EVENTS (TMR_STS | GBL_STS | PWRBTN_STS | RTC_STS)
 
 #define SCI_EN        0x0001
 #define SLP_TYP_SHIFT 10

@@ -3,8 +3,9 @@
 #include "vnc/keymap.h"
 
 /*
- * A layout is what its keys give: plain, with shift, with AltGr, with both; a character a key, in the order of the main block
- * from its top left to its bottom right (see keymap.c), a blank where a key gives nothing. Dead keys are combining characters.
+ * A layout is what its keys give: plain, with shift, with AltGr, with both; a character a key, in the order
+ * of the main block from its top left to its bottom right (see keymap.c), a blank where a key gives nothing.
+ * Dead keys are combining characters.
  */
 /* clang-format off */
 const struct keymap keymaps[] = {

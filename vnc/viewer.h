@@ -91,7 +91,7 @@ struct vnc {
     struct loop_work work;
 
     pthread_mutex_t lock;
-    struct viewer *viewers; /* newest first; the list is changed by the machine thread only */
+    struct viewer *viewers;       /* newest first; the list is changed by the machine thread only */
     struct picture *picture;      /* what viewers see */
     struct picture *next_picture; /* after a resize, until something is drawn into it */
     struct picture *old_pictures; /* without users */

@@ -251,6 +251,17 @@ static void pm_timer_status_and_interrupt(void **state)
     assert_int_equal(qtest_inw(q, PM_BASE + 4) & 1, 0);
 }
 
+/* Linux enables the global lock event and reads it back; without it the log shows an ACPI error at every
+ * start. */
+static void global_lock_event_can_be_enabled(void **state)
+{
+    struct qtest *q = *state;
+
+    power_management(q);
+    qtest_outw(q, PM_BASE + 2, 0x0020);
+    assert_int_equal(qtest_inw(q, PM_BASE + 2), 0x0020);
+}
+
 static void power_button_interrupts(void **state)
 {
     struct qtest *q = *state;
@@ -329,6 +340,7 @@ int main(void)
         CASE(pm_block_is_decoded_when_enabled),
         CASE(pm_timer_counts),
         CASE(pm_timer_status_and_interrupt),
+        CASE(global_lock_event_can_be_enabled),
         CASE(power_button_interrupts),
         CASE(status_byte_write_clears_its_own_byte_only),
         CASE(gpe_and_hotplug_blocks),
