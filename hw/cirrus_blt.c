@@ -43,7 +43,7 @@ static uint32_t mono_bytes(const struct cirrus_blt *blt)
 {
     uint32_t bytes = (pixels(blt) + 7) / 8;
 
-    return blt->ext & BLT_DWORD_LINES ? (bytes + 3) & ~3u : bytes;
+    return blt->ext & BLT_DWORD_LINES && blt->mode & BLT_FROM_SYSTEM ? (bytes + 3) & ~3u : bytes;
 }
 
 /* Bytes from line to line of a pattern of 8 by 8: 24-bit pixels lie as 32 bytes, 24 of them used. */
@@ -98,9 +98,9 @@ uint64_t cirrus_blt_line_start(const struct cirrus_blt *blt, uint32_t y)
 
 /* ---- the source line, as pixels ---- */
 
-static bool mono_bit(const struct cirrus_blt *blt, const uint8_t *bits, uint32_t x)
+static bool mono_bit(const uint8_t *bits, uint32_t x)
 {
-    return (bits[x / 8] >> (7 - x % 8) & 1) != !!(blt->ext & BLT_INVERT);
+    return bits[x / 8] >> (7 - x % 8) & 1;
 }
 
 static void put_pixel(struct cirrus_blt *blt, uint32_t x, uint32_t colour)
@@ -114,7 +114,7 @@ static void expand_line(struct cirrus_blt *blt, const uint8_t *bits)
     uint32_t period = blt->mode & BLT_PATTERN ? 7 : UINT32_MAX;
 
     for (uint32_t x = 0; x < pixels(blt); x++)
-        put_pixel(blt, x, is_solid(blt) || mono_bit(blt, bits, x & period) ? blt->fg : blt->bg);
+        put_pixel(blt, x, is_solid(blt) || mono_bit(bits, x & period) ? blt->fg : blt->bg);
 }
 
 static void pattern_line(struct cirrus_blt *blt, const uint8_t *row)
@@ -201,14 +201,15 @@ static void write_keyed(const struct cirrus_blt *blt, uint8_t *dst, uint32_t ski
             memcpy(dst + i, blt->line + i, bytes);
 }
 
-/* Background pixels of a transparent expansion stay as they were. */
-static void write_foreground(const struct cirrus_blt *blt, uint8_t *dst, const uint8_t *bits)
+/* Background pixels of a transparent expansion stay as they were; inverted, foreground pixels do. */
+static void write_expanded(const struct cirrus_blt *blt, uint8_t *dst, const uint8_t *bits)
 {
     uint32_t period = blt->mode & BLT_PATTERN ? 7 : UINT32_MAX;
     unsigned bytes = pixel_bytes(blt);
+    bool wanted = !(blt->ext & BLT_INVERT);
 
     for (uint32_t x = skipped_pixels(blt); x < pixels(blt); x++)
-        if (is_solid(blt) || mono_bit(blt, bits, x & period))
+        if (is_solid(blt) || mono_bit(bits, x & period) == wanted)
             memcpy(dst + x * bytes, blt->line + x * bytes, bytes);
 }
 
@@ -222,7 +223,7 @@ static void write_line(struct cirrus_blt *blt, uint32_t y, const uint8_t *bits)
         return;
     raster(blt->rop, blt->line, blt->line, dst, length);
     if (blt->mode & BLT_TRANSPARENT && blt->mode & BLT_EXPAND)
-        write_foreground(blt, dst, bits);
+        write_expanded(blt, dst, bits);
     else if (blt->mode & BLT_TRANSPARENT && pixel_bytes(blt) <= 2)
         write_keyed(blt, dst, skip, length);
     else

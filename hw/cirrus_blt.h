@@ -23,8 +23,8 @@ enum { /* GR30 */
 };
 
 enum {                         /* GR33 */
-       BLT_DWORD_LINES = 0x01, /* monochrome source lines are padded to 4 bytes, else to 1 */
-       BLT_INVERT = 0x02,      /* monochrome source: zeroes are the foreground */
+       BLT_DWORD_LINES = 0x01, /* monochrome lines from system memory are padded to 4 bytes, else to 1 */
+       BLT_INVERT = 0x02,      /* transparent expansion draws the zeroes, in the background colour */
        BLT_SOLID = 0x04,       /* with EXPAND and PATTERN: all of it in the foreground colour */
 };
 

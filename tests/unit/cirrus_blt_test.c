@@ -64,7 +64,7 @@ static unsigned pixel_bytes(const struct cirrus_blt *blt)
     return (blt->mode >> 4 & 3) + 1;
 }
 
-/* The source pixel at x, y: its bytes, and whether it is foreground (expansion). */
+/* The source pixel at x, y: its bytes, and whether a transparent expansion draws it. */
 static bool source_pixel(const struct cirrus_blt *blt, const uint8_t *memory, const uint8_t *system,
                          uint32_t x, uint32_t y, uint8_t *pixel)
 {
@@ -75,17 +75,18 @@ static bool source_pixel(const struct cirrus_blt *blt, const uint8_t *memory, co
     if (blt->mode & BLT_EXPAND) {
         uint32_t count = (blt->width + bytes - 1) / bytes, line = (count + 7) / 8, colour;
 
-        if (blt->ext & BLT_DWORD_LINES)
+        if (blt->ext & BLT_DWORD_LINES && system)
             line = (line + 3) / 4 * 4;
         if (pattern)
             foreground = source[(blt->src + y) % 8] >> (7 - x % 8) & 1;
         else
             foreground = source[y * line + x / 8] >> (7 - x % 8) & 1;
-        foreground ^= !!(blt->ext & BLT_INVERT);
         if (pattern && blt->ext & BLT_SOLID)
             foreground = true;
         colour = foreground ? blt->fg : blt->bg;
         memcpy(pixel, &colour, bytes);
+        if (!(pattern && blt->ext & BLT_SOLID))
+            foreground ^= !!(blt->ext & BLT_INVERT);
     } else if (pattern) {
         memcpy(pixel, source + (blt->src + y) % 8 * (bytes == 3 ? 32 : 8 * bytes) + x % 8 * bytes, bytes);
     } else {
