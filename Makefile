@@ -92,7 +92,7 @@ bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
 
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
 HOSTILE_SECONDS ?= 20
-HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c)
+HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c tests/fuzz/watcher.c)
 $(BUILD)/hostile: $(HOSTILE_OBJS) $(TEST_LIB_OBJS)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 .PHONY: check-hostile

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A hostile guest and its user, driven through the test port, until the process dies, hangs or a sanitizer
- * speaks.
+ * A hostile guest, its user and a viewer, driven through the test port, until the process dies, hangs or a
+ * sanitizer speaks.
  *
  *   hostile [--seconds N] [--seed S] [--logs DIR]     sessions on changing machines for N seconds
  *   hostile --replay LOG                              the lines of one session again
@@ -22,23 +22,26 @@
 #include <unistd.h>
 
 #include "tests/fuzz/moves.h"
+#include "tests/fuzz/watcher.h"
 
 enum { SESSION_LINES = 40000, BATCH = 64, LAST_SHOWN = 25 };
 
-#define RAM_MIB 16
-
 /* The machines that sessions take in turn; `needs` is a device type without which a machine is left out. */
 static const struct machine {
-    const char *needs, *args;
+    const char *needs;
+    unsigned ram_mib;
+    const char *args;
 } machines[] = {
-    {"VGA", "-vga std -drive file=@DISK@,if=ide,index=0,format=raw,cache=writeback "
-            "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0 -drive file=@FLOPPY@,if=floppy,format=raw "
-            "-serial null -serial null -device pc-testdev"},
-    {"cirrus-vga", "-vga cirrus -drive file=@DISK@,if=ide,index=1,format=raw,snapshot=on "
-                   "-drive file=@CD@,if=ide,index=3,media=cdrom,id=cd0 -serial null"},
-    {"rtl8139", "-vga none -device rtl8139"},
-    {"pcnet", "-vga none -device pcnet"},
-    {"e1000", "-vga none -device e1000"},
+    {"VGA", 16,
+     "-m 16 -vga std -drive file=@DISK@,if=ide,index=0,format=raw,cache=writeback "
+     "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0 -drive file=@FLOPPY@,if=floppy,format=raw "
+     "-serial null -serial null -device pc-testdev -vnc unix:@VNC@"},
+    {"cirrus-vga", 5120,
+     "-m 5120 -vga cirrus -drive file=@DISK@,if=ide,index=1,format=raw,snapshot=on "
+     "-drive file=@CD@,if=ide,index=3,media=cdrom,id=cd0 -serial null -vnc unix:@VNC@"},
+    {"rtl8139", 16, "-m 16 -vga none -device rtl8139"},
+    {"pcnet", 16, "-m 16 -vga none -device pcnet"},
+    {"e1000", 16, "-m 16 -vga none -device e1000"},
 };
 enum { MACHINES = sizeof(machines) / sizeof(machines[0]) };
 
@@ -49,6 +52,7 @@ struct log {
 
 struct session {
     struct qtest *q;
+    pid_t watcher;
     struct log *log;
     size_t sent, answered; /* lines of the log */
 };
@@ -155,6 +159,14 @@ static char *replace(char *text, const char *mark, const char *with)
     return result;
 }
 
+static const char *vnc_socket(void)
+{
+    static char path[64];
+
+    snprintf(path, sizeof(path), "/tmp/hostile-vnc-%d", getpid());
+    return path;
+}
+
 /* A line with the images' paths put in; caller frees. */
 static char *with_images(const char *line)
 {
@@ -165,15 +177,19 @@ static char *with_images(const char *line)
         cd = image(".iso", 4 << 20);
         floppy = image(".floppy", 1474560);
     }
-    return replace(replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd), "@FLOPPY@", floppy);
+    char *text = replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd);
+    return replace(replace(text, "@FLOPPY@", floppy), "@VNC@", vnc_socket());
 }
 
-static struct qtest *start_machine(const char *args)
+/* The machine; and, where it has a screen on VNC, its viewer in *watcher. */
+static struct qtest *start_machine(const char *args, pid_t *watcher, uint64_t seed)
 {
     char *text = with_images(args);
-    struct qtest *q = qtest_startf("-m %d -nodefaults -no-shutdown %s", RAM_MIB, text);
+    struct qtest *q = qtest_startf("-nodefaults -no-shutdown %s", text);
 
     free(text);
+    if (strstr(args, "@VNC@"))
+        *watcher = watcher_start(vnc_socket(), seed);
     return q;
 }
 
@@ -217,14 +233,18 @@ static void send_lines(struct session *s, size_t to)
 /* Runs a whole log. True: the machine lived, and ended well. */
 static bool run_log(struct log *log)
 {
-    struct session s = {.log = log, .sent = 1, .answered = 1};
+    static struct session s; /* not on the stack: it is read after longjmp */
     struct moves scan = {0};
 
-    if (setjmp(failed))
+    s = (struct session){.log = log, .sent = 1, .answered = 1};
+    if (setjmp(failed)) {
+        watcher_stop(s.watcher);
         return false;
-    s.q = start_machine(log->lines[0]);
+    }
+    s.q = start_machine(log->lines[0], &s.watcher, 1);
     moves_scan(&scan, s.q);
     send_lines(&s, log->count);
+    watcher_stop(s.watcher);
     qtest_stop(s.q);
     return true;
 }
@@ -239,19 +259,21 @@ static void keep_line(void *opaque, const char *line)
 /* False: the machine died; failure_text says how, the log has what was done. */
 static bool run_session(struct log *log, const struct machine *machine, uint64_t seed, double until)
 {
-    static struct session s; /* not on the stack: it is read after longjmp */
-    struct moves moves = {.random = seed, .ram_size = RAM_MIB << 20, .emit = keep_line, .opaque = log};
+    static struct session s;
+    struct moves moves = {
+        .random = seed, .ram_size = (uint64_t)machine->ram_mib << 20, .emit = keep_line, .opaque = log};
 
     log_clear(log);
     log_add(log, machine->args);
     s = (struct session){.log = log, .sent = 1, .answered = 1};
     if (setjmp(failed)) {
+        watcher_stop(s.watcher);
         /* What was made and not sent is no part of it. */
         while (log->count > s.sent)
             free(log->lines[--log->count]);
         return false;
     }
-    s.q = start_machine(machine->args);
+    s.q = start_machine(machine->args, &s.watcher, seed);
     qtest_irq_intercept_in(s.q, "ioapic");
     moves_scan(&moves, s.q);
     while (log->count < SESSION_LINES && now() < until) {
@@ -259,6 +281,7 @@ static bool run_session(struct log *log, const struct machine *machine, uint64_t
             moves_next(&moves);
         send_lines(&s, log->count);
     }
+    watcher_stop(s.watcher);
     qtest_stop(s.q);
     return true;
 }

@@ -517,6 +517,8 @@ static char *wire_line(struct qtest *q, struct wire *wire, const char *doing)
 
 void qtest_send(struct qtest *q, const void *bytes, size_t size)
 {
+    if (q->out && bytes != q->out)
+        q->out[0] = '\0'; /* a message must not quote an older command */
     wire_send(q, &q->port, bytes, size, "a command was sent to the test port");
 }
 
