@@ -277,6 +277,8 @@ static void packet(struct moves *m, uint16_t base)
     for (unsigned i = 0; i < sizeof(bytes); i++)
         bytes[i] = !sane && one_in(m, 3) ? any_value(m) : one_in(m, 3) ? below(m, 4) : 0;
     bytes[0] = one_in(m, 16) ? below(m, 256) : packet_commands[below(m, COUNT(packet_commands))];
+    if (sane)
+        bytes[2] = bytes[3] = bytes[6] = bytes[7] = 0; /* block numbers and counts that the medium has */
     if (sane && bytes[0] == 0xBE) {
         static const uint8_t parts[] = {0x10, 0xF8, 0x78, 0x20, 0x60, 0xFA};
         bytes[8] = 1 + below(m, 4);
@@ -340,6 +342,31 @@ static void ide(struct moves *m)
     }
     if (one_in(m, 6))
         outb(m, bm, 0);
+}
+
+/* One packet command to its end, as a driver would; the drive is on the secondary channel. */
+static void cd_command(struct moves *m)
+{
+    uint16_t base = 0x170, bm = bar_of(m, 0x8086, 0x7010, 4) + 8;
+    bool dma = one_in(m, 3);
+
+    if (dma) {
+        prd_table(m, TABLES);
+        outl(m, bm + 4, TABLES);
+        outb(m, bm, 8);
+        outb(m, bm + 2, 6);
+    }
+    outb(m, base + 6, 0xA0 | below(m, 2) << 4);
+    outb(m, base + 1, dma);
+    outb(m, base + 4, one_in(m, 4) ? any_value(m) : 0xFE);
+    outb(m, base + 5, one_in(m, 4) ? any_value(m) : 0xFF);
+    outb(m, base + 7, 0xA0);
+    packet(m, base);
+    if (dma)
+        outb(m, bm, 9);
+    emit(m, "qmp {'execute': 'query-status'}");
+    for (unsigned n = below(m, 40); n > 0 && !dma; n--)
+        emit(m, one_in(m, 8) ? "inb 0x177" : "inl 0x170");
 }
 
 /* Whole sectors through the data port: how PIO transfers reach their ends. */
@@ -752,9 +779,10 @@ static const struct {
     unsigned weight;
 } kinds[] = {
     {random_port, 60}, {random_memory, 40}, {random_block, 10}, {random_config, 12}, {ide, 30},
-    {ide_drain, 4},    {floppy, 16},        {vga, 60},          {blit, 30},          {rtc, 8},
-    {keyboard, 12},    {serial, 6},         {fw_cfg, 8},        {power, 6},          {reset_line, 1},
-    {card, 30},        {rtl8139, 12},       {pcnet, 12},        {e1000, 12},         {command, 2},
+    {ide_drain, 4},    {cd_command, 12},    {floppy, 16},       {vga, 60},           {blit, 30},
+    {rtc, 8},          {keyboard, 12},      {serial, 6},        {fw_cfg, 8},         {power, 6},
+    {reset_line, 1},   {card, 30},          {rtl8139, 12},      {pcnet, 12},         {e1000, 12},
+    {command, 2},
 };
 
 void moves_next(struct moves *m)
