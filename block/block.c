@@ -21,6 +21,9 @@ struct block {
     char *owner;
     const struct block_events *events; /* NULL: nobody wants to be told */
     void *events_opaque;
+    void (*tray_moved)(void *opaque, struct block *block, bool open); /* NULL: nobody asked */
+    void *tray_opaque;
+    bool read_only; /* as it was opened: what media without a word about it are, too */
     struct block *next;
 };
 
@@ -88,6 +91,7 @@ struct block *block_open(struct loop *loop, const char *id, const struct block_o
     if (options->file && !(block->image = image_open(options, err)))
         goto fail;
     block->removable = options->removable;
+    block->read_only = options->read_only;
     block->loop = loop;
     block->completion = (struct loop_work){.run = complete_finished, .opaque = block};
     pool_init(&block->pool, perform, loop, &block->completion);
@@ -148,7 +152,7 @@ bool block_removable(const struct block *block)
 
 bool block_read_only(const struct block *block)
 {
-    return block->image && block->image->read_only;
+    return block->image ? block->image->read_only : block->read_only;
 }
 
 uint64_t block_size(const struct block *block)
@@ -249,10 +253,27 @@ bool block_tray_open(const struct block *block)
     return block->events && block->events->tray_open && block->events->tray_open(block->events_opaque);
 }
 
+void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct block *block, bool open), void *opaque)
+{
+    block->tray_moved = moved;
+    block->tray_opaque = opaque;
+}
+
+void block_tray_moved(struct block *block, bool open)
+{
+    if (block->tray_moved)
+        block->tray_moved(block->tray_opaque, block, open);
+}
+
 static void move_tray(struct block *block, bool open)
 {
-    if (block->events && block->events->tray_move)
-        block->events->tray_move(block->events_opaque, open);
+    bool moves = block_tray_open(block) != open;
+
+    if (!block->events || !block->events->tray_move)
+        return;
+    block->events->tray_move(block->events_opaque, open);
+    if (moves)
+        block_tray_moved(block, open);
 }
 
 /* May the medium be taken out now? A guest that locked the tray is asked to let it go. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "control/control.h"
+#include "control/monitor.h"
 
 enum interface { IF_IDE, IF_FLOPPY, IF_NONE };
 enum { IDE_PLACES = 4, FLOPPY_PLACES = 2 };
@@ -143,6 +143,14 @@ static const char *removable_user(const struct control *c, const char *id)
     return NULL;
 }
 
+static void tray_moved(void *opaque, struct block *block, bool open)
+{
+    const char *owner = block_owner(block) ? block_owner(block) : "";
+
+    qmp_event(opaque, "DEVICE_TRAY_MOVED",
+              json_pack("{s:s, s:b, s:s}", "device", block_id(block), "tray-open", open, "id", owner));
+}
+
 static bool open_slot(struct control *c, const struct opts *opts, const char *id,
                       struct block_options *options, struct error *err)
 {
@@ -156,6 +164,7 @@ static bool open_slot(struct control *c, const struct opts *opts, const char *id
     if (!block)
         return error_prefix(err, "%s", opts->option);
     block_link(&c->m.blocks, block);
+    block_watch_tray(block, tray_moved, c);
     return true;
 }
 

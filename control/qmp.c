@@ -24,7 +24,8 @@ enum scan {
     SCAN_OBJECT,
     SCAN_STRING,
     SCAN_ESCAPE,
-    SCAN_SKIP, /* after a mistake: to the end of the line */
+    SCAN_STRAY, /* bytes that begin no object */
+    SCAN_SKIP,  /* the rest of an object that is too large: to the end of the line, whatever it holds */
 };
 
 struct monitor {
@@ -284,10 +285,10 @@ static bool store(struct monitor *mon, char ch, size_t max)
     return true;
 }
 
-static void skip_line(struct monitor *mon, const char *why)
+static void refuse(struct monitor *mon, enum scan next, const char *why)
 {
     mon->length = 0;
-    mon->scan = SCAN_SKIP;
+    mon->scan = next;
     send_json(mon, error_reply(NULL, why));
 }
 
@@ -296,7 +297,7 @@ static void scan_between(struct monitor *mon, char ch)
     if (isspace((unsigned char)ch))
         return;
     if (ch != '{' && ch != '[') {
-        skip_line(mon, "JSON parse error, expecting value");
+        refuse(mon, SCAN_STRAY, "JSON parse error, expecting value");
         return;
     }
     store(mon, ch, INPUT_MAX);
@@ -307,13 +308,13 @@ static void scan_between(struct monitor *mon, char ch)
 static void scan_object(struct monitor *mon, char ch)
 {
     if (!store(mon, ch, INPUT_MAX)) {
-        skip_line(mon, "JSON token size limit exceeded");
+        refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
         return;
     }
     if (ch == '"')
         mon->scan = SCAN_STRING;
     if ((ch == '{' || ch == '[') && ++mon->depth > DEPTH_MAX) {
-        skip_line(mon, "JSON nesting depth limit exceeded");
+        refuse(mon, SCAN_SKIP, "JSON nesting depth limit exceeded");
         return;
     }
     if ((ch == '}' || ch == ']') && --mon->depth == 0) {
@@ -325,7 +326,7 @@ static void scan_object(struct monitor *mon, char ch)
 static void scan_string(struct monitor *mon, char ch)
 {
     if (!store(mon, ch, INPUT_MAX))
-        skip_line(mon, "JSON token size limit exceeded");
+        refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
     else if (mon->scan == SCAN_ESCAPE)
         mon->scan = SCAN_STRING;
     else if (ch == '\\')
@@ -349,6 +350,12 @@ static void receive_qmp(void *opaque, const uint8_t *data, size_t length)
         case SCAN_STRING:
         case SCAN_ESCAPE:
             scan_string(mon, data[i]);
+            break;
+        case SCAN_STRAY:
+            if (data[i] == '\n' || data[i] == '{')
+                mon->scan = SCAN_BETWEEN;
+            if (data[i] == '{')
+                scan_between(mon, data[i]);
             break;
         case SCAN_SKIP:
             if (data[i] == '\n')

@@ -156,20 +156,6 @@ static struct block *find_slot(struct qmp_call *call)
     return block;
 }
 
-static const char *device_name(const struct block *block)
-{
-    return block_owner(block) ? block_owner(block) : block_id(block);
-}
-
-/* Tells the clients where the tray is now, if it is elsewhere than before. */
-static void tell_tray(struct control *c, const struct block *block, bool was_open)
-{
-    if (block_tray_open(block) != was_open)
-        qmp_event(c, "DEVICE_TRAY_MOVED",
-                  json_pack("{s:s, s:b, s:s}", "device", block_id(block), "tray-open", !was_open, "id",
-                            device_name(block)));
-}
-
 static bool require_removable(struct qmp_call *call, const struct block *block)
 {
     return block_removable(block) || qmp_fail(call, "Device '%s' is not removable", block_id(block));
@@ -178,14 +164,9 @@ static bool require_removable(struct qmp_call *call, const struct block *block)
 static bool eject(struct qmp_call *call)
 {
     struct block *block = find_slot(call);
-    bool was_open, ok;
 
-    if (!block || !require_removable(call, block))
-        return false;
-    was_open = block_tray_open(block);
-    ok = block_eject(block, qmp_truth(call, "force", false), &call->err);
-    tell_tray(call->c, block, was_open);
-    return ok;
+    return block && require_removable(call, block) &&
+           block_eject(block, qmp_truth(call, "force", false), &call->err);
 }
 
 /* What a new medium may be: the slot's own readiness to write, or what read-only-mode says. */
@@ -205,19 +186,17 @@ static bool change_medium(struct qmp_call *call, const char *filename, const cha
 {
     struct block *block = find_slot(call);
     struct block_options options = {.file = filename, .format = format, .removable = true};
-    bool was_open, ok;
     int number = fdset_number(filename), fd = -1;
 
     if (!block || !require_removable(call, block) || !choose_read_only(call, block, &options.read_only))
         return false;
     if (number >= 0 && (fd = fdset_find(call->c, number)) < 0)
         return qmp_fail(call, "%.100s: there is no such fdset", filename);
-    was_open = block_tray_open(block);
-    ok = block_eject(block, qmp_truth(call, "force", false), &call->err) &&
-         (fd >= 0 ? block_insert_fd(block, fd, filename, &options, &call->err)
-                  : block_insert(block, &options, &call->err));
-    tell_tray(call->c, block, was_open);
-    return ok;
+    /* The new medium is opened before the old one is let go, unless the guest is to be robbed of that. */
+    if (block_locked(block) && qmp_truth(call, "force", false) && !block_eject(block, true, &call->err))
+        return false;
+    return fd >= 0 ? block_insert_fd(block, fd, filename, &options, &call->err)
+                   : block_insert(block, &options, &call->err);
 }
 
 static bool blockdev_change_medium(struct qmp_call *call)
@@ -240,19 +219,6 @@ static bool change(struct qmp_call *call)
     call->err = password.err;
     json_decref(password.args);
     json_decref(password.result);
-    return ok;
-}
-
-static bool open_tray(struct qmp_call *call)
-{
-    struct block *block = find_slot(call);
-    bool was_open, ok;
-
-    if (!block || !require_removable(call, block))
-        return false;
-    was_open = block_tray_open(block);
-    ok = block_eject(block, qmp_truth(call, "force", false), &call->err);
-    tell_tray(call->c, block, was_open);
     return ok;
 }
 
@@ -306,7 +272,7 @@ const struct qmp_command qmp_block_commands[] = {
     {"remove-fd", "fdset-id:i fd:i?", remove_fd},
     {"query-fdsets", NULL, query_fdsets},
     {"eject", "device:s? id:s? force:b?", eject},
-    {"blockdev-open-tray", "device:s? id:s? force:b?", open_tray},
+    {"blockdev-open-tray", "device:s? id:s? force:b?", eject},
     {"blockdev-change-medium", "device:s? id:s? filename:s format:s? force:b? read-only-mode:s?",
      blockdev_change_medium},
     {"change", "device:s target:s arg:s?", change},

@@ -437,6 +437,7 @@ void cdrom_move_tray(struct cdrom *cd, bool open)
     if (cd->tray_open == open)
         return;
     cd->tray_open = open;
+    block_tray_moved(cd->ide.block, open);
     if (!open && !block_present(cd->ide.block))
         return;
     cd->step = open ? MEDIUM_SETTLED : MEDIUM_ATTENTION;
