@@ -365,6 +365,11 @@ static bool take_changes(struct session *s, bool *changed)
     s->picture = v->picture;
     *changed = another || pixman_region32_not_empty(&region);
     v->hungry = !*changed;
+    if (*changed) {
+        vnc->unseen_since = 0;
+        if (vnc->seldom)
+            vnc_ask(vnc); /* there is somebody to draw for again */
+    }
     pthread_mutex_unlock(&vnc->lock);
     if (another) {
         good = adapt(s);

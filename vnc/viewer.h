@@ -94,6 +94,8 @@ struct vnc {
     struct viewer *viewers;       /* newest first; the list is changed by the machine thread only */
     struct picture *picture;      /* what viewers see */
     struct picture *next_picture; /* after a resize, until something is drawn into it */
+    int64_t unseen_since;         /* host time of the first change that no viewer took, 0: they took all */
+    bool seldom;                  /* so for long: the console draws seldom */
     struct picture *old_pictures; /* without users */
     char password[9];             /* "" : nobody gets in, where a password is needed */
 };

@@ -54,6 +54,9 @@ static void disconnect(struct viewer *v)
     wake(v);
 }
 
+/* Changes that no viewer takes for so long, because all are stalled, are drawn at that pace. */
+#define SELDOM (NS_PER_SECOND / 4)
+
 /* ---- the picture ---- */
 
 void vnc_release_picture(struct vnc *vnc, struct picture *picture)
@@ -139,12 +142,36 @@ static void show_next_picture(struct vnc *vnc)
     vnc->next_picture = NULL;
 }
 
+/* Lock held. */
+static void draw_seldom_if_unseen(struct vnc *vnc)
+{
+    int64_t now = clock_now(&vnc->loop->host_clock);
+
+    if (!vnc->unseen_since)
+        vnc->unseen_since = now;
+    if (vnc->seldom || now - vnc->unseen_since < SELDOM)
+        return;
+    vnc->seldom = true;
+    console_set_pace(vnc->console, SELDOM);
+}
+
+static void draw_often_if_seen(struct vnc *vnc)
+{
+    pthread_mutex_lock(&vnc->lock);
+    if (vnc->seldom && !vnc->unseen_since) {
+        vnc->seldom = false;
+        console_set_pace(vnc->console, 0);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
 static void updated(struct console_view *view, int x, int y, int w, int h)
 {
     struct vnc *vnc = VIEW_OF(view);
 
     pthread_mutex_lock(&vnc->lock);
     show_next_picture(vnc);
+    draw_seldom_if_unseen(vnc);
     for (struct viewer *v = vnc->viewers; v; v = v->next) {
         if (v->stage != VIEWER_ACTIVE)
             continue;
@@ -197,7 +224,9 @@ static void stop_watching(struct vnc *vnc)
     vnc_release_picture(vnc, vnc->picture);
     vnc_release_picture(vnc, vnc->next_picture);
     vnc->picture = vnc->next_picture = NULL;
+    vnc->unseen_since = 0;
     pthread_mutex_unlock(&vnc->lock);
+    draw_often_if_seen(vnc);
 }
 
 static bool may_enter(struct vnc *vnc, struct viewer *newcomer)
@@ -354,6 +383,8 @@ static void take_inputs(struct viewer *v)
 static void work(void *opaque)
 {
     struct vnc *vnc = opaque;
+
+    draw_often_if_seen(vnc);
 
     for (struct viewer *v = vnc->viewers; v; v = v->next) {
         enum viewer_stage stage;

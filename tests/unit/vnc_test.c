@@ -43,7 +43,8 @@ static struct {
     /* the adapter */
     int width, height, shown_width, shown_height;
     uint32_t *pixels;
-    bool changed;
+    bool changed, moving; /* moving: changes whenever it is drawn */
+    unsigned drawn;
     enum console_watch watch;
     struct console_source source;
     /* the input devices */
@@ -91,8 +92,9 @@ static bool refresh(void *opaque, bool everything)
     bool resize = t.shown_width != t.width || t.shown_height != t.height;
     pixman_image_t *surface;
 
-    if (!t.changed && !everything && !resize)
+    if (!t.changed && !everything && !resize && !t.moving)
         return false;
+    t.drawn++;
     t.changed = false;
     if (resize)
         console_resize(t.console, t.width, t.height);
@@ -858,6 +860,46 @@ static void test_stalled_viewer(void **state)
     drop_viewer(other);
 }
 
+static unsigned drawn_in(int ms)
+{
+    unsigned before, after;
+
+    lock();
+    before = t.drawn;
+    unlock();
+    usleep(ms * 1000);
+    lock();
+    after = t.drawn;
+    unlock();
+    return after - before;
+}
+
+/* What no viewer takes is hardly drawn; as soon as one takes pictures again, it gets them at full pace. */
+static void test_nobody_takes_pictures(void **state)
+{
+    uint8_t bytes[4096];
+    int fd;
+
+    start();
+    fd = enter();
+    lock();
+    t.moving = true;
+    console_touch(t.console);
+    unlock();
+    usleep(600000);
+    assert_in_range(drawn_in(1000), 1, 8);
+    for (int i = 0; i < 5; i++) {
+        SAY(fd, "\3\1\0\0\0\0\0\1\0\1");
+        hear(fd, bytes, 20);
+    }
+    SAY(fd, "\3\1\0\0\0\0\0\1\0\1");
+    assert_in_range(drawn_in(200), 4, 20);
+    lock();
+    t.moving = false;
+    unlock();
+    close(fd);
+}
+
 /* ---- passwords ---- */
 
 static bool let_in(const char *password)
@@ -1338,6 +1380,7 @@ int main(void)
         TEST(test_too_many_viewers),
         TEST(test_silent_connections_make_room),
         TEST(test_stalled_viewer),
+        TEST(test_nobody_takes_pictures),
         TEST(test_passwords),
         TEST(test_no_password_to_set),
         TEST(test_old_versions),
