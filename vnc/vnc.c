@@ -25,6 +25,7 @@
 
 enum {
     MAX_HANDSHAKES = 16,     /* connections that are not authenticated */
+    MAX_THREADS = 256,       /* with those that are disconnected and about to end */
     MAX_DIRTY_RECTS = 64,    /* above, the rectangle around them */
     STACK_SIZE = 512 * 1024, /* of a viewer's thread */
     /* libvncserver keeps descriptors in an fd_set; a viewer needs a few more than its connection. */
@@ -496,11 +497,11 @@ static void limit_handshakes(struct vnc *vnc)
     pthread_mutex_unlock(&vnc->lock);
 }
 
-static unsigned count_viewers(struct vnc *vnc)
+static unsigned count_threads(const struct vnc *vnc)
 {
     unsigned n = 0;
 
-    for (struct viewer *v = vnc->viewers; v; v = v->next)
+    for (const struct viewer *v = vnc->viewers; v; v = v->next)
         n++;
     return n;
 }
@@ -521,7 +522,7 @@ static void connection(void *opaque, uint32_t events)
         if (fd < 0)
             continue;
         limit_handshakes(vnc);
-        if (count_viewers(vnc) >= VNC_MAX_VIEWERS + MAX_HANDSHAKES || fd >= MAX_FD) {
+        if (count_threads(vnc) >= MAX_THREADS || fd >= MAX_FD) {
             refuse(fd, "too many viewers");
             continue;
         }

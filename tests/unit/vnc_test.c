@@ -791,8 +791,8 @@ static void test_reconnect_50_times(void **state)
         drop_viewer(client);
     }
     EVENTUALLY(viewers() == 0);
-    EVENTUALLY(count_in("/proc/self/fd") == descriptors);
-    EVENTUALLY(count_in("/proc/self/task") == threads);
+    EVENTUALLY(count_in("/proc/self/fd") <= descriptors);
+    EVENTUALLY(count_in("/proc/self/task") <= threads);
     expect_works();
 }
 
@@ -851,7 +851,7 @@ static void test_stalled_viewer(void **state)
             worst = now() - before;
     }
     expect_picture(other);
-    assert_in_range(worst, 0, (int64_t)(200000000 * scale()));
+    assert_in_range(worst, 0, (int64_t)(3 * SECOND * scale())); /* a blocking write waits for 5 s at least */
     lock();
     vnc_stop(t.vnc); /* does not wait for it either */
     t.vnc = NULL;
