@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 #include "machine/log.h"
 
 enum {
+    ESCAPE = 1,           /* Ctrl-A */
+    TERMINAL_CHUNK = 256, /* bytes that a terminal takes without making the writer wait */
     OUTPUT_MAX = 4 << 20, /* bytes queued for a reader that does not read; what is more is dropped */
     INPUT_CHUNK = 4096,   /* bytes read at once */
     FDS_MAX = 8,          /* passed descriptors that wait to be taken */
@@ -30,9 +33,15 @@ struct chardev {
     struct loop *loop;
     char *id;
     char *name; /* what query-chardev shows, without "disconnected:" */
-    const struct chardev_user *user;
-    struct chardev_user user_copy;
+    /*
+     * The user, and with mux a second one, both heard; what is typed goes to the one in focus. Ctrl-A c
+     * changes the focus, Ctrl-A x leaves, Ctrl-A Ctrl-A is Ctrl-A.
+     */
+    struct chardev_user users[2];
+    unsigned user_count, focus;
+    bool mux, escaped;
     struct loop_fd watch;     /* the open line: a client, a terminal, a file */
+    struct loop_fd out_watch; /* stdio: standard output, while it does not take what there is */
     struct loop_fd listening; /* a server's, while it has no client */
     int fd;                   /* -1: no line is open */
     int write_fd;             /* the same, or stdio's other half */
@@ -49,14 +58,31 @@ struct chardev {
 };
 
 static void line_ready(void *opaque, uint32_t events);
+static void output_ready(void *opaque, uint32_t events);
 
 /* ---- what is watched ---- */
 
+static struct chardev_user *typed_to(struct chardev *chr)
+{
+    return chr->user_count ? &chr->users[chr->focus] : NULL;
+}
+
 static size_t room(struct chardev *chr)
 {
-    size_t n = chr->user ? chr->user->room(chr->user->opaque) : 0;
+    const struct chardev_user *user = typed_to(chr);
+    size_t n = user ? user->room(user->opaque) : 0;
 
     return n < INPUT_CHUNK ? n : INPUT_CHUNK;
+}
+
+/* Standard output is another descriptor than standard input. */
+static void update_output_watch(struct chardev *chr)
+{
+    if (!chr->out_length)
+        loop_unwatch(chr->loop, &chr->out_watch);
+    else if (chr->out_watch.fd < 0 &&
+             !loop_watch(chr->loop, &chr->out_watch, chr->write_fd, EPOLLOUT, output_ready, chr))
+        chr->out_length = 0;
 }
 
 /* A line that nobody reads from and nothing waits for is not watched at all: a hang-up would be told for
@@ -69,7 +95,9 @@ static void update_watch(struct chardev *chr)
         return;
     if (!chr->input_ended && room(chr))
         want |= EPOLLIN;
-    if (chr->out_length)
+    if (chr->write_fd != chr->fd)
+        update_output_watch(chr);
+    else if (chr->out_length)
         want |= EPOLLOUT;
     if (!want)
         loop_unwatch(chr->loop, &chr->watch);
@@ -77,6 +105,15 @@ static void update_watch(struct chardev *chr)
         loop_rewatch(chr->loop, &chr->watch, want);
     else if (!loop_watch(chr->loop, &chr->watch, chr->fd, want, line_ready, chr) && errno == EPERM)
         chr->input_ended = true; /* a regular file or /dev/null as standard input: nothing comes from it */
+}
+
+/* The one in focus; with mux the other one is told when the focus comes to it. */
+static void tell_opened(struct chardev *chr)
+{
+    const struct chardev_user *user = typed_to(chr);
+
+    if (user && user->opened)
+        user->opened(user->opaque);
 }
 
 static void drop_fds(struct chardev *chr)
@@ -89,6 +126,7 @@ static void start_listening(struct chardev *chr);
 
 static void close_line(struct chardev *chr)
 {
+    loop_unwatch(chr->loop, &chr->out_watch);
     loop_unwatch(chr->loop, &chr->watch);
     if (chr->fd > STDERR_FILENO)
         close(chr->fd);
@@ -108,11 +146,27 @@ static void hang_up(struct chardev *chr)
     }
     close_line(chr);
     start_listening(chr);
-    if (chr->user && chr->user->closed)
-        chr->user->closed(chr->user->opaque);
+    for (unsigned i = 0; i < chr->user_count; i++)
+        if (chr->users[i].closed)
+            chr->users[i].closed(chr->users[i].opaque);
 }
 
 /* ---- output ---- */
+
+/* Standard output belongs to others too and is left as it is, blocking: only what it surely takes is written.
+ */
+static ssize_t write_some(struct chardev *chr, const uint8_t *data, size_t length)
+{
+    struct pollfd out = {.fd = chr->write_fd, .events = POLLOUT};
+
+    if (chr->write_fd == chr->fd)
+        return write(chr->write_fd, data, length);
+    if (poll(&out, 1, 0) != 1) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(chr->write_fd, data, length < TERMINAL_CHUNK ? length : TERMINAL_CHUNK);
+}
 
 /* Writes what the other side takes now. */
 static void flush(struct chardev *chr)
@@ -120,7 +174,7 @@ static void flush(struct chardev *chr)
     size_t done = 0;
 
     while (done < chr->out_length) {
-        ssize_t n = write(chr->write_fd, chr->out + done, chr->out_length - done);
+        ssize_t n = write_some(chr, chr->out + done, chr->out_length - done);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -211,6 +265,50 @@ static ssize_t read_line(struct chardev *chr, uint8_t *data, size_t length)
     return n;
 }
 
+static void output_ready(void *opaque, uint32_t events)
+{
+    struct chardev *chr = opaque;
+
+    flush(chr);
+    update_watch(chr);
+}
+
+/* The byte after Ctrl-A. */
+static void escape(struct chardev *chr, uint8_t byte)
+{
+    struct chardev_user *user = typed_to(chr);
+
+    chr->escaped = false;
+    if (byte == ESCAPE)
+        user->receive(user->opaque, &byte, 1);
+    if (byte == 'c') {
+        chr->focus = (chr->focus + 1) % chr->user_count;
+        tell_opened(chr);
+    }
+    for (unsigned i = 0; byte == 'x' && i < chr->user_count; i++)
+        if (chr->users[i].leave)
+            chr->users[i].leave(chr->users[i].opaque);
+}
+
+static void deliver(struct chardev *chr, const uint8_t *data, size_t length)
+{
+    struct chardev_user *user = typed_to(chr);
+
+    if (!chr->mux) {
+        user->receive(user->opaque, data, length);
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {
+        user = typed_to(chr);
+        if (chr->escaped)
+            escape(chr, data[i]);
+        else if (data[i] == ESCAPE)
+            chr->escaped = true;
+        else if (user->room(user->opaque))
+            user->receive(user->opaque, data + i, 1);
+    }
+}
+
 static void line_ready(void *opaque, uint32_t events)
 {
     struct chardev *chr = opaque;
@@ -224,7 +322,7 @@ static void line_ready(void *opaque, uint32_t events)
     if (want && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         n = read_line(chr, data, want);
         if (n > 0)
-            chr->user->receive(chr->user->opaque, data, n);
+            deliver(chr, data, n);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
             hang_up(chr);
     }
@@ -258,8 +356,7 @@ static void open_line(struct chardev *chr, int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     chr->fd = chr->write_fd = fd;
     chr->input_ended = false;
-    if (chr->user && chr->user->opened)
-        chr->user->opened(chr->user->opaque);
+    tell_opened(chr);
     update_watch(chr);
 }
 
@@ -465,7 +562,7 @@ static bool open_pty(struct chardev *chr, struct error *err)
     return true;
 }
 
-static bool open_stdio(struct chardev *chr, struct error *err)
+static bool open_stdio(struct chardev *chr, const struct chardev_options *options)
 {
     struct termios raw;
 
@@ -474,7 +571,7 @@ static bool open_stdio(struct chardev *chr, struct error *err)
         chr->tty_saved = true;
         raw = chr->tty;
         raw.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-        raw.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN); /* signals stay: Ctrl-C ends the process */
+        raw.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN | (options->raw ? ISIG : 0));
         raw.c_cflag = (raw.c_cflag & ~(CSIZE | PARENB)) | CS8;
         raw.c_cc[VMIN] = 1;
         raw.c_cc[VTIME] = 0;
@@ -527,7 +624,7 @@ static bool open_backend(struct chardev *chr, const struct chardev_options *opti
     if (!strcmp(backend, "pty"))
         return open_pty(chr, err);
     if (!strcmp(backend, "stdio"))
-        return open_stdio(chr, err);
+        return open_stdio(chr, options);
     if (!strcmp(backend, "file"))
         return open_file(chr, options, err);
     if (!strcmp(backend, "serial"))
@@ -549,7 +646,9 @@ struct chardev *chardev_open(struct loop *loop, const char *id, const struct cha
         return NULL;
     }
     chr->loop = loop;
-    chr->fd = chr->write_fd = chr->listen_fd = chr->pty_slave = chr->watch.fd = chr->listening.fd = -1;
+    chr->fd = chr->write_fd = chr->listen_fd = chr->pty_slave = -1;
+    chr->watch.fd = chr->out_watch.fd = chr->listening.fd = -1;
+    chr->mux = options->mux;
     chr->id = strdup(id);
     if (!open_backend(chr, options, err)) {
         chardev_close(chr);
@@ -562,7 +661,7 @@ void chardev_close(struct chardev *chr)
 {
     if (chr->write_fd >= 0 && chr->out_length)
         flush(chr);
-    chr->user = NULL;
+    chr->user_count = 0;
     close_line(chr);
     if (chr->listen_fd >= 0) {
         loop_unwatch(chr->loop, &chr->listening);
@@ -599,24 +698,28 @@ const char *chardev_filename(struct chardev *chr, char *text, size_t size)
 
 bool chardev_set_user(struct chardev *chr, const struct chardev_user *user)
 {
-    if (user && chr->user)
+    if (user && !chardev_free(chr))
         return false;
-    if (!user) {
-        chr->user = NULL;
-        update_watch(chr);
-        return true;
+    if (user) {
+        chr->users[chr->user_count++] = *user;
+        if (chardev_connected(chr) && chr->user_count == 1)
+            tell_opened(chr);
+    } else if (chr->user_count) {
+        chr->user_count--;
+        chr->focus = 0;
     }
-    chr->user_copy = *user;
-    chr->user = &chr->user_copy;
-    if (chardev_connected(chr) && user->opened)
-        user->opened(user->opaque);
     update_watch(chr);
     return true;
 }
 
 bool chardev_in_use(const struct chardev *chr)
 {
-    return chr->user != NULL;
+    return chr->user_count != 0;
+}
+
+bool chardev_free(const struct chardev *chr)
+{
+    return chr->user_count < (chr->mux ? 2 : 1);
 }
 
 void chardev_disconnect(struct chardev *chr)

@@ -23,6 +23,7 @@ struct chardev_user {
     void (*receive)(void *opaque, const uint8_t *data, size_t length);
     void (*opened)(void *opaque); /* a client connected (at once where there is no connecting), or NULL */
     void (*closed)(void *opaque); /* the client went, or NULL */
+    void (*leave)(void *opaque);  /* mux: Ctrl-A x was typed, or NULL */
     void *opaque;
 };
 
@@ -33,6 +34,8 @@ struct chardev_options {
     int fd;                  /* socket: an inherited listening descriptor, or -1 */
     bool server, wait;       /* socket: listen (wait: until a client came, before going on), else connect */
     bool nodelay, append;
+    bool mux; /* two users may share it: Ctrl-A c switches between them, Ctrl-A x leaves */
+    bool raw; /* stdio: Ctrl-C goes to the user instead of ending the process */
 };
 
 /* NULL with *err: one line that says what could not be opened. */
@@ -46,9 +49,10 @@ const char *chardev_id(const struct chardev *chr);
 const char *chardev_filename(struct chardev *chr, char *text, size_t size);
 bool chardev_connected(const struct chardev *chr);
 
-/* One user at a time; false: it has one. NULL user: detaches. */
+/* One user at a time, with mux two; false: it has them. NULL user: the one that came last is detached. */
 bool chardev_set_user(struct chardev *chr, const struct chardev_user *user);
 bool chardev_in_use(const struct chardev *chr);
+bool chardev_free(const struct chardev *chr); /* would chardev_set_user take one more? */
 void chardev_accept_input(struct chardev *chr); /* room appeared */
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t length);
 /* Bytes queued and not yet taken by the other side. */

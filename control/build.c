@@ -30,7 +30,7 @@ static bool open_chardev(struct control *c, const struct opts *opts, struct erro
         .wait = true,
     };
     const char *id = opts_get(opts, "id");
-    bool mux = false, telnet = false, signal = true;
+    bool telnet = false, signal = true;
     struct chardev *chr;
     uint64_t fd;
     size_t i = 0;
@@ -46,11 +46,12 @@ static bool open_chardev(struct control *c, const struct opts *opts, struct erro
         return opts_error(opts, err, "the id '%s' is taken", id);
     if (!opts_number(opts, "fd", 0, 65535, &fd, err) || !opts_bool(opts, "server", &options.server, err) ||
         !opts_bool(opts, "wait", &options.wait, err) || !opts_bool(opts, "nodelay", &options.nodelay, err) ||
-        !opts_bool(opts, "append", &options.append, err) || !opts_bool(opts, "mux", &mux, err) ||
+        !opts_bool(opts, "append", &options.append, err) || !opts_bool(opts, "mux", &options.mux, err) ||
         !opts_bool(opts, "telnet", &telnet, err) || !opts_bool(opts, "signal", &signal, err))
         return false;
-    if (mux || telnet || opts_get(opts, "logfile") || opts_get(opts, "reconnect"))
-        return opts_error(opts, err, "mux, telnet, logfile and reconnect are not supported");
+    if (telnet || opts_get(opts, "logfile") || opts_get(opts, "reconnect"))
+        return opts_error(opts, err, "telnet, logfile and reconnect are not supported");
+    options.raw = !signal;
     if (opts_get(opts, "fd"))
         options.fd = fd;
     if (!strcmp(options.backend, "socket") && !options.path && !options.port && options.fd < 0)
@@ -145,7 +146,7 @@ static bool open_monitors(struct control *c, struct error *err)
                    error_prefix(err, "%s %s", opts->option, opts->text);
         if (!opts_bool(opts, "pretty", &pretty, err))
             return false;
-        if (chardev_in_use(chr))
+        if (!chardev_free(chr))
             return opts_error(opts, err, "the line '%s' is in use already", id);
         if (!monitor_open(c, chr, mode && !strcmp(mode, "control"), pretty))
             return error_set(err, "out of memory");
@@ -392,8 +393,8 @@ static const struct accel_ops *choose_accel(const struct options *o, struct erro
 
 static void nographic_defaults(struct options *o)
 {
-    if (o->nographic && !o->serials.count && !o->config.no_defaults) {
-        static const char *terminal[] = {"stdio", NULL};
+    if (o->nographic && !o->serials.count && !o->monitors.count && !o->config.no_defaults) {
+        static const char *terminal[] = {"mon:stdio", NULL};
 
         o->serials.items = realloc(o->serials.items, sizeof(terminal));
         memcpy(o->serials.items, terminal, sizeof(terminal));

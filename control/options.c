@@ -799,7 +799,9 @@ static const struct option table[] = {
     HEADING("Serial lines and monitors"),
     FUNCTION("serial", "LINE", apply_serial,
              "a serial port that ends at stdio, pty, file:PATH, unix:PATH[,server=on][,wait=off], "
-             "tcp:HOST:PORT[,server=on][,wait=off], /dev/DEVICE, chardev:ID, null or none"),
+             "tcp:HOST:PORT[,server=on][,wait=off], /dev/DEVICE, chardev:ID, null or none; mon:LINE shares "
+             "it with a monitor "
+             "(Ctrl-A c changes between them, Ctrl-A x ends)"),
     FUNCTION("chardev",
              "BACKEND,id=ID[,path=PATH][,host=HOST,port=PORT][,fd=N][,server=on][,wait=off][,nodelay=on]",
              apply_chardev,
@@ -955,6 +957,17 @@ void options_free(struct options *o)
 
 /* ---- lines: -serial and its like as a -chardev ---- */
 
+/* What a person types at ID goes to the line, or to a monitor: "mon:..." */
+static void share_with_monitor(struct options *o, struct opts *line, const char *option, const char *id)
+{
+    struct opts *monitor = opts_new(option, line->text);
+
+    opts_add(line, "mux", "on");
+    opts_add(line, "signal", "off");
+    opts_add(monitor, "chardev", id);
+    add_opts(&o->monitors, monitor);
+}
+
 static bool split_host_port(struct opts *opts, const char *address, struct error *err)
 {
     const char *colon = strrchr(address, ':');
@@ -981,13 +994,17 @@ bool options_add_line(struct options *o, const char *option, const char *spec, c
     static const char *const words[] = {
         "stdio", "pty", "null", "file:", "unix:", "tcp:", "chardev:", "none", NULL};
     static const char *const plain[] = {"stdio", "pty", "null"};
-    const char *colon = strchr(spec, ':');
-    struct opts *parts, *opts;
+    struct opts *parts, *opts = opts_new(option, spec);
+    const char *colon;
     bool ok = true;
 
-    opts = opts_new(option, spec);
     opts_add(opts, "id", id);
     add_opts(&o->chardevs, opts);
+    if (!strncmp(spec, "mon:", 4)) {
+        share_with_monitor(o, opts, option, id);
+        spec += 4;
+    }
+    colon = strchr(spec, ':');
     for (size_t i = 0; i < COUNT(plain); i++)
         if (!strcmp(spec, plain[i])) {
             opts_add(opts, "backend", spec);

@@ -450,6 +450,11 @@ static void receive_typed(void *opaque, const uint8_t *data, size_t length)
     }
 }
 
+static void leave(void *opaque)
+{
+    machine_request_shutdown(&((struct monitor *)opaque)->c->m, false);
+}
+
 static void opened_typed(void *opaque)
 {
     struct monitor *mon = opaque;
@@ -472,6 +477,7 @@ bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
                                       .receive = qmp ? receive_qmp : receive_typed,
                                       .opened = qmp ? opened_qmp : opened_typed,
                                       .closed = qmp ? closed_qmp : NULL,
+                                      .leave = leave,
                                       .opaque = mon};
     while (*at)
         at = &(*at)->next;
