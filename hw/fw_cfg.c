@@ -12,6 +12,10 @@
 
 #include "machine/machine.h"
 
+/* Where KVM on Intel processors keeps an identity map and a task state segment for real mode. */
+#define KVM_PAGES        0xFEFFC000ull
+#define KVM_PAGES_LENGTH 0x4000
+
 enum {
     PORT_SELECTOR = 0x510,
     PORT_DMA = 0x514,
@@ -226,7 +230,9 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
     }
     if (!fw_cfg_add_e820(dev, 0, ram->low_size, E820_RAM, err))
         return false;
-    return !ram->high_size || fw_cfg_add_e820(dev, RAM_HIGH_BASE, ram->high_size, E820_RAM, err);
+    if (ram->high_size && !fw_cfg_add_e820(dev, RAM_HIGH_BASE, ram->high_size, E820_RAM, err))
+        return false;
+    return fw_cfg_add_e820(dev, KVM_PAGES, KVM_PAGES_LENGTH, E820_RESERVED, err);
 }
 
 /* ---- the guest's side ---- */

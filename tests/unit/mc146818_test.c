@@ -626,6 +626,20 @@ static void a_reset_clears_enables_and_keeps_time_and_ram(void **state)
     assert_time(q, (struct when){2031, 5, 6, 7, 8, 9}, H24 | DM);
 }
 
+/* On Xen the hypervisor has the clock; only the RAM is ours. */
+static void without_the_clock_the_ram_is_there(void **state)
+{
+    struct qtest *q = *state = qtest_start("-nodefaults -vga none -global mc146818rtc.cmos-only=on");
+
+    if (qtest_is_qemu(q))
+        skip();
+    for (unsigned i = 0; i < 128; i++)
+        wr(q, i, i * 5);
+    for (unsigned i = 0; i < 128; i++)
+        assert_int_equal(rd(q, i), i < 14 ? 0xFF : (uint8_t)(i * 5));
+    assert_int_equal(qtest_clock_step_next(q), qtest_clock_step(q, 0));
+}
+
 /* Whatever is written, the chip answers and time goes on. */
 static void random_registers(void **state)
 {
@@ -677,6 +691,7 @@ int main(void)
         qtest_unit_test(ram_keeps_its_bytes),
         qtest_unit_test(fixed_registers),
         qtest_unit_test(a_reset_clears_enables_and_keeps_time_and_ram),
+        qtest_unit_test(without_the_clock_the_ram_is_there),
         qtest_unit_test(random_registers),
     };
 
