@@ -12,20 +12,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { /* GR30 */
-       BLT_BACKWARDS = 0x01,
-       BLT_TO_SYSTEM = 0x02,
-       BLT_FROM_SYSTEM = 0x04,
-       BLT_TRANSPARENT = 0x08,
-       BLT_PIXEL_WIDTH = 0x30, /* bytes less 1 */
-       BLT_PATTERN = 0x40,
-       BLT_EXPAND = 0x80,
+/* GR30 */
+enum {
+    BLT_BACKWARDS = 0x01,
+    BLT_TO_SYSTEM = 0x02,
+    BLT_FROM_SYSTEM = 0x04,
+    BLT_TRANSPARENT = 0x08,
+    BLT_PIXEL_WIDTH = 0x30, /* bytes less 1 */
+    BLT_PATTERN = 0x40,
+    BLT_EXPAND = 0x80,
 };
 
-enum {                         /* GR33 */
-       BLT_DWORD_LINES = 0x01, /* monochrome lines from system memory are padded to 4 bytes, else to 1 */
-       BLT_INVERT = 0x02,      /* transparent expansion draws the zeroes, in the background colour */
-       BLT_SOLID = 0x04,       /* with EXPAND and PATTERN: all of it in the foreground colour */
+/* GR33 */
+enum {
+    BLT_DWORD_LINES = 0x01, /* monochrome lines from system memory are padded to 4 bytes, else to 1 */
+    BLT_INVERT = 0x02,      /* transparent expansion draws the zeroes, in the background colour */
+    BLT_SOLID = 0x04,       /* with EXPAND and PATTERN: all of it in the foreground colour */
 };
 
 enum { BLT_MAX_WIDTH = 8192, BLT_MAX_HEIGHT = 2048, BLT_MAX_LINE = BLT_MAX_WIDTH + 32 };
