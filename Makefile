@@ -39,11 +39,13 @@ LIB_OBJS := $(filter-out $(BUILD)/obj/control/main.o,$(OBJS))
 
 $(BUILD)/obj/%.o: %.c | config.mk
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo "CC   $@"
+	@$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # The link lets programs that take the architecture from the file's name find x86_64.
 $(BUILD)/hvm-dm: $(OBJS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	@echo "LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 	@ln -sf hvm-dm $(BUILD)/hvm-dm-system-x86_64
 
 # Tests: a program for each tests/unit/*_test.c, with the test port's client and, for pure logic, the product's objects.
@@ -61,11 +63,13 @@ $(BUILD)/tests/vnc_test: LIB_LIBS += -lvncclient
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIB_LIBS)
+	@echo "LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIB_LIBS)
 
 $(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient -lpng -lz
+	@echo "LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient -lpng -lz
 
 # Boot sectors of our own, for the tests.
 $(BUILD)/guests/%.img: tests/guests/%.S
@@ -143,7 +147,7 @@ format:
 CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(wildcard tests/*/*.c bench/*.c))
 build/clang/%.o: %.c | config.mk
 	@mkdir -p $(@D)
-	clang $(WARN) -O1 -D_GNU_SOURCE -I. -MMD -MP $(LIB_CFLAGS) -c -o $@ $<
+	@clang $(WARN) -O1 -D_GNU_SOURCE -I. -MMD -MP $(LIB_CFLAGS) -c -o $@ $<
 check-clang: $(CLANG_OBJS)
 
 # The man page: the options come from the program itself, so that they are the ones it takes.

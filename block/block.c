@@ -253,7 +253,8 @@ bool block_tray_open(const struct block *block)
     return block->events && block->events->tray_open && block->events->tray_open(block->events_opaque);
 }
 
-void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct block *block, bool open), void *opaque)
+void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct block *block, bool open),
+                      void *opaque)
 {
     block->tray_moved = moved;
     block->tray_opaque = opaque;

@@ -83,7 +83,7 @@ const char *block_serial(const struct block *block); /* or NULL */
 bool block_present(const struct block *block);       /* is there a medium? */
 bool block_removable(const struct block *block);     /* may it be empty, may the medium change? */
 bool block_read_only(const struct block *block);     /* empty: as the slot was opened */
-uint64_t block_size(const struct block *block); /* bytes, 0: empty */
+uint64_t block_size(const struct block *block);      /* bytes, 0: empty */
 const struct block_stats *block_stats(const struct block *block);
 
 /* One device may use a slot at a time; false: another has it. owner is the device's id or name for messages.
@@ -105,9 +105,11 @@ void block_drain(struct block *block);
 /* What the device that has the slot says of its tray; false where there is none. */
 bool block_tray_open(const struct block *block);
 bool block_locked(const struct block *block);
-/* Tells whoever watches the slot that the tray moved, by the guest's hand (device) or from outside (block layer). */
+/* Tells whoever watches the slot that the tray moved, by the guest's hand (device) or from outside (block
+ * layer). */
 void block_tray_moved(struct block *block, bool open);
-void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct block *block, bool open), void *opaque);
+void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct block *block, bool open),
+                      void *opaque);
 
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */

@@ -179,7 +179,9 @@ static bool start(struct control *c, struct error *err)
     machine_listen(&c->m, &c->listener);
     if (o->pidfile && !(c->pidfile_written = write_pidfile(o->pidfile, err)))
         return false;
-    return confine(o->chroot, o->run_as, err);
+    if (!confine(o->chroot, o->run_as, err))
+        return false;
+    return !o->config.xen_restrict || c->m.accel->restrict_self(&c->m, err);
 }
 
 int main(int argc, char **argv)

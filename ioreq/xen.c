@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,6 +25,9 @@ enum {
     MAX_REPEAT = 4096, /* elements of one string request: Xen cuts them at a page */
     BLOCK_BYTES = 4096,
 };
+
+#define ROM_FIRST_PAGE 0xC0 /* 0xC0000 to 1 MiB */
+#define ROM_PAGES      0x40
 
 #define PORT_TYPE 0
 #define MMIO_TYPE 1
@@ -470,6 +474,8 @@ static void destroy(struct machine *m)
         xenevtchn_close(s->x.evtchn);
     if (s->x.xc)
         xc_interface_close(s->x.xc);
+    if (s->x.store)
+        xs_close(s->x.store);
     free(s->ports);
     free(s);
     m->accel_data = NULL;
@@ -481,9 +487,25 @@ static bool open_handles(struct xen *x, struct error *err)
     x->fmem = xenforeignmemory_open(NULL, 0);
     x->evtchn = xenevtchn_open(NULL, 0);
     x->xc = xc_interface_open(NULL, NULL, 0);
-    return (x->dm && x->fmem && x->evtchn && x->xc) ||
-           error_set(err, "cannot reach Xen (is this a Xen host's control domain, with /dev/xen?): %s",
-                     strerror(errno));
+    if (!x->dm || !x->fmem || !x->evtchn || !x->xc)
+        return error_set(err, "cannot reach Xen (is this a Xen host's control domain, with /dev/xen?): %s",
+                         strerror(errno));
+    if (x->m->config.xen_restrict)
+        return true;
+    x->store = xs_open(0);
+    return x->store || error_set(err, "cannot reach xenstore: %s", strerror(errno));
+}
+
+/* Tells libxl that the device model works; a restricted one is asked by QMP instead. */
+static void tell_running(struct xen *x)
+{
+    char path[64];
+
+    if (!x->store)
+        return;
+    snprintf(path, sizeof(path), "device-model/%u/state", x->domid);
+    if (!xs_write(x->store, XBT_NULL, path, "running", strlen("running")))
+        log_line("xenstore: %s cannot be written: %s", path, strerror(errno));
 }
 
 static bool alloc_ram(struct machine *m, struct error *err)
@@ -538,6 +560,7 @@ static void set_enabled(struct machine *m, bool enabled)
 static void resume(struct machine *m)
 {
     set_enabled(m, true);
+    tell_running(&server_of(m)->x);
 }
 
 static void pause_server(struct machine *m)
@@ -577,8 +600,29 @@ static void set_link(struct machine *m, unsigned link, unsigned irq)
     xendevicemodel_set_pci_link_route(s->x.dm, s->x.domid, link, irq);
 }
 
+static bool restrict_self(struct machine *m, struct error *err)
+{
+    struct xen *x = &server_of(m)->x;
+
+    xc_interface_close(x->xc);
+    x->xc = NULL;
+    return xentoolcore_restrict_all(x->domid) == 0 ||
+           error_set(err, "-xen-domid-restrict: %s", strerror(errno));
+}
+
+static void lock_roms(struct machine *m, bool locked)
+{
+    struct server *s = server_of(m);
+
+    xendevicemodel_set_mem_type(s->x.dm, s->x.domid, locked ? HVMMEM_ram_ro : HVMMEM_ram_rw, ROM_FIRST_PAGE,
+                                ROM_PAGES);
+}
+
 const struct accel_ops xen_accel = {
     .name = "xen",
+    .own_platform = true,
+    .restrict_self = restrict_self,
+    .lock_roms = lock_roms,
     .alloc_ram = alloc_ram,
     .alloc_vram = xen_vram_alloc,
     .free_vram = xen_vram_free,

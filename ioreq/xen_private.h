@@ -10,6 +10,8 @@
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
+#include <xenstore.h>
+#include <xentoolcore.h>
 
 #include "machine/machine.h"
 #include "machine/vram.h"
@@ -40,7 +42,8 @@ struct xen {
     xendevicemodel_handle *dm;
     xenforeignmemory_handle *fmem;
     xenevtchn_handle *evtchn;
-    xc_interface *xc; /* NULL once restricted */
+    xc_interface *xc;        /* NULL once restricted */
+    struct xs_handle *store; /* NULL with -xen-domid-restrict */
     struct chunk chunks[MAX_CHUNKS];
     uint64_t uses;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */

@@ -25,6 +25,8 @@ enum stop_reason { STOP_RESET, STOP_POWEROFF };
 
 struct accel_ops {
     const char *name; /* kvm, qtest, xen */
+    /* The hypervisor brings firmware, memory map and clock (Xen's hvmloader): the board leaves them out. */
+    bool own_platform;
 
     /* Guest RAM of the layout in machine->ram becomes reachable: host memory (NULL: ram_alloc) or ram->ops.
      */
@@ -37,6 +39,10 @@ struct accel_ops {
     bool (*start)(struct machine *m, struct error *err);
     void (*stop)(struct machine *m);    /* the end of the process: threads joined, descriptors closed */
     void (*destroy)(struct machine *m); /* last, after the devices: what alloc_ram and alloc_vram made */
+    /* -xen-domid-restrict: gives up all rights over anything but this guest; after everything is open. */
+    bool (*restrict_self)(struct machine *m, struct error *err);
+    /* Firmware's ROMs in 0xC0000-0xFFFFF become read-only or writable again (xen-platform). */
+    void (*lock_roms)(struct machine *m, bool locked);
 
     /* Guest execution: machine_run and machine_pause, and the processors' part of a reset. */
     void (*resume)(struct machine *m);

@@ -197,12 +197,31 @@ static void machine_event(void *opaque, enum machine_event event, bool by_guest)
 
 /* ---- life ---- */
 
+/* The clock; where the hypervisor has one, only the RAM behind it is ours. */
+static struct device *create_rtc(struct machine *m, struct error *err)
+{
+    struct device *dev = device_new(m, "mc146818rtc", err);
+
+    if (!dev || !device_set(dev, "cmos-only", m->accel->own_platform ? "on" : "off", err))
+        return NULL;
+    return device_realize(dev, NULL, err) ? dev : NULL;
+}
+
+/* The BIOS, what it asks about the machine, and where it writes its log. */
+static bool create_firmware(struct pc_board *board, struct error *err)
+{
+    struct machine *m = board->dev.machine;
+    struct device *fw_cfg = device_create(m, "fw_cfg", err);
+
+    return fw_cfg && fw_cfg_set_standard(fw_cfg, err) && device_create(m, "isa-debugcon", err) &&
+           load_bios(board, err);
+}
+
 static bool board_realize(struct device *dev, struct error *err)
 {
-    static const char *const small_chips[] = {"i8042", "i8237", "port92", "isa-debugcon"};
+    static const char *const small_chips[] = {"i8042", "i8237", "port92"};
     struct pc_board *board = (struct pc_board *)dev;
     struct machine *m = dev->machine;
-    struct device *fw_cfg;
 
     if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
         !create_at(m, "piix3-ide", "1.1", err) || (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
@@ -213,9 +232,10 @@ static bool board_realize(struct device *dev, struct error *err)
     board->fdc = device_create(m, "isa-fdc", err);
     if (!board->fdc)
         return false;
-    board->rtc = device_create(m, "mc146818rtc", err);
-    fw_cfg = board->rtc ? device_create(m, "fw_cfg", err) : NULL;
-    if (!fw_cfg || !fw_cfg_set_standard(fw_cfg, err) || !load_bios(board, err))
+    board->rtc = create_rtc(m, err);
+    if (!board->rtc || (m->config.xen_platform && !create_at(m, "xen-platform", "2.0", err)))
+        return false;
+    if (!m->accel->own_platform && !create_firmware(board, err))
         return false;
     board->listener = (struct machine_listener){.event = machine_event, .opaque = board};
     machine_listen(m, &board->listener);
