@@ -67,26 +67,28 @@ static void take_out(struct block_request **first, struct block_request ***last,
         *last = at;
 }
 
-static void finish_locked(struct pool *pool, struct block_request *request, int error)
+/* On the list of the finished; told to the machine thread without the lock, for that thread wants it at once.
+ */
+void pool_finish(struct pool *pool, struct block_request *request, int error)
 {
+    pthread_mutex_lock(&pool->lock);
     request->error = error;
     request->state = REQUEST_FINISHED;
     append(&pool->last_finished, request);
     pthread_cond_broadcast(&pool->finished);
+    pthread_mutex_unlock(&pool->lock);
     loop_post(pool->loop, pool->completion);
 }
 
 static void run_queued(struct pool *pool)
 {
     struct block_request *request = take_first(&pool->first_queued, &pool->last_queued);
-    int error;
 
     pool->queued--;
     request->state = REQUEST_RUNNING;
     pthread_mutex_unlock(&pool->lock);
-    error = pool->perform(request);
+    pool_finish(pool, request, pool->perform(request));
     pthread_mutex_lock(&pool->lock);
-    finish_locked(pool, request, error);
 }
 
 static void *worker(void *opaque)
@@ -127,27 +129,24 @@ static void start_worker(struct pool *pool)
 
 void pool_submit(struct pool *pool, struct block_request *request)
 {
+    bool stuck;
+
     pthread_mutex_lock(&pool->lock);
     request->state = REQUEST_QUEUED;
     append(&pool->last_queued, request);
     pool->queued++;
     if (pool->queued > pool->idle && pool->count < POOL_THREADS)
         start_worker(pool);
-    if (pool->count == 0) {
-        /* The host gives no thread: the request fails, the guest sees an I/O error. */
+    stuck = pool->count == 0;
+    if (stuck) {
         take_out(&pool->first_queued, &pool->last_queued, request);
         pool->queued--;
-        finish_locked(pool, request, EAGAIN);
     }
-    pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
-}
-
-void pool_finish(struct pool *pool, struct block_request *request, int error)
-{
-    pthread_mutex_lock(&pool->lock);
-    finish_locked(pool, request, error);
-    pthread_mutex_unlock(&pool->lock);
+    if (stuck) /* the host gives no thread: the guest sees an I/O error */
+        pool_finish(pool, request, EAGAIN);
+    else
+        pthread_cond_signal(&pool->work);
 }
 
 struct block_request *pool_take(struct pool *pool, bool wait)

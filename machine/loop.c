@@ -6,6 +6,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The loop whose handlers this thread is running: it will look at the posted work by itself, without a
+ * wake-up. */
+static _Thread_local struct loop *serving;
+
 /* Stands in a round's events for a watch that an earlier handler of the round removed. */
 static struct loop_fd unwatched;
 
@@ -89,7 +93,7 @@ void loop_post(struct loop *loop, struct loop_work *work)
         loop->last_work = &work->next;
     }
     pthread_mutex_unlock(&loop->work_lock);
-    if (first)
+    if (first && serving != loop)
         loop_wake(loop);
 }
 
@@ -170,19 +174,21 @@ void loop_once(struct loop *loop, bool wait)
     n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
     pthread_mutex_lock(loop->lock);
     loop->ready = n > 0 ? n : 0;
+    serving = loop;
     for (int i = 0; i < n; i++) {
         struct loop_fd *watch = loop->events[i].data.ptr;
         uint64_t count;
 
         if (!watch) {
             if (read(loop->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-                return;
+                break;
         } else if (watch != &unwatched) {
             watch->ready(watch->opaque, loop->events[i].events);
         }
     }
     loop->ready = 0;
     run_work(loop);
+    serving = NULL;
     clock_run(&loop->host_clock);
     if (loop->guest_clock->mode == CLOCK_RUNNING)
         clock_run(loop->guest_clock);
