@@ -33,8 +33,8 @@ lab_die() {
 
 lab_usage() {
     cat <<'END'
-tests/lab/run kvm|xen [OPTION]... [-- MORE OPTIONS OF THE DEVICE MODEL]
-Boots a guest in a lab (a machine emulated by QEMU, with the hypervisor inside) with our device model.
+tests/lab/run kvm|xen|here [OPTION]... [-- MORE OPTIONS OF THE DEVICE MODEL]
+Boots a guest with our device model in a lab (a machine emulated by QEMU, with the hypervisor inside) or on the KVM here.
 
   --iso FILE            CD image            --disk FILE    raw disk image      --floppy FILE  raw floppy image
   --memory MIB          guest memory (256)  --smp N        virtual CPUs (1)    --vga cirrus|std (cirrus)
@@ -54,6 +54,7 @@ Boots a guest in a lab (a machine emulated by QEMU, with the hypervisor inside) 
   --dom0-script FILE    run this (bash) in dom0 instead of creating the domain; its status counts as the device model's
   --with-stock          have Debian's device model in dom0, too (Xen lab)
   --more-memory MIB     for further domains (Xen lab)
+  --host WHEN:COMMAND   run this as part of the script: $VNC_PORT, lab_qmp JSON, $lab_serial are there
   --until TEXT          end well as soon as TEXT is on the serial line
   --quit WHEN           end well at that time
   --timeout SECONDS     give up (300; 0: never)
@@ -119,7 +120,7 @@ lab_parse() {
         --logs) opt_logs=$(realpath -m "$2") ;;
         --quit) [[ $2 =~ $lab_when_form ]] || lab_die "--quit: '$2' is not SECONDS, /TEXT/ or /TEXT/+SECONDS"; opt_quit=$2 ;;
         --screenshot) lab_add_action screenshot "$2" ;;
-        --keys | --vncdo | --qmp | --xl | --dom0) lab_add_action "${1#--}" "$2" ;;
+        --keys | --vncdo | --qmp | --xl | --dom0 | --host) lab_add_action "${1#--}" "$2" ;;
         *) lab_die "unknown option '$1'; see tests/lab/run --help" ;;
         esac
         shift 2
@@ -220,6 +221,8 @@ lab_add_busybox() {
     busybox=$(lab_deb busybox-static)/bin/busybox
     mkdir -p "$root"/{bin,sbin,dev,proc,sys,run,tmp,mnt,etc}
     cp "$busybox" "$root/bin/busybox"
+    # Where the kernel looks for it.
+    ln -sf ../bin/busybox "$root/sbin/modprobe"
     local command
     for command in $("$busybox" --list); do
         [ -e "$root/bin/$command" ] || ln -s busybox "$root/bin/$command"
@@ -310,11 +313,12 @@ lab_act() {
         lab_vncdo "${words[@]}" || failed=1
         ;;
     screenshot) lab_vncdo capture "$argument" || failed=1 ;;
+    host) (VNC_PORT=$lab_vnc_port; eval "$argument") || failed=1 ;;
     qmp) reply=$(lab_qmp "$argument") || failed=1; lab_say "qmp at $(lab_seconds) s: $argument -> $reply" ;;
     xl) reply=$(lab_xl "$argument") || failed=1; lab_say "xl at $(lab_seconds) s: $argument -> $reply" ;;
     dom0) reply=$(lab_dom0 "$argument") || failed=1; lab_say "dom0 at $(lab_seconds) s: $argument -> $reply" ;;
     esac
-    [ $failed = 0 ] && { [[ $kind =~ ^(qmp|xl|dom0)$ ]] || lab_say "$kind at $(lab_seconds) s: $argument"; return 0; }
+    [ $failed = 0 ] && { [[ $kind =~ ^(qmp|xl|dom0)$ ]] || lab_say "$kind at $(lab_seconds) s: ${argument%%$'\n'*}"; return 0; }
     lab_say "$kind at $(lab_seconds) s failed: $argument"
     echo "$kind: $argument" >>"$lab_work/failed"
 }
@@ -388,7 +392,7 @@ lab_run() {
     lab_serial=${opt_serial:-$lab_work/serial}
     lab_share=$lab_work/share
     trap lab_cleanup EXIT
-    trap 'lab_say interrupted; exit 130' INT TERM
+    trap 'lab_say interrupted; [ -z "$up" ] || lab_end; exit 130' INT TERM
     mkdir -p "$(dirname "$lab_serial")"
     lab_prepare
     for attempt in 1 2; do

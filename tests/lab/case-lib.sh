@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For the cases in tests/lab/cases, each of which sources it: a lab run with its logs kept in build/evidence/CASE, and one line
+# `ok - WHAT`, `not ok - WHAT: WHY` or `skip - WHAT: WHY` a check. DM names another
+# device model for comparison, LAB=here leaves the lab out.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+DM=${DM:-build/hvm-dm}
+VNCDO=${VNCDO:-build/tools/vncdo}
+case_name=$(basename "$0" .sh)
+evidence=build/evidence/$case_name
+mkdir -p "$evidence"
+case_dir=$(mktemp -d "${TMPDIR:-/tmp}/hvm-dm-case.XXXXXX")
+trap 'rm -rf "$case_dir"' EXIT
+trap 'exit 130' INT TERM
+
+# result STATUS WHAT [WHY]
+result() {
+    if [ "$1" = 0 ]; then
+        echo "ok - $2"
+    else
+        echo "not ok - $2${3:+: $3}"
+    fi
+}
+
+# lab OPTION...: one run; sets lab_status. What it said is in $evidence/lab.log, the guest's line in $evidence/serial.
+# Status 3, a lab that did not come up, ends the case: run-cases starts it once more.
+lab() {
+    rm -f "$evidence"/serial "$evidence"/dm.log "$evidence"/console
+    tests/lab/run "${LAB:-kvm}" --dm "$DM" --logs "$evidence" "$@" 2>&1 | tee "$evidence/lab.log" | sed 's/^/# /'
+    lab_status=${PIPESTATUS[0]}
+    [ "$lab_status" != 3 ] || exit 3
+}
+
+# guest_checks WHAT...: what the guest's script said of each, in lines `check: ok WHAT` and `check: not ok WHAT: WHY`.
+guest_checks() {
+    local what line
+    for what; do
+        line=$(tr -d '\r' <"$evidence/serial" 2>/dev/null | grep -aE "^check: (not )?ok $what(:|\$)" | tail -n 1)
+        case "$line" in
+        "check: ok "*) echo "ok - $what" ;;
+        "check: not ok "*) echo "not ok - ${line#check: not ok }" ;;
+        *) echo "not ok - $what: the guest never got there" ;;
+        esac
+    done
+}
+
+# action_check KIND PATTERN WHAT: was a timed action of this kind, with this in its argument, done without failure?
+action_check() {
+    grep -E "^lab: $1 at [0-9.]+ s: .*$2" "$evidence/lab.log" >/dev/null
+    result $? "$3" "see $evidence/lab.log"
+}
+
+# guest_script <<'END': the guest's script, after the helpers that every such script has; prints the file's name.
+guest_script() {
+    cat tests/lab/guest-lib.sh - >"$case_dir/script"
+    printf '%s\n' "$case_dir/script"
+}
+
+# The stock model has a VMware mouse port, which takes the PS/2 mouse's place.
+stock_options=()
+[[ $(basename "$DM") != qemu-* ]] || stock_options=(-machine pc,vmport=off)
