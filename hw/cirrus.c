@@ -823,11 +823,12 @@ static bool cirrus_loaded(struct device *dev, struct error *err)
     s->vga.packed = is_packed(s);
     follow_banks(s);
     follow_mapping(s);
+    vga_loaded(&s->vga);
     return true;
 }
 
 static const struct property properties[] = {
-    PROPERTY(PROP_UINT32, struct cirrus, vgamem_mb, "vgamem_mb", .initial = "4", .min = 1, .max = 64,
+    PROPERTY(PROP_UINT32, struct cirrus, vgamem_mb, "vgamem_mb", .initial = "4", .min = 1, .max = 256,
              .help = "taken for the hypervisors that say it; the chip has 4 MiB"),
     {.name = NULL},
 };

@@ -326,13 +326,21 @@ static const struct region_ops mmio_ops = {.read = mmio_read, .write = mmio_writ
 
 static const struct vga_hooks hooks = {.mode = stdvga_mode};
 
+/* BARs are powers of two. Hypervisors' tools pass what the user wrote: what is more than that is not used. */
+static uint64_t memory_size(const struct stdvga *s)
+{
+    uint64_t size = 1 << 20;
+
+    while (size * 2 <= (uint64_t)s->vgamem_mb << 20)
+        size *= 2;
+    return size;
+}
+
 static bool stdvga_realize(struct device *dev, struct error *err)
 {
     struct stdvga *s = (struct stdvga *)dev;
 
-    if (s->vgamem_mb & (s->vgamem_mb - 1))
-        return error_set(err, "VGA: vgamem_mb=%u is not a power of two", s->vgamem_mb);
-    if (!vga_init(&s->vga, dev->machine, (uint64_t)s->vgamem_mb << 20, &hooks, s, err))
+    if (!vga_init(&s->vga, dev->machine, memory_size(s), &hooks, s, err))
         return false;
     machine_map_ports(dev->machine, &s->dispi_ports, "dispi", &dispi_port_ops, s, DISPI_INDEX_PORT, 3);
     s->mmio = (struct region){
@@ -372,12 +380,13 @@ static bool stdvga_loaded(struct device *dev, struct error *err)
         s->dispi[DISPI_YRES] > VGA_MAX_HEIGHT || !valid_depth(s->dispi[DISPI_BPP]))
         return error_set(err, "VGA: the saved screen mode is not valid");
     follow(s);
+    vga_loaded(&s->vga);
     return true;
 }
 
 static const struct property properties[] = {
-    PROPERTY(PROP_UINT32, struct stdvga, vgamem_mb, "vgamem_mb", .initial = "16", .min = 1, .max = 64,
-             .help = "video memory in MiB, a power of two"),
+    PROPERTY(PROP_UINT32, struct stdvga, vgamem_mb, "vgamem_mb", .initial = "16", .min = 1, .max = 256,
+             .help = "video memory in MiB, used up to a power of two"),
     {.name = NULL},
 };
 

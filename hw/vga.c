@@ -1165,6 +1165,12 @@ void vga_reset(struct vga *vga)
     vga_changed(vga);
 }
 
+void vga_loaded(struct vga *vga)
+{
+    memset(&vga->shown, 0, sizeof(vga->shown)); /* no mode is like it: all is drawn anew */
+    vga_changed(vga);
+}
+
 const struct state_field vga_state[] = {
     STATE_FIELD(struct vga, misc),
     STATE_FIELD(struct vga, feature),

@@ -119,6 +119,9 @@ bool vga_init(struct vga *vga, struct machine *m, uint64_t vram_size, const stru
 void vga_destroy(struct vga *vga);
 void vga_reset(struct vga *vga); /* registers; not the memory's contents */
 
+/* After the registers and the memory were loaded from a saved state. */
+void vga_loaded(struct vga *vga);
+
 /* A VGA port, 0x3B0...0x3DF, as a memory-mapped register window reaches it. */
 uint8_t vga_port_read(struct vga *vga, uint16_t port);
 void vga_port_write(struct vga *vga, uint16_t port, uint8_t value);

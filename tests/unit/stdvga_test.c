@@ -156,9 +156,17 @@ static void memory_size_option(void **state)
     assert_int_equal(qtest_readl(q, vram + (64 << 20) - 4), 0x12345678);
 }
 
+static void memory_size_is_rounded_down(void **state)
+{
+    struct qtest *q = start_with(state, "-vga none -device VGA,vgamem_mb=20");
+
+    assert_int_equal(qpci_bar_size(&card, 0), 16 << 20);
+    assert_int_equal(dispi_read(q, MEMORY_64K), 256);
+}
+
 static void bad_memory_sizes_are_refused(void **state)
 {
-    static const char *const bad[] = {"vgamem_mb=3", "vgamem_mb=128", "vgamem_mb=0"};
+    static const char *const bad[] = {"vgamem_mb=x", "vgamem_mb=512", "vgamem_mb=0"};
 
     for (size_t i = 0; i < 3; i++) {
         char *text = NULL, args[100];
@@ -446,6 +454,7 @@ int main(void)
         qtest_unit_test(pci_identity),
         qtest_unit_test(rom_is_the_vga_bios_for_this_card),
         qtest_unit_test(memory_size_option),
+        qtest_unit_test(memory_size_is_rounded_down),
         cmocka_unit_test(bad_memory_sizes_are_refused),
         qtest_unit_test(dispi_identity_and_capabilities),
         qtest_unit_test(every_depth),
