@@ -296,7 +296,7 @@ static bool apply_boot(struct options *o, const char *option, const char *arg, s
     static const char *const known[] = {"order",       "once",           "menu",   "splash",
                                         "splash-time", "reboot-timeout", "strict", NULL};
     struct opts *opts = opts_parse(option, arg, "order", known, err);
-    uint64_t timeout = 0;
+    uint64_t timeout = 0, retry = 0;
     bool ok, strict;
 
     if (!opts)
@@ -307,6 +307,10 @@ static bool apply_boot(struct options *o, const char *option, const char *arg, s
          opts_number(opts, "splash-time", 0, 0xFFFF, &timeout, err);
     if (ok && opts_get(opts, "splash"))
         ok = opts_error(opts, err, "a splash picture is not supported");
+    if (ok && opts_get(opts, "reboot-timeout") && strcmp(opts_get(opts, "reboot-timeout"), "-1")) {
+        ok = opts_number(opts, "reboot-timeout", 0, 0xFFFF, &retry, err);
+        o->config.boot_retry = retry;
+    }
     if (ok && opts_get(opts, "splash-time"))
         o->config.boot_menu_timeout = timeout;
     opts_free(opts);
@@ -754,7 +758,7 @@ static const struct option table[] = {
 
     HEADING("Firmware and boot"),
     FUNCTION(
-        "boot", "[order=]LETTERS[,once=LETTERS][,menu=on][,splash-time=MS]", apply_boot,
+        "boot", "[order=]LETTERS[,once=LETTERS][,menu=on][,splash-time=MS][,reboot-timeout=MS]", apply_boot,
         "what to boot from, in this order: a floppy, c disk, d CD, n network; once: the first time only"),
     TEXT("bios", "FILE", config.bios, "the firmware (default: SeaBIOS, from Debian's package seabios)"),
     FUNCTION("L", "DIRECTORY", apply_firmware_dir, "look for firmware there first; may be repeated"),
@@ -917,7 +921,8 @@ static bool check_together(struct options *o, struct error *err)
 bool options_parse(struct options *o, int argc, char **argv, struct error *err)
 {
     *o = (struct options){
-        .config = {.name = "", .ram_size = 128 << 20, .cpus = 1, .max_cpus = 1, .acpi = true}};
+        .config = {
+            .name = "", .ram_size = 128 << 20, .cpus = 1, .max_cpus = 1, .boot_retry = -1, .acpi = true}};
     for (int i = 1; i < argc && !o->nothing_to_run; i++) {
         const char *name = argv[i];
         const struct option *option;

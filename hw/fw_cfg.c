@@ -212,6 +212,7 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
     static const uint8_t system_states[6] = {0x80, 0, 0, 1, 2, 0x80};
     const struct machine_config *config = &dev->machine->config;
     const struct ram *ram = &dev->machine->ram;
+    uint32_t retry = htole32(config->boot_retry);
 
     fw_cfg_set_u64(dev, FW_CFG_RAM_SIZE, ram->low_size + ram->high_size);
     fw_cfg_set_u16(dev, FW_CFG_NB_CPUS, config->cpus);
@@ -221,6 +222,8 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
     fw_cfg_set_u16(dev, FW_CFG_BOOT_MENU, config->boot_menu);
     fw_cfg_set_u32(dev, FW_CFG_IRQ0_OVERRIDE, 1);
     if (!fw_cfg_set_file(dev, "etc/system-states", system_states, sizeof(system_states), err))
+        return false;
+    if (!fw_cfg_set_file(dev, "etc/boot-fail-wait", &retry, sizeof(retry), err))
         return false;
     if (config->boot_menu_timeout) {
         uint16_t wait = htole16(config->boot_menu_timeout > 0xFFFF ? 0xFFFF : config->boot_menu_timeout);

@@ -135,6 +135,29 @@ static void memory_map_file(void **state)
     assert_int_equal(ram, 128 << 20);
 }
 
+static void boot_wishes(void **state)
+{
+    struct qtest *q = *state =
+        qtest_start("-nodefaults -vga none -boot menu=on,splash-time=500,reboot-timeout=15");
+    struct entry wait = find(q, "etc/boot-menu-wait"), retry = find(q, "etc/boot-fail-wait");
+
+    assert_int_equal(read_number(q, 0x0E, 2), 1);
+    assert_int_equal(wait.size, 2);
+    assert_int_equal(read_number(q, wait.select, 2), 500);
+    assert_int_equal(retry.size, 4);
+    assert_int_equal(read_number(q, retry.select, 4), 15);
+}
+
+static void without_boot_wishes(void **state)
+{
+    struct qtest *q = start(state);
+    struct entry retry = find(q, "etc/boot-fail-wait");
+
+    assert_int_equal(find(q, "etc/boot-menu-wait").size, 0);
+    assert_int_equal(retry.size, 4);
+    assert_int_equal(read_number(q, retry.select, 4), 0xFFFFFFFF); /* never */
+}
+
 static void beyond_an_item_are_zeroes(void **state)
 {
     struct qtest *q = start(state);
@@ -286,6 +309,8 @@ int main(void)
         qtest_unit_test(dma_port_shows_its_signature),
         qtest_unit_test(machine_facts),
         qtest_unit_test(memory_map_file),
+        qtest_unit_test(boot_wishes),
+        qtest_unit_test(without_boot_wishes),
         qtest_unit_test(beyond_an_item_are_zeroes),
         qtest_unit_test(cve_2016_1714_invalid_keys_are_harmless),
         qtest_unit_test(nothing_can_be_written),
