@@ -202,7 +202,7 @@ static struct device *create_rtc(struct machine *m, struct error *err)
 {
     struct device *dev = device_new(m, "mc146818rtc", err);
 
-    if (!dev || !device_set(dev, "cmos-only", m->accel->own_platform ? "on" : "off", err))
+    if (!dev || (m->accel->own_platform && !device_set(dev, "cmos-only", "on", err)))
         return NULL;
     return device_realize(dev, NULL, err) ? dev : NULL;
 }
