@@ -59,7 +59,7 @@ $(BUILD)/libhvmdm.a: $(LIB_OBJS)
 	ar rcs $@ $^
 
 # A real VNC client, and the product's VNC server beside it.
-$(BUILD)/tests/vnc_test: LIB_LIBS += -lvncclient
+$(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test: LIB_LIBS += -lvncclient
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)

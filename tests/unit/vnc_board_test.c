@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The whole program as a viewer sees it: what the guest draws is on the viewer's screen and equals a screen
+ * dump, keys and mouse come out of the keyboard controller, passwords by QMP, a quiet program sleeps.
+ */
+#include "tests/lib/cmocka.h"
+
+#include <errno.h>
+#include <rfb/rfbclient.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/picture.h"
+#include "tests/lib/qpci.h"
+#include "tests/lib/qtest.h"
+
+enum { WIDTH = 800, HEIGHT = 600 };
+
+static struct qtest *q;
+static const char *client_password;
+
+static void quiet(const char *format, ...)
+{
+}
+
+static char *give_password(rfbClient *client)
+{
+    return strdup(client_password);
+}
+
+/* libvncclient forgets a password that did not let it in. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libvncclient\nleak:give_password\n";
+}
+
+static void start(const char *options)
+{
+    unsigned display = 1000 + getpid() % 20000;
+
+    q = qtest_startf("-machine pc -nodefaults -vga std -vnc 127.0.0.1:%u,to=%u%s", display, display + 100,
+                     options);
+}
+
+static int tear_down(void **state)
+{
+    qtest_stop(q);
+    return 0;
+}
+
+static int port(void)
+{
+    json_t *vnc = qtest_qmp_ok(q, "{'execute':'query-vnc'}");
+    int port = atoi(json_string_value(json_object_get(vnc, "service")));
+
+    json_decref(vnc);
+    return port;
+}
+
+static size_t viewers(void)
+{
+    json_t *vnc = qtest_qmp_ok(q, "{'execute':'query-vnc'}");
+    size_t count = json_array_size(json_object_get(vnc, "clients"));
+
+    json_decref(vnc);
+    return count;
+}
+
+static void wait_for_viewers(size_t count)
+{
+    for (int i = 0; viewers() != count; i++) {
+        assert_in_range(i, 0, 5000);
+        usleep(1000);
+    }
+}
+
+static rfbClient *connect_viewer(void)
+{
+    rfbClient *client = rfbGetClient(8, 3, 4);
+
+    rfbClientLog = rfbClientErr = quiet;
+    free(client->serverHost);
+    client->serverHost = strdup("127.0.0.1");
+    client->serverPort = port();
+    client->canHandleNewFBSize = TRUE;
+    client->appData.encodingsString = "tight zrle raw";
+    client->appData.enableJPEG = FALSE;
+    client->GetPassword = give_password;
+    client->format.redShift = 16;
+    client->format.blueShift = 0;
+    return rfbInitClient(client, NULL, NULL) ? client : NULL;
+}
+
+static void drop_viewer(rfbClient *client)
+{
+    free(client->frameBuffer);
+    rfbClientCleanup(client);
+    wait_for_viewers(0);
+}
+
+/* Handles what the server sends; false after 5 s without anything. */
+static bool listen_once(rfbClient *client)
+{
+    int n = client->buffered ? 1 : WaitForMessage(client, 5000000 * qtest_timeout_scale());
+
+    return n > 0 && HandleRFBServerMessage(client);
+}
+
+static bool same_as_dump(const rfbClient *client)
+{
+    struct picture dump = picture_take(q);
+    bool same = client->width == dump.width && client->height == dump.height;
+
+    for (int i = 0; same && i < dump.width * dump.height; i++)
+        same = (((uint32_t *)client->frameBuffer)[i] & 0xFFFFFF) ==
+               picture_pixel(&dump, i % dump.width, i / dump.width);
+    picture_free(&dump);
+    return same;
+}
+
+static void expect_dump(rfbClient *client)
+{
+    while (!same_as_dump(client))
+        assert_true(listen_once(client));
+}
+
+/* A mode of the Bochs VBE registers; returns the frame buffer's address. */
+static uint64_t set_mode(struct qpci *vga, unsigned width, unsigned height)
+{
+    const uint16_t registers[][2] = {{4, 0}, {1, width}, {2, height}, {3, 32}, {4, 0x41}};
+
+    for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+        qtest_outw(q, 0x1CE, registers[i][0]);
+        qtest_outw(q, 0x1CF, registers[i][1]);
+    }
+    qtest_inb(q, 0x3DA);
+    qtest_outb(q, 0x3C0, 0x20);
+    return vga->bars[0];
+}
+
+static void draw(uint64_t frame_buffer, unsigned width, unsigned height, uint32_t seed)
+{
+    uint32_t *pixels = malloc((size_t)width * height * 4);
+
+    for (unsigned i = 0; i < width * height; i++) {
+        seed = seed * 1664525 + 1013904223;
+        pixels[i] = i / 7000 % 2 ? seed >> 8 : i;
+    }
+    qtest_memwrite(q, frame_buffer, pixels, (size_t)width * height * 4);
+    free(pixels);
+}
+
+static void test_picture_is_the_screendump(void **state)
+{
+    struct qpci vga;
+    rfbClient *client;
+
+    start("");
+    vga = qpci_get(q, 0x1234, 0x1111);
+    qpci_map(&vga, 0);
+    qpci_enable(&vga);
+    client = connect_viewer();
+    assert_non_null(client);
+    expect_dump(client);
+    draw(set_mode(&vga, WIDTH, HEIGHT), WIDTH, HEIGHT, 1);
+    while (client->width != WIDTH)
+        assert_true(listen_once(client));
+    expect_dump(client);
+    for (int i = 0; i < 5; i++) {
+        draw(vga.bars[0], WIDTH, HEIGHT, i + 2);
+        expect_dump(client);
+    }
+    draw(set_mode(&vga, 640, 480), 640, 480, 9);
+    while (client->width != 640)
+        assert_true(listen_once(client));
+    expect_dump(client);
+    drop_viewer(client);
+    /* Nobody looked; the next viewer sees what is now. */
+    draw(vga.bars[0], 640, 480, 77);
+    client = connect_viewer();
+    assert_non_null(client);
+    expect_dump(client);
+    drop_viewer(client);
+}
+
+/* The next byte of the controller's output buffer, once it comes. */
+static uint8_t next_byte(uint8_t aux)
+{
+    for (int i = 0; (qtest_inb(q, 0x64) & 1) == 0; i++) {
+        assert_in_range(i, 0, 5000);
+        usleep(1000);
+    }
+    assert_int_equal(qtest_inb(q, 0x64) & 0x20, aux);
+    return qtest_inb(q, 0x60);
+}
+
+static void test_keys_reach_the_controller(void **state)
+{
+    rfbClient *client;
+
+    start("");
+    client = connect_viewer();
+    assert_non_null(client);
+    qtest_outb(q, 0x64, 0x60);
+    qtest_outb(q, 0x60, 0x47);
+    SendKeyEvent(client, 'a', TRUE);
+    assert_int_equal(next_byte(0), 0x1E);
+    SendKeyEvent(client, 'a', FALSE);
+    assert_int_equal(next_byte(0), 0x9E);
+    SendKeyEvent(client, XK_Up, TRUE);
+    assert_int_equal(next_byte(0), 0xE0);
+    assert_int_equal(next_byte(0), 0x48);
+    SendKeyEvent(client, XK_Control_L, TRUE);
+    assert_int_equal(next_byte(0), 0x1D);
+    drop_viewer(client); /* what is held goes up with the viewer */
+    assert_int_equal(next_byte(0), 0x9D);
+    assert_int_equal(next_byte(0), 0xE0);
+    assert_int_equal(next_byte(0), 0xC8);
+}
+
+static void test_pointer_reaches_the_mouse(void **state)
+{
+    rfbClient *client;
+
+    start("");
+    client = connect_viewer();
+    assert_non_null(client);
+    qtest_outb(q, 0x64, 0xD4);
+    qtest_outb(q, 0x60, 0xF4);
+    assert_int_equal(next_byte(0x20), 0xFA);
+    SendPointerEvent(client, 100, 100, 0);
+    SendPointerEvent(client, 110, 95, 0);
+    assert_int_equal(next_byte(0x20), 0x08);
+    assert_int_equal(next_byte(0x20), 10);
+    assert_int_equal(next_byte(0x20), 5);
+    SendPointerEvent(client, 110, 95, 1);
+    assert_int_equal(next_byte(0x20), 0x09);
+    assert_int_equal(next_byte(0x20), 0);
+    assert_int_equal(next_byte(0x20), 0);
+    drop_viewer(client);
+    assert_int_equal(next_byte(0x20), 0x08);
+}
+
+static void set_password(const char *password)
+{
+    json_decref(qtest_qmp_ok(q, "{'execute':'change-vnc-password','arguments':{'password':'%s'}}", password));
+}
+
+static void test_password_by_qmp(void **state)
+{
+    rfbClient *client;
+
+    start(",password=on");
+    client_password = "secret";
+    assert_null(connect_viewer());
+    set_password("secret");
+    client = connect_viewer();
+    assert_non_null(client);
+    expect_dump(client);
+    wait_for_viewers(1);
+    set_password("other");
+    assert_null(connect_viewer());
+    drop_viewer(client);
+}
+
+/* What all threads of the program slept and were woken. */
+static unsigned wakeups(void)
+{
+    char command[100], line[100];
+    unsigned sum = 0, n;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command), "cat /proc/%d/task/*/status", qtest_pid(q));
+    pipe = popen(command, "r");
+    while (fgets(line, sizeof(line), pipe))
+        if (sscanf(line, "voluntary_ctxt_switches: %u", &n) == 1)
+            sum += n;
+    pclose(pipe);
+    return sum;
+}
+
+static void test_quiet_program_sleeps(void **state)
+{
+    rfbClient *client;
+    unsigned before;
+
+    start("");
+    client = connect_viewer();
+    assert_non_null(client);
+    expect_dump(client);
+    while (WaitForMessage(client, 1000000) > 0)
+        HandleRFBServerMessage(client);
+    before = wakeups();
+    sleep(2);
+    assert_int_equal(wakeups(), before);
+    drop_viewer(client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_picture_is_the_screendump, tear_down),
+        cmocka_unit_test_teardown(test_keys_reach_the_controller, tear_down),
+        cmocka_unit_test_teardown(test_pointer_reaches_the_mouse, tear_down),
+        cmocka_unit_test_teardown(test_password_by_qmp, tear_down),
+        cmocka_unit_test_teardown(test_quiet_program_sleeps, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
