@@ -43,11 +43,13 @@ static void add_string(struct string_list *list, const char *text)
     list->items[list->count] = NULL;
 }
 
-static void free_opts_list(struct opts_list *list)
+/* A copy that lives as long as the options. */
+static const char *keep(struct options *o, const char *text)
 {
-    for (size_t i = 0; i < list->count; i++)
-        opts_free(list->items[i]);
-    free(list->items);
+    char *copy = strdup(text);
+
+    add_string(&o->kept, copy);
+    return copy;
 }
 
 /* ---- machine ---- */
@@ -70,14 +72,15 @@ static bool set_board(struct options *o, const char *type, const struct opts *op
 static bool set_accel(struct options *o, const char *option, const char *name, struct error *err)
 {
     const char *names[8];
+    const struct accel_ops *accel = find_accel(name);
     size_t n = 0;
 
-    for (const struct accel_ops *const *accel = accels; *accel && n < COUNT(names) - 1; accel++)
-        names[n++] = (*accel)->name;
+    for (const struct accel_ops *const *each = accels; *each && n < COUNT(names) - 1; each++)
+        names[n++] = (*each)->name;
     names[n] = NULL;
-    if (!find_accel(name) && strcmp(name, "xen"))
+    if (!accel)
         return unknown_name(err, "accelerator", name, names) || error_prefix(err, "%s", option);
-    o->accel = name;
+    o->accel = accel->name;
     return true;
 }
 
@@ -116,7 +119,7 @@ static bool apply_machine(struct options *o, const char *option, const char *arg
     if ((value = opts_get(opts, "type")))
         ok = set_board(o, value, opts, err);
     if (ok && (value = opts_get(opts, "accel")))
-        ok = set_accel(o, option, strdup(value), err);
+        ok = set_accel(o, option, value, err);
     if (ok && (value = opts_get(opts, "max-ram-below-4g")) &&
         (!parse_size(value, 1, &o->config.max_low_ram) || o->config.max_low_ram < (64 << 20) ||
          o->config.max_low_ram > 0xF0000000ull || o->config.max_low_ram % 4096))
@@ -141,7 +144,7 @@ static bool apply_accel(struct options *o, const char *option, const char *arg, 
         return true;
     }
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, ","), arg);
-    return set_accel(o, option, strdup(name), err);
+    return set_accel(o, option, name, err);
 }
 
 static bool apply_enable_kvm(struct options *o, const char *option, const char *arg, struct error *err)
@@ -218,9 +221,9 @@ static bool apply_name(struct options *o, const char *option, const char *arg, s
     if (!opts)
         return false;
     if ((value = opts_get(opts, "guest")))
-        o->config.name = strdup(value);
+        o->config.name = keep(o, value);
     if ((value = opts_get(opts, "process")))
-        o->process_name = strdup(value);
+        o->process_name = keep(o, value);
     opts_free(opts);
     return true;
 }
@@ -463,7 +466,7 @@ static bool apply_global(struct options *o, const char *option, const char *arg,
 
     if (!arg[equals])
         return error_set(err, "%s %s: not of the form DEVICE.PROPERTY=VALUE", option, arg);
-    if (arg[dot] && arg[equals] && dot < equals) {
+    if (arg[dot] && dot < equals) {
         opts = opts_new(option, arg);
         add_counted(opts, "driver", arg, dot);
         add_counted(opts, "property", arg + dot + 1, equals - dot - 1);
@@ -473,18 +476,18 @@ static bool apply_global(struct options *o, const char *option, const char *arg,
         if (!opts)
             return false;
     }
+    add_opts(&o->globals, opts);
     if (!opts_get(opts, "driver") || !opts_get(opts, "property") || !opts_get(opts, "value"))
         return opts_error(opts, err, "not of the form DEVICE.PROPERTY=VALUE");
     if (!device_known(opts_get(opts, "driver"), err))
         return error_prefix(err, "%s %s", option, arg);
     global = calloc(1, sizeof(*global));
-    *global = (struct device_global){.driver = strdup(opts_get(opts, "driver")),
-                                     .property = strdup(opts_get(opts, "property")),
-                                     .value = strdup(opts_get(opts, "value"))};
+    *global = (struct device_global){.driver = opts_get(opts, "driver"),
+                                     .property = opts_get(opts, "property"),
+                                     .value = opts_get(opts, "value")};
     while (*at)
         at = &(*at)->next;
     *at = global;
-    opts_free(opts);
     return true;
 }
 
@@ -646,9 +649,9 @@ static bool apply_run_with(struct options *o, const char *option, const char *ar
     if (!opts)
         return false;
     if (opts_get(opts, "chroot"))
-        o->chroot = strdup(opts_get(opts, "chroot"));
+        o->chroot = keep(o, opts_get(opts, "chroot"));
     if (opts_get(opts, "user"))
-        o->run_as = strdup(opts_get(opts, "user"));
+        o->run_as = keep(o, opts_get(opts, "user"));
     opts_free(opts);
     return true;
 }
@@ -942,22 +945,6 @@ bool options_parse(struct options *o, int argc, char **argv, struct error *err)
             return false;
     }
     return o->nothing_to_run || check_together(o, err);
-}
-
-void options_free(struct options *o)
-{
-    free_opts_list(&o->drives);
-    free_opts_list(&o->blockdevs);
-    free_opts_list(&o->devices);
-    free_opts_list(&o->chardevs);
-    free_opts_list(&o->monitors);
-    free_opts_list(&o->netdevs);
-    free_opts_list(&o->nets);
-    free_opts_list(&o->objects);
-    opts_free(o->vnc);
-    free(o->serials.items);
-    free(o->usb_devices.items);
-    free(o->firmware_dirs.items);
 }
 
 /* ---- lines: -serial and its like as a -chardev ---- */

@@ -31,8 +31,9 @@ struct options {
     struct machine_config config;
     enum board board;
     const char *accel; /* kvm, qtest, xen; NULL: not given */
-    struct opts_list drives, blockdevs, devices, chardevs, monitors, netdevs, nets, objects;
+    struct opts_list drives, blockdevs, devices, chardevs, monitors, netdevs, nets, objects, globals;
     struct string_list serials, usb_devices, firmware_dirs;
+    struct string_list kept; /* copies of text that was a part of an argument */
     struct opts *vnc;
     enum display display;
     const char *vga;             /* NULL: not given */
@@ -45,7 +46,6 @@ struct options {
 
 /* False with *err: the first mistake. Strings of argv are kept. */
 bool options_parse(struct options *options, int argc, char **argv, struct error *err);
-void options_free(struct options *options);
 
 /* Adds a -chardev for what -serial, -monitor and -qmp take: "stdio", "unix:PATH,server", ... */
 bool options_add_line(struct options *options, const char *option, const char *spec, const char *id,

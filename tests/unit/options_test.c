@@ -345,6 +345,7 @@ static void a_taken_socket_is_refused_and_a_stale_one_is_not(void **state)
     assert_refuses(args, path, "in use");
     kill(qtest_pid(q), SIGKILL);
     qtest_wait_exit(q);
+    qtest_stop(q);
     assert_int_equal(access(path, F_OK), 0); /* left behind */
     q = start(state, args);
     qtest_stop(q);
