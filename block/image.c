@@ -61,6 +61,31 @@ static bool inspect(struct image *image, struct error *err)
     return true;
 }
 
+/*
+ * An image of another format, given without a word about its format, is a mistake of the user's: its guest
+ * would see the container instead of the disk.
+ */
+static bool looks_raw(const struct image *image, struct error *err)
+{
+    static const struct {
+        const char *magic;
+        size_t length;
+        const char *format;
+    } others[] = {{"QFI\xfb", 4, "qcow2"}, {"KDMV", 4, "vmdk"}, {"QED", 4, "qed"}, {"conectix", 8, "vpc"}};
+    char head[8] = "";
+
+    if (pread(image->fd, head, sizeof(head), 0) != sizeof(head))
+        return true;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (memcmp(head, others[i].magic, others[i].length) == 0)
+            return error_set(
+                err,
+                "image '%s' has the format %s, and only raw is supported; -drive with format=raw takes "
+                "its bytes as they are",
+                image->name, others[i].format);
+    return true;
+}
+
 /* Takes fd over. */
 static struct image *image_new(int fd, const char *name, const struct block_options *options,
                                struct error *err)
@@ -77,7 +102,7 @@ static struct image *image_new(int fd, const char *name, const struct block_opti
     image->fd = fd;
     image->read_only = options->read_only;
     image->nowait_writes = true;
-    if (!inspect(image, err))
+    if (!inspect(image, err) || (!options->format && !looks_raw(image, err)))
         goto fail;
     if (lock_image(fd, base_read_only)) {
         error_set(err, "image '%s' is in use: another program has it open%s", name,

@@ -334,6 +334,60 @@ static void an_image_in_use_is_refused(void **state)
     assert_refuses(args, disk, NULL);
 }
 
+static void an_image_of_another_format_is_refused_unless_it_is_called_raw(void **state)
+{
+    const char *disk = qtest_temp_file(".qcow2", 1 << 20);
+    char args[256];
+    int fd = open(disk, O_WRONLY);
+
+    assert_int_equal(write(fd, "QFI\xfb\0\0\0\3", 8), 8);
+    close(fd);
+    snprintf(args, sizeof(args), "-nodefaults -hda %s", disk);
+    assert_refuses(args, disk, "qcow2");
+    snprintf(args, sizeof(args), "-nodefaults -drive file=%s,format=raw", disk);
+    assert_hmp_has(start(state, args), "info block", "ide0-hd0: ");
+}
+
+/* The value of a line "Name:\tvalue" of /proc/PID/status. */
+static unsigned status_number(pid_t pid, const char *name)
+{
+    char path[64], line[256];
+    unsigned value = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        if (!strncmp(line, name, strlen(name)))
+            value = strtoul(line + strlen(name) + 1, NULL, 10);
+    fclose(file);
+    return value;
+}
+
+static void rights_are_given_up(void **state)
+{
+    char dir[] = "/tmp/options-test-XXXXXX", args[256], link[64], root[256] = "";
+    struct qtest *q;
+
+    if (getuid() != 0)
+        skip();
+    assert_non_null(mkdtemp(dir));
+    snprintf(args, sizeof(args), "-nodefaults -drive media=cdrom,id=cd -chroot %s -runas 12345:54321", dir);
+    q = start(state, args);
+    snprintf(link, sizeof(link), "/proc/%d/root", (int)qtest_pid(q));
+    assert_true(readlink(link, root, sizeof(root) - 1) > 0);
+    assert_string_equal(root, dir);
+    assert_int_equal(status_number(qtest_pid(q), "Uid:"), 12345);
+    assert_int_equal(status_number(qtest_pid(q), "Gid:"), 54321);
+    assert_int_equal(status_number(qtest_pid(q), "Groups:"), 54321);
+    assert_int_equal(status_number(qtest_pid(q), "CapEff:"), 0);
+    assert_hmp_has(q, "change cd /etc/passwd", "Error: ");
+    qtest_stop(q);
+    *state = NULL;
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void a_taken_socket_is_refused_and_a_stale_one_is_not(void **state)
 {
     char path[64], args[256];
@@ -468,6 +522,8 @@ int main(void)
         qtest_unit_test(a_graphics_device_replaces_the_default_one),
         qtest_unit_test(drives_without_a_place_find_one),
         qtest_unit_test(an_image_in_use_is_refused),
+        qtest_unit_test(an_image_of_another_format_is_refused_unless_it_is_called_raw),
+        qtest_unit_test(rights_are_given_up),
         qtest_unit_test(a_taken_socket_is_refused_and_a_stale_one_is_not),
         qtest_unit_test(a_taken_vnc_port_is_refused_unless_others_may_be_taken),
         qtest_unit_test(machine_none_answers_and_has_no_board),
