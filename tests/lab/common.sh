@@ -411,6 +411,7 @@ lab_run() {
         lab_stop
     done
     [ -n "$up" ] || exit 3
+    opt_timeout=$((opt_timeout * ${TEST_TIMEOUT_SCALE:-1}))
     lab_start_time=${EPOCHREALTIME/[.,]/}
     lab_say "$(basename "$opt_dm") started in the lab; VNC at 127.0.0.1:$lab_vnc_port"
 

@@ -19,13 +19,15 @@
 #include <time.h>
 
 static const char usage_text[] =
-    "vncdo [-s HOST:PORT] [-p PASSWORD-FILE] [-w SECONDS] [-t SECONDS] [-d MILLISECONDS] [-S SECONDS] [-v] "
+    "vncdo [-s HOST:PORT] [-p PASSWORD-FILE] [-w SECONDS] [-t SECONDS] [-d MILLISECONDS] [-S SECONDS] [-e "
+    "LEVELS] [-v] "
     "COMMAND...\n"
     "  -s  the server (127.0.0.1:5900)\n"
     "  -p  file with the password in its first line (or the environment's VNC_PASSWORD)\n"
     "  -w  how long to try to connect (30)\n"
     "  -t  how long each waiting command waits (30)\n"
     "  -d  pause after each key (60)\n"
+    "  -e  by how much a colour may differ in expect-picture, of 255 (0)\n"
     "  -S  seconds that the first screen of a connection gets to settle (0.7)\n"
     "Commands:\n"
     "  type TEXT              type it as on a US keyboard; \\n is Return, \\t Tab, \\e Escape, \\\\ a "
@@ -37,7 +39,7 @@ static const char usage_text[] =
     "  mousedown N, mouseup N\n"
     "  wheel N                N steps up, or down if negative\n"
     "  capture FILE.png       write the screen\n"
-    "  expect-picture FILE    wait until the screen is exactly that PNG\n"
+    "  expect-picture FILE    wait until the screen is that PNG\n"
     "  expect-drawn [N]       wait until at least N pixels (100) differ from the most common colour\n"
     "  expect-size WxH        wait until the screen has that size\n"
     "  size                   print the screen's size\n"
@@ -51,6 +53,7 @@ struct vncdo {
     double wait_s;
     double timeout_s;
     double key_delay_s;
+    int tolerance; /* of each colour channel, when pictures are compared */
     double settle_s;
     bool settled; /* the first whole screen has been taken */
     int x, y, buttons;
@@ -466,6 +469,14 @@ static uint8_t *read_picture(const char *path, int *width, int *height)
     return rgb;
 }
 
+static bool near(uint32_t a, uint32_t b, int tolerance)
+{
+    for (int shift = 0; shift < 24; shift += 8)
+        if (abs((int)(a >> shift & 0xff) - (int)(b >> shift & 0xff)) > tolerance)
+            return false;
+    return true;
+}
+
 /* Pixels that differ; all, if the sizes do. first: one of them. */
 static size_t differing(const struct vncdo *v, const uint8_t *rgb, int width, int height, size_t *first)
 {
@@ -476,7 +487,7 @@ static size_t differing(const struct vncdo *v, const uint8_t *rgb, int width, in
         return (size_t)width * (size_t)height;
     for (size_t i = pixels(v); i-- > 0;) {
         uint32_t want = (uint32_t)rgb[i * 3] << 16 | (uint32_t)rgb[i * 3 + 1] << 8 | rgb[i * 3 + 2];
-        if (pixel_at(v, i) != want) {
+        if (!near(pixel_at(v, i), want, v->tolerance)) {
             n++;
             *first = i;
         }
@@ -787,7 +798,7 @@ int main(int argc, char **argv)
             rfbClientErr = rfbClientLog = client_log;
             continue;
         }
-        if (strlen(option) != 2 || !strchr("spwtdS", option[1])) {
+        if (strlen(option) != 2 || !strchr("spwtdSe", option[1])) {
             fail("unknown option '%s'; see vncdo --help", option);
             return 2;
         }
@@ -808,6 +819,9 @@ int main(int argc, char **argv)
             break;
         case 'w':
             v.wait_s = atof(argv[i]);
+            break;
+        case 'e':
+            v.tolerance = atoi(argv[i]);
             break;
         case 'S':
             v.settle_s = atof(argv[i]);

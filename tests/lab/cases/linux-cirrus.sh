@@ -85,7 +85,8 @@ at_text='
     v="$VNCDO -S 1.5 -t 15 -s 127.0.0.1:$VNC_PORT"
     $v capture $evidence/text.png
     vncsnapshot -quiet 127.0.0.1:$((VNC_PORT - 5900)) $evidence/vncsnapshot.jpg >/dev/null 2>&1
-    $v expect-picture tests/lab/cases/text.png && touch $case_dir/text-right
+    # Converters widen the six bits of a palette entry in two ways.
+    $v -e 3 expect-picture tests/lab/cases/text.png && touch $case_dir/text-right
     $v type "Hello, World_42 {~}\n"'
 at_mouse='
     v="$VNCDO -S 1.5 -s 127.0.0.1:$VNC_PORT"
@@ -101,7 +102,7 @@ result "$lab_status" "Debian's kernel boots from the CD, and power-off ends the 
 guest_checks "two processors run" "the CD is set up for DMA" "64 MiB from the CD by DMA have the right checksum" \
     "the disk is partitioned and formatted" "the disk is filled" "filled, remounted, verified"
 [ -e "$case_dir/text-right" ]
-result $? "the text screen is right to the pixel" "see $evidence/text.png beside tests/lab/cases/text.png"
+result $? "the text screen is right" "see $evidence/text.png beside tests/lab/cases/text.png"
 [ "$(stat -c %s "$evidence/vncsnapshot.jpg" 2>/dev/null || echo 0)" -gt 5000 ]
 result $? "vncsnapshot takes the text screen" "see $evidence/vncsnapshot.jpg"
 guest_checks "keys typed through VNC arrive" "the mouse's movement arrives" "the mouse's left button arrives" \
