@@ -20,11 +20,6 @@
 
 /* ---- events of the machine, told to QMP clients ---- */
 
-void qmp_set_shutdown_reason(struct control *c, const char *reason)
-{
-    c->shutdown_reason = reason;
-}
-
 static void machine_event(void *opaque, enum machine_event event, bool guest_asked)
 {
     struct control *c = opaque;

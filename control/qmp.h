@@ -44,8 +44,6 @@ bool qmp_fail(struct qmp_call *call, const char *fmt, ...) __attribute__((format
 int monitor_take_fd(struct monitor *monitor);
 /* Is any QMP client connected? */
 bool monitors_connected(const struct control *c);
-/* Why the process ends, as the event SHUTDOWN tells it: "host-qmp-quit", "host-signal". */
-void qmp_set_shutdown_reason(struct control *c, const char *reason);
 
 /* fdsets (add-fd): the number of "/dev/fdset/N", -1: it is not of that form. */
 int fdset_number(const char *path);

@@ -6,6 +6,7 @@
 
 #include "console/chardev.h"
 #include "control/device_help.h"
+#include "control/control.h"
 #include "control/qmp.h"
 
 /* ---- this program ---- */
@@ -239,7 +240,7 @@ static bool system_wakeup(struct qmp_call *call)
 
 static bool quit(struct qmp_call *call)
 {
-    qmp_set_shutdown_reason(call->c, "host-qmp-quit");
+    call->c->shutdown_reason = "host-qmp-quit";
     machine_request_shutdown(&call->c->m, false);
     return true;
 }
