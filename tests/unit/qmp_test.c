@@ -330,6 +330,58 @@ static void events_go_to_all_but_libxenstat(void **state)
     close(quiet);
 }
 
+/* A small generator of our own, so that a finding can be found again. */
+static uint32_t draw(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 8;
+}
+
+/* Commands with bytes changed, dropped and doubled. None of them is "quit", and few changes make it one. */
+static void mutated_commands_never_end_it(void **state)
+{
+    static const char *const commands[] = {
+        "{\"execute\":\"query-block\",\"id\":17}",
+        "{\"execute\":\"eject\",\"arguments\":{\"id\":\"cd\",\"force\":true}}",
+        "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"cd\",\"filename\":\"/dev/fdset/"
+        "0\"}}",
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"info block cd\"}}",
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"sendkey ctrl-alt-f1\"}}",
+        "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"a\"}]}}",
+        "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"abs\",\"data\":"
+        "{\"axis\":\"x\",\"value\":32767}}]}}",
+        "{\"execute\":\"qom-list-types\",\"arguments\":{\"implements\":\"device\",\"abstract\":true}}",
+        "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"VGA\",\"id\":\"v\"}}",
+    };
+    struct qtest *q = start(state, "-drive if=none,id=cd -device ide-cd,drive=cd");
+    uint32_t seed = 20260101;
+    int fd = dial_ready(socket_path);
+    char sink[65536];
+
+    for (int round = 0; round < 20000; round++) {
+        char text[512];
+        const char *command = commands[draw(&seed) % (sizeof(commands) / sizeof(commands[0]))];
+        size_t length = 0;
+
+        for (const char *c = command; *c && length < sizeof(text) - 3; c++) {
+            uint32_t chance = draw(&seed) % 60;
+
+            if (chance == 0)
+                continue;
+            text[length++] = chance == 1 ? (char)draw(&seed) : *c;
+            if (chance == 2)
+                text[length++] = *c;
+        }
+        text[length++] = '\n';
+        assert_int_equal(send(fd, text, length, MSG_NOSIGNAL), length);
+        while (has_input(fd, 0))
+            assert_true(read(fd, sink, sizeof(sink)) > 0);
+    }
+    close(fd);
+    close(dial_ready(socket_path));
+    json_decref(qtest_qmp_ok(q, "{'execute': 'query-status'}"));
+}
+
 /* ---- passed descriptors ---- */
 
 /* The descriptor goes with the first byte, the rest later. */
@@ -740,6 +792,7 @@ int main(void)
         qtest_unit_test(a_client_at_a_time_each_greeted_anew),
         qtest_unit_test(many_that_leave_before_the_greeting),
         qtest_unit_test(events_go_to_all_but_libxenstat),
+        qtest_unit_test(mutated_commands_never_end_it),
         qtest_unit_test(fdsets_are_numbered_listed_and_removed),
         qtest_unit_test(descriptors_keep_their_order),
         qtest_unit_test(a_cd_is_changed_as_libxl_does_it),
