@@ -94,6 +94,12 @@ bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
 	@command -v qemu-system-x86_64 >/dev/null || ./configure --install run
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/bench/bench $(ROWS)
 
+# hvm-dm beside Debian's stock device model in the Xen lab, ROUNDS times.
+.PHONY: bench-xen
+bench-xen: $(BUILD)/hvm-dm
+	@./configure --install check
+	bench/bench-xen $(ROUNDS)
+
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
 HOSTILE_SECONDS ?= 20
 HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c tests/fuzz/watcher.c)

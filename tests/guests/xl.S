@@ -52,6 +52,7 @@ reset_cf9:
     jmp keys
 
 disc:
+    movw $1, packet + 2 /* after an error it says how much was read */
     movb $0x42, %ah
     movb drive, %dl
     movw $packet, %si

@@ -141,6 +141,7 @@ xen_config() {
     cat <<CFG
 name = "guest"
 type = "hvm"
+device_model_version = "qemu-xen"
 memory = $opt_memory
 vcpus = $opt_smp
 boot = "dca"

@@ -3,9 +3,9 @@
 # The life of a domain under xl, with a guest that needs seconds to boot (tests/guests/xl.S): start, screen, keys, CD, pause,
 # processors, monitor, reset, power-off, the VNC password, and the device model with its rights given up.
 . "$(dirname "$0")/../xen-case.sh"
-case_boot_cd FIRSTDISC "$case_dir/cd.iso"
-case_boot_cd OTHERDISC "$case_dir/other.iso"
-cat >"$case_dir/dom0" <<'DOM0'
+boot_cd FIRSTDISC "$case_dir/cd.iso"
+boot_cd OTHERDISC "$case_dir/other.iso"
+lab_script --iso "$case_dir/cd.iso" --put "$case_dir/other.iso" --with-stock <<'DOM0'
 . /usr/lib/lab/functions
 cp /lab/other.iso /run/other.iso && grep -q OTHERDISC /run/other.iso || { not_ok "the other CD is there"; exit 1; }
 ready="hvm-dm: the guest for xl is ready"
@@ -172,4 +172,3 @@ if [ -z "$stock" ] && [ -x /usr/libexec/xen-qemu-system-i386 ]; then
 fi
 exit 0
 DOM0
-case_run --iso "$case_dir/cd.iso" --put "$case_dir/other.iso" --with-stock
