@@ -4,7 +4,7 @@
  *
  * The thread owns the connection and its libvncserver client, alone: libvncserver has one screen and one
  * client for each viewer, used by that thread only, so none of its locks and threads matter. libvncserver
- * encodes and writes; what the viewer sends is read and checked here (rfb.c), because there a byte of a
+ * encodes and writes; what the viewer sends is read and checked here (messages.c), because there a byte of a
  * hostile viewer must neither block nor surprise.
  *
  * The machine thread and the viewers' threads meet in the fields under vnc->lock. A viewer's thread never
