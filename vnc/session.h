@@ -67,6 +67,12 @@ bool messages_handle(struct session *s);
 /* Tells a viewer that understands it whether pointer positions or movements are wanted, if that changed. */
 bool messages_tell_pointer_mode(struct session *s);
 
+/* ---- viewer.c ---- */
+
+/* Sends what was asked for and is due, as far as the connection has room. False: the connection is lost, or
+ * no memory. */
+bool session_send_updates(struct session *s);
+
 /* Big endian, as RFB is. */
 static inline void put16(uint8_t *p, uint16_t value)
 {

@@ -79,8 +79,7 @@ static bool has_room(struct session *s)
     return poll(&fd, 1, 0) == 1;
 }
 
-/* Sends what was asked for and is due. False: the connection is lost. */
-static bool send_updates(struct session *s)
+bool session_send_updates(struct session *s)
 {
     rfbClientPtr client = s->client;
     bool changed;
@@ -150,7 +149,7 @@ static void serve(struct viewer *v)
     s->v = v;
     s->output = s->feed = s->fed = -1;
     if (begin(s))
-        while (wait_for_work(s) && messages_tell_pointer_mode(s) && send_updates(s))
+        while (wait_for_work(s) && messages_tell_pointer_mode(s) && session_send_updates(s))
             continue;
     client_free(s);
     if (s->source)
