@@ -361,14 +361,10 @@ void ide_dma(struct ide_drive *drive, enum ide_dma_kind kind, uint64_t offset, u
 
 void ide_dma_started(struct ide_channel *channel)
 {
-    for (unsigned unit = 0; unit < 2; unit++) {
-        struct ide_drive *drive = channel->drives[unit];
+    struct ide_drive *drive = selected(channel);
 
-        if (drive && drive->dma_kind && !drive->in_flight) {
-            dma_run(drive);
-            return;
-        }
-    }
+    if (drive && drive->dma_kind && !drive->in_flight)
+        dma_run(drive);
 }
 
 void ide_dma_stopped(struct ide_channel *channel)

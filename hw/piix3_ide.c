@@ -76,15 +76,15 @@ static void give_back(struct bus_master *bm, struct ide_dma_piece *piece, bool t
     piece->count = 0;
 }
 
-/* Maps memory of the descriptor fetched, one contiguous part. False: it is no RAM. */
+/* Maps memory of the descriptor fetched, one contiguous part. False: the host has no mapping for it. */
 static bool map_part(struct bus_master *bm, uint64_t length, struct ide_dma_piece *piece)
 {
     struct ram *ram = &bm->piix->pci.dev.machine->ram;
     int i = piece->count;
     uint64_t n = length < bm->left ? length : bm->left;
-    void *host;
+    void *host = ram_map(ram, bm->address, &n);
 
-    if (!ram_contains(ram, bm->address, bm->left) || !(host = ram_map(ram, bm->address, &n)))
+    if (!host)
         return false;
     piece->iov[i] = (struct iovec){host, n};
     piece->gpa[i] = bm->address;
@@ -94,6 +94,28 @@ static bool map_part(struct bus_master *bm, uint64_t length, struct ide_dma_piec
     bm->address += n;
     bm->left -= n;
     return true;
+}
+
+/* A descriptor with bytes to go, or none because the table has ended. False: a bus error. */
+static bool next_descriptor(struct bus_master *bm)
+{
+    if (!bm->left && !bm->last && !fetch(bm))
+        return false;
+    return !bm->left || ram_contains(&bm->piix->pci.dev.machine->ram, bm->address, bm->left);
+}
+
+/* Where guest memory is mapped bit by bit, a transfer must leave mappings for others: it goes in more pieces.
+ */
+static int most_segments(const struct bus_master *bm)
+{
+    return bm->piix->pci.dev.machine->ram.ops ? IDE_DMA_SEGMENTS / 8 : IDE_DMA_SEGMENTS;
+}
+
+static enum ide_dma_result bus_error(struct bus_master *bm, struct ide_dma_piece *piece)
+{
+    give_back(bm, piece, false);
+    stop(bm, BMIS_ERROR);
+    return IDE_DMA_ERROR;
 }
 
 static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_dma_piece *piece)
@@ -106,14 +128,16 @@ static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_
         return IDE_DMA_WAIT;
     if (!(bm->piix->pci.config[PCI_COMMAND] & PCI_COMMAND_MASTER))
         return IDE_DMA_NOWHERE;
-    while (piece->length < length && piece->count < IDE_DMA_SEGMENTS) {
-        if (!bm->left && bm->last)
+    while (piece->length < length && piece->count < most_segments(bm)) {
+        if (!next_descriptor(bm))
+            return bus_error(bm, piece);
+        if (!bm->left)
             break;
-        if ((!bm->left && !fetch(bm)) || !map_part(bm, length - piece->length, piece)) {
-            give_back(bm, piece, false);
-            stop(bm, BMIS_ERROR);
-            return IDE_DMA_ERROR;
-        }
+        if (map_part(bm, length - piece->length, piece))
+            continue;
+        if (!piece->count)
+            return bus_error(bm, piece);
+        break; /* what is mapped goes first, and gives its mappings back */
     }
     piece->last = !bm->left && bm->last;
     if (!piece->length) {
