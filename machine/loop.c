@@ -69,6 +69,7 @@ void loop_unwatch(struct loop *loop, struct loop_fd *watch)
     for (unsigned i = 0; i < loop->ready; i++)
         if (loop->events[i].data.ptr == watch)
             loop->events[i].data.ptr = &unwatched;
+    loop->unwatched_asleep = true;
     watch->fd = -1;
 }
 
@@ -170,9 +171,13 @@ void loop_once(struct loop *loop, bool wait)
     const struct timespec *timeout = wait ? until_next(loop, &ts) : &ts;
     int n;
 
+    loop->unwatched_asleep = false;
     pthread_mutex_unlock(loop->lock);
     n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
     pthread_mutex_lock(loop->lock);
+    /* The events may name a watch that is gone by now; those of the others come again in the next round. */
+    if (loop->unwatched_asleep)
+        n = 0;
     loop->ready = n > 0 ? n : 0;
     serving = loop;
     for (int i = 0; i < n; i++) {

@@ -41,6 +41,7 @@ struct loop {
     bool quit;
     struct epoll_event events[LOOP_EVENTS]; /* of the round under way */
     unsigned ready;
+    bool unwatched_asleep; /* another thread took a watch away while the lock was given up */
 };
 
 /* False with errno on failure. guest_clock's rearm hook is taken. */

@@ -298,6 +298,7 @@ static void soft_off_ends_the_machine(void **state)
     qtest_outw(q, PM_BASE + 4, 0x2000);
     json_decref(qtest_qmp_event(q, "SHUTDOWN"));
     assert_int_equal(qtest_wait_exit(q), 0);
+    qtest_stop(q);
 }
 
 static void gpe_and_hotplug_blocks(void **state)

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The event loop. */
+#include "machine/loop.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "tests/lib/cmocka.h"
+
+struct loop_state {
+    pthread_mutex_t lock;
+    struct clock clock;
+    struct loop loop;
+};
+
+static int set_up(void **state)
+{
+    struct loop_state *s = test_calloc(1, sizeof(*s));
+
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_lock(&s->lock);
+    clock_init(&s->clock, CLOCK_STOPPED);
+    *state = s;
+    return loop_init(&s->loop, &s->lock, &s->clock) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct loop_state *s = *state;
+
+    loop_destroy(&s->loop);
+    clock_destroy(&s->clock);
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_destroy(&s->lock);
+    test_free(s);
+    return 0;
+}
+
+static void count_ready(void *opaque, uint32_t events)
+{
+    ++*(unsigned *)opaque;
+}
+
+static void ready_descriptors_are_told(void **state)
+{
+    struct loop_state *s = *state;
+    struct loop_fd watch;
+    unsigned told = 0;
+    int fd = eventfd(0, EFD_NONBLOCK);
+
+    assert_true(loop_watch(&s->loop, &watch, fd, EPOLLIN, count_ready, &told));
+    loop_once(&s->loop, false);
+    assert_int_equal(told, 0);
+    assert_int_equal(eventfd_write(fd, 1), 0);
+    loop_once(&s->loop, true);
+    assert_int_equal(told, 1);
+    loop_unwatch(&s->loop, &watch);
+    loop_once(&s->loop, false);
+    assert_int_equal(told, 1);
+    close(fd);
+}
+
+/* One that takes the other's watch away and frees it. */
+struct rival {
+    struct loop *loop;
+    struct loop_fd own, *other;
+    unsigned told;
+};
+
+static void remove_other(void *opaque, uint32_t events)
+{
+    struct rival *r = opaque;
+
+    r->told++;
+    if (!r->other)
+        return;
+    loop_unwatch(r->loop, r->other);
+    free(r->other);
+    r->other = NULL;
+}
+
+static void a_watch_removed_by_a_handler_of_the_same_round_is_not_told(void **state)
+{
+    struct loop_state *s = *state;
+    int fds[2] = {eventfd(1, 0), eventfd(1, 0)};
+    struct rival rival = {.loop = &s->loop, .other = malloc(sizeof(*rival.other))};
+    unsigned told = 0;
+
+    assert_true(loop_watch(&s->loop, &rival.own, fds[0], EPOLLIN, remove_other, &rival));
+    assert_true(loop_watch(&s->loop, rival.other, fds[1], EPOLLIN, count_ready, &told));
+    loop_once(&s->loop, true);
+    loop_once(&s->loop, false);
+    assert_int_equal(told, 0);
+    loop_unwatch(&s->loop, &rival.own);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void *run_once(void *opaque)
+{
+    struct loop_state *s = opaque;
+
+    pthread_mutex_lock(&s->lock);
+    loop_once(&s->loop, true);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/*
+ * The loop's thread has its events and waits for the lock, which another thread holds; that one removes a
+ * watch and frees it. The events that the loop got before must not lead to it.
+ */
+static void a_watch_removed_while_the_loop_waits_for_the_lock_is_not_told(void **state)
+{
+    struct loop_state *s = *state;
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct loop_fd *watch = malloc(sizeof(*watch));
+        int fd = eventfd(0, EFD_NONBLOCK);
+        unsigned told = 0;
+        pthread_t thread;
+
+        assert_true(loop_watch(&s->loop, watch, fd, EPOLLIN, count_ready, &told));
+        pthread_create(&thread, NULL, run_once, s);
+        pthread_mutex_unlock(&s->lock);
+        usleep(2000); /* it sleeps in the kernel */
+        pthread_mutex_lock(&s->lock);
+        assert_int_equal(eventfd_write(fd, 1), 0);
+        usleep(2000); /* it woke up and wants the lock */
+        loop_unwatch(&s->loop, watch);
+        free(watch);
+        pthread_mutex_unlock(&s->lock);
+        loop_wake(&s->loop); /* in case it came too late for the event */
+        pthread_join(thread, NULL);
+        pthread_mutex_lock(&s->lock);
+        assert_int_equal(told, 0);
+        close(fd);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ready_descriptors_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_watch_removed_by_a_handler_of_the_same_round_is_not_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_watch_removed_while_the_loop_waits_for_the_lock_is_not_told, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests_name("event loop", tests, NULL, NULL);
+}
