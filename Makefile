@@ -177,4 +177,4 @@ clean:
 	rm -rf build config.mk
 
 -include $(CLANG_OBJS:.o=.d) $(OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(BENCH_OBJS:.o=.d) \
-  $(HOSTILE_OBJS:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)
+  $(HOSTILE_OBJS:.o=.d) $(wildcard $(BUILD)/obj/tests/*/*.d)
