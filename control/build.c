@@ -58,6 +58,9 @@ static bool open_chardev(struct control *c, const struct opts *opts, struct erro
         return opts_error(opts, err, "a socket needs path=, host= and port=, or fd=");
     if ((!strcmp(options.backend, "file") || !strcmp(options.backend, "serial")) && !options.path)
         return opts_error(opts, err, "path= is missing");
+    if (!strcmp(options.backend, "stdio") && c->stdio_taken)
+        return opts_error(opts, err, "standard input and output are in use already; mon:stdio shares them");
+    c->stdio_taken |= !strcmp(options.backend, "stdio");
     chr = chardev_open(&c->m.loop, id, &options, err);
     if (!chr)
         return error_prefix(err, "%s %s", opts->option, opts->text);
@@ -122,7 +125,7 @@ static bool create_serial_ports(struct control *c, struct error *err)
             !create_serial_port(c, i, strncmp(spec, "chardev:", 8) ? id : spec + 8, err))
             return error_prefix(err, "-serial %s", spec);
     }
-    if (!serials->count && !c->m.config.no_defaults)
+    if (!serials->count && !c->m.config.no_defaults && !options_name_device(&c->options, "isa-serial"))
         return create_serial_port(c, 0, NULL, err);
     return true;
 }
@@ -156,11 +159,29 @@ static bool open_monitors(struct control *c, struct error *err)
 
 /* ---- devices ---- */
 
+/* Two devices on the same ports are a mistake: the guest would see one of them only. first: the first new
+ * region. */
+static bool check_ports(const struct bus *bus, size_t first, struct error *err)
+{
+    struct region *const *regions = bus->spaces[SPACE_PORT].regions;
+
+    for (size_t i = first; i < bus->spaces[SPACE_PORT].count; i++)
+        for (size_t j = 0; j < first; j++) {
+            const struct region *a = regions[i], *b = regions[j];
+
+            if (a->priority == b->priority && a->base < b->base + b->size && b->base < a->base + a->size)
+                return error_set(err, "its ports from 0x%x are taken by another device (%s)",
+                                 (unsigned)a->base, b->name);
+        }
+    return true;
+}
+
 bool create_device(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *driver = opts_get(opts, "driver");
     const struct device_class *cls;
     struct device *dev;
+    size_t ports;
 
     if (!driver || !driver[0])
         return opts_error(opts, err, "the device's name is missing");
@@ -181,7 +202,8 @@ bool create_device(struct control *c, const struct opts *opts, struct error *err
             return error_prefix(err, "%s %s", opts->option, opts->text);
         }
     }
-    return device_realize(dev, opts_get(opts, "bus"), err) ||
+    ports = c->m.bus.spaces[SPACE_PORT].count;
+    return (device_realize(dev, opts_get(opts, "bus"), err) && check_ports(&c->m.bus, ports, err)) ||
            error_prefix(err, "%s %s", opts->option, opts->text);
 }
 

@@ -23,7 +23,7 @@ struct control {
     struct loop_fd signals;
     const char *shutdown_reason; /* NULL: a signal */
     unsigned buttons;            /* of the pointer, as input-send-event left them */
-    bool pidfile_written;
+    bool pidfile_written, stdio_taken;
 };
 
 /* Builds and starts the machine that the options describe, up to but without the guest's first instruction.

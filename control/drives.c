@@ -327,25 +327,12 @@ static bool understand_all(struct control *c, unsigned taken[2], struct error *e
     return true;
 }
 
-static bool any_device(const struct control *c, const char *driver)
-{
-    const struct opts_list *devices = &c->options.devices;
-
-    for (size_t i = 0; i < devices->count; i++) {
-        const char *name = opts_get(devices->items[i], "driver");
-
-        if (name && !strcmp(name, driver))
-            return true;
-    }
-    return false;
-}
-
 static bool any_cdrom(const struct control *c)
 {
     for (size_t i = 0; i < c->drive_count; i++)
         if (c->drives[i].cdrom)
             return true;
-    return any_device(c, "ide-cd") || any_device(c, "ide-hd");
+    return options_name_device(&c->options, "ide-cd") || options_name_device(&c->options, "ide-hd");
 }
 
 /* An empty CD drive and an empty floppy drive where people expect them, unless there is one or the place is
@@ -358,7 +345,7 @@ static bool add_defaults(struct control *c, unsigned taken[2], struct error *err
 
     if (!any_cdrom(c) && !(taken[IF_IDE] & 1 << 2))
         wanted[0] = empty_cd;
-    if (!any_device(c, "floppy") && !(taken[IF_FLOPPY] & 1 << 0))
+    if (!options_name_device(&c->options, "floppy") && !(taken[IF_FLOPPY] & 1 << 0))
         wanted[1] = empty_floppy;
     for (size_t i = 0; i < 2; i++) {
         struct opts *opts;

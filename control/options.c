@@ -947,6 +947,17 @@ bool options_parse(struct options *o, int argc, char **argv, struct error *err)
     return o->nothing_to_run || check_together(o, err);
 }
 
+bool options_name_device(const struct options *o, const char *driver)
+{
+    for (size_t i = 0; i < o->devices.count; i++) {
+        const char *name = opts_get(o->devices.items[i], "driver");
+
+        if (name && !strcmp(name, driver))
+            return true;
+    }
+    return false;
+}
+
 /* ---- lines: -serial and its like as a -chardev ---- */
 
 /* What a person types at ID goes to the line, or to a monitor: "mon:..." */

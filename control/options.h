@@ -47,6 +47,9 @@ struct options {
 /* False with *err: the first mistake. Strings of argv are kept. */
 bool options_parse(struct options *options, int argc, char **argv, struct error *err);
 
+/* Does any -device make one of that class? */
+bool options_name_device(const struct options *options, const char *driver);
+
 /* Adds a -chardev for what -serial, -monitor and -qmp take: "stdio", "unix:PATH,server", ... */
 bool options_add_line(struct options *options, const char *option, const char *spec, const char *id,
                       struct error *err);

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "console/chardev.h"
-#include "control/device_help.h"
 #include "control/control.h"
+#include "control/device_help.h"
 #include "control/qmp.h"
 
 /* ---- this program ---- */
