@@ -281,6 +281,16 @@ static bool check_usb(const struct control *c, struct error *err)
 
 /* ---- display ---- */
 
+static bool check_layout(const struct control *c, struct error *err)
+{
+    const char *layout = c->options.keyboard_layout;
+
+    for (size_t i = 0; layout && vnc_layouts[i]; i++)
+        if (!strcmp(layout, vnc_layouts[i]))
+            return true;
+    return !layout || unknown_name(err, "keyboard layout", layout, vnc_layouts) || error_prefix(err, "-k");
+}
+
 static const char *secret_file(const struct control *c, const char *id)
 {
     for (size_t i = 0; i < c->options.objects.count; i++) {
@@ -439,8 +449,8 @@ bool build_machine(struct control *c, struct error *err)
     m->console = console_new(&m->loop);
     if (!m->console)
         return error_set(err, "out of memory");
-    if (!check_objects(c, err) || !check_usb(c, err) || !check_networks(c, err) || !open_lines(c, err) ||
-        !drives_open(c, err))
+    if (!check_objects(c, err) || !check_layout(c, err) || !check_usb(c, err) || !check_networks(c, err) ||
+        !open_lines(c, err) || !drives_open(c, err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))
         return false;

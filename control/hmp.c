@@ -183,6 +183,22 @@ static void info_qtree(struct hmp *h)
                 dev->bus ? ", bus " : "", dev->bus ? dev->bus->name : "");
 }
 
+static void info_mtree(struct hmp *h)
+{
+    static const char *const titles[SPACES] = {[SPACE_PORT] = "ports", [SPACE_MEM] = "memory"};
+
+    for (unsigned space = 0; space < SPACES; space++) {
+        const struct flat_view *view = &h->c->m.bus.spaces[space].view;
+
+        fprintf(h->out, "%s:\r\n", titles[space]);
+        for (size_t i = 0; i < view->count; i++)
+            fprintf(h->out, "  %0*llx-%0*llx %s%s\r\n", space == SPACE_PORT ? 4 : 16,
+                    (unsigned long long)view->ranges[i].start, space == SPACE_PORT ? 4 : 16,
+                    (unsigned long long)view->ranges[i].end - 1, view->ranges[i].region->name,
+                    view->ranges[i].region->host ? " (host memory)" : "");
+    }
+}
+
 static const struct info {
     const char *name;
     void (*print)(struct hmp *h);
@@ -193,6 +209,7 @@ static const struct info {
     {"chardev", info_chardev, "lines: where serial ports and monitors end"},
     {"cpus", info_cpus, "processors"},
     {"kvm", info_kvm, "whether KVM runs the guest"},
+    {"mtree", info_mtree, "what answers which address"},
     {"name", info_name, "the guest's name"},
     {"pci", info_pci, "PCI devices"},
     {"qtree", info_qtree, "all devices"},

@@ -136,7 +136,7 @@ static void mistakes_are_one_clear_line(void **state)
         {"-vnc :70000", ":70000", NULL},
         {"-vnc :0,share=all", "'all'", NULL},
         {"-vnc 127.0.0.1:77,to=99,password-secret=p", "secret", "p"},
-        {"-vnc 127.0.0.1:77,to=99 -k klingon", "klingon", NULL},
+        {"-k klingon", "klingon", NULL},
         {"-serial stdoi", "'stdoi'", "'stdio'"},
         {"-serial tcp:nowhere", "nowhere", NULL},
         {"-serial file:/no/such/dir/x", "/no/such/dir/x", NULL},

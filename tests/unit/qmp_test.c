@@ -747,6 +747,7 @@ static void typed_commands(void **state)
                  {"info vnc", "None"},
                  {"info kvm", "disabled"},
                  {"info blockstats", ""},
+                 {"info mtree", "  0064-0064 "},
                  {"", ""}};
     struct qtest *q = start(state, "");
 
