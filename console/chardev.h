@@ -52,7 +52,7 @@ bool chardev_connected(const struct chardev *chr);
 /* One user at a time, with mux two; false: it has them. NULL user: the one that came last is detached. */
 bool chardev_set_user(struct chardev *chr, const struct chardev_user *user);
 bool chardev_in_use(const struct chardev *chr);
-bool chardev_free(const struct chardev *chr); /* would chardev_set_user take one more? */
+bool chardev_free(const struct chardev *chr);   /* would chardev_set_user take one more? */
 void chardev_accept_input(struct chardev *chr); /* room appeared */
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t length);
 /* Bytes queued and not yet taken by the other side. */

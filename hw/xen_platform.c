@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The Xen platform device, 5853:0001: by it a guest with paravirtual drivers takes the emulated disks and cards away, and
- * writes its log (xen/docs/misc/hvm-emulated-unplug.pandoc). Its interrupt is raised by Xen, never here.
+ * The Xen platform device, 5853:0001: by it a guest with paravirtual drivers takes the emulated disks and
+ * cards away, and writes its log (xen/docs/misc/hvm-emulated-unplug.pandoc). Its interrupt is raised by Xen,
+ * never here.
  */
 #include <ctype.h>
 #include <string.h>
@@ -173,7 +174,8 @@ static bool realize(struct device *dev, struct error *err)
 
     machine_map_ports(dev->machine, &xp->fixed, "xen-platform", &fixed_ops, xp, FIXED_BASE, FIXED_SIZE);
     xp->io = (struct region){.name = "xen-platform-io", .size = 256, .ops = &io_ops, .opaque = xp};
-    xp->memory = (struct region){.name = "xen-platform-memory", .size = 16 << 20, .ops = &memory_ops, .opaque = xp};
+    xp->memory =
+        (struct region){.name = "xen-platform-memory", .size = 16 << 20, .ops = &memory_ops, .opaque = xp};
     pci_add_bar(&xp->pci, 0, PCI_BAR_IO, &xp->io);
     pci_add_bar(&xp->pci, 1, PCI_BAR_MEM_PREFETCH, &xp->memory);
     return true;

@@ -66,7 +66,7 @@ struct machine_config {
     char boot_order[5], boot_once[5]; /* letters a c d n; "" if not given */
     bool boot_menu;
     uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
-    int32_t boot_retry;      /* ms until the BIOS tries again where nothing boots; -1: never */
+    int32_t boot_retry;         /* ms until the BIOS tries again where nothing boots; -1: never */
     bool acpi;
     unsigned xen_domid; /* -xen-domid, with the Xen accelerator */
     bool xen_platform;
