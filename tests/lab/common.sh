@@ -387,6 +387,7 @@ lab_report_log() {
 # lab_run: start the lab, once more if it does not come up, act, wait for the end; exits.
 lab_run() {
     local attempt up='' i status
+    local patience=$((${LAB_BOOT_SECONDS:-120} * ${TEST_TIMEOUT_SCALE:-1}))
     lab_work=$(mktemp -d "${TMPDIR:-/tmp}/hvm-dm-lab.XXXXXX")
     lab_actions=()
     lab_serial=${opt_serial:-$lab_work/serial}
@@ -402,7 +403,7 @@ lab_run() {
         : >"$lab_serial"
         lab_vnc_port=${opt_vnc:-$(lab_free_port)}
         lab_start
-        if lab_wait_mark up "${LAB_BOOT_SECONDS:-120}" && lab_wait_mark started "${LAB_BOOT_SECONDS:-120}"; then
+        if lab_wait_mark up "$patience" && lab_wait_mark started "$patience"; then
             up=1
             break
         fi
