@@ -174,9 +174,10 @@ static bool start(struct control *c, struct error *err)
     machine_listen(&c->m, &c->listener);
     if (o->pidfile && !(c->pidfile_written = write_pidfile(o->pidfile, err)))
         return false;
-    if (!confine(o->chroot, o->run_as, err))
+    /* Before the chroot: what is given up becomes /dev/null, which is not in an empty root. */
+    if (o->config.xen_restrict && !c->m.accel->restrict_self(&c->m, err))
         return false;
-    return !o->config.xen_restrict || c->m.accel->restrict_self(&c->m, err);
+    return confine(o->chroot, o->run_as, err);
 }
 
 int main(int argc, char **argv)

@@ -231,6 +231,8 @@ lab_add_busybox() {
 
 # lab_cpio ROOT FILE: an initramfs of ROOT, not compressed: unpacking is slow under emulation.
 lab_cpio() {
+    # A folder of mktemp is for its owner alone, and it becomes the root of all.
+    chmod 755 "$1"
     (cd "$1" && find . -print0 | cpio --null -o -H newc --quiet -R 0:0) >"$2.new"
     mv "$2.new" "$2"
 }

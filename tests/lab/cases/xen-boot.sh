@@ -27,7 +27,7 @@ at_text='
     v="$VNCDO -t 60 -s 127.0.0.1:$VNC_PORT"
     $v capture $evidence/text.png
     vncsnapshot -quiet 127.0.0.1:$((VNC_PORT - 5900)) $evidence/vncsnapshot.jpg >/dev/null 2>&1
-    $v expect-picture tests/lab/cases/text.png && touch $case_dir/text-right
+    $v -e 4 expect-picture tests/lab/cases/text.png && touch $case_dir/text-right
     $v type "Hello, World_42 {~}\n"'
 lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --vga cirrus --timeout "$case_seconds" --host "/check: stage text/:$at_text"
 result "$lab_status" "Debian's kernel boots from the CD under xl, and its power-off ends the domain" "see $evidence/lab.log"
