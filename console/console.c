@@ -385,7 +385,12 @@ void console_add_pointer(struct console *con, struct console_pointer *pointer)
 
 void console_set_leds(struct console *con, uint8_t leds)
 {
+    if (con->leds == leds)
+        return;
     con->leds = leds;
+    for (struct console_view *view = con->views; view; view = view->next)
+        if (view->leds)
+            view->leds(view);
 }
 
 uint8_t console_leds(const struct console *con)

@@ -21,11 +21,12 @@ enum {
 };
 
 /* Pseudo-encodings that libvncserver does not know (rfbproto, "QEMU ..."). */
-enum { POINTER_MOTION_CHANGE = -257, EXTENDED_KEY_EVENT = -258 };
+enum { POINTER_MOTION_CHANGE = -257, EXTENDED_KEY_EVENT = -258, LED_STATE = -261 };
 
 enum {
     ENCODINGS_HEEDED = 128, /* heeded of one message */
     MAX_CUT_TEXT = 1 << 20,
+    LEDS_UNKNOWN = 0xFF,
     PAUSE_QNUM = 0xC6,
     SYSRQ_QNUM = 0x54,
 };
@@ -40,30 +41,41 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
-/* An update of one empty rectangle with a pseudo-encoding. */
-static bool send_pseudo(struct session *s, int32_t encoding, uint16_t x)
+/* An update of one rectangle with a pseudo-encoding, which has so many bytes of payload. */
+static bool send_pseudo(struct session *s, int32_t encoding, uint16_t x, const uint8_t *payload,
+                        size_t length)
 {
-    uint8_t message[16] = {[0] = 0, [3] = 1};
+    uint8_t message[16 + 1] = {[0] = 0, [3] = 1};
 
     put16(message + 4, x);
     put16(message + 8, s->width);
     put16(message + 10, s->height);
     put16(message + 12, (uint32_t)encoding >> 16);
     put16(message + 14, encoding);
-    return rfbWriteExact(s->client, (char *)message, sizeof(message)) == 1;
+    if (length)
+        memcpy(message + 16, payload, length);
+    return rfbWriteExact(s->client, (char *)message, 16 + length) == 1;
 }
 
-bool messages_tell_pointer_mode(struct session *s)
+bool messages_tell_changes(struct session *s)
 {
     bool absolute;
+    uint8_t leds;
 
     pthread_mutex_lock(&s->v->vnc->lock);
     absolute = s->v->absolute;
+    leds = s->v->leds;
     pthread_mutex_unlock(&s->v->vnc->lock);
-    if (!s->motion_change || s->told_absolute == absolute)
-        return true;
-    s->told_absolute = absolute;
-    return send_pseudo(s, POINTER_MOTION_CHANGE, absolute);
+    if (s->motion_change && s->told_absolute != absolute) {
+        s->told_absolute = absolute;
+        if (!send_pseudo(s, POINTER_MOTION_CHANGE, absolute, NULL, 0))
+            return false;
+    }
+    if (s->led_state && s->told_leds != leds) {
+        s->told_leds = leds;
+        return send_pseudo(s, LED_STATE, 0, &leds, 1);
+    }
+    return true;
 }
 
 static bool queued(struct viewer *v, const struct input *in)
@@ -160,13 +172,14 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
     unsigned count = 0;
     bool extended_keys = false;
 
-    s->motion_change = false;
+    s->motion_change = s->led_state = false;
     for (size_t at = 4; at + 4 <= length; at += 4) {
         int32_t encoding = get32(m + at);
 
         if (wanted_encoding(encoding))
             memcpy(message + 4 + 4 * count++, m + at, 4);
         s->motion_change |= encoding == POINTER_MOTION_CHANGE;
+        s->led_state |= encoding == LED_STATE;
         extended_keys |= encoding == EXTENDED_KEY_EVENT;
     }
     put16(message + 2, count);
@@ -177,10 +190,11 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
             return false;
         canvas_copy_all(s);
     }
-    if (extended_keys && !send_pseudo(s, EXTENDED_KEY_EVENT, 0))
+    if (extended_keys && !send_pseudo(s, EXTENDED_KEY_EVENT, 0, NULL, 0))
         return false;
     s->told_absolute = true; /* what viewers begin with */
-    return messages_tell_pointer_mode(s);
+    s->told_leds = LEDS_UNKNOWN;
+    return messages_tell_changes(s);
 }
 
 static void update_request(struct session *s, const uint8_t *m)

@@ -23,6 +23,8 @@ struct session {
     bool wait_for_room;
     bool motion_change; /* the viewer can be told how pointer events are taken ... */
     bool told_absolute; /* ... and was told this */
+    bool led_state;     /* the same for the keyboard lights */
+    uint8_t told_leds;
 
     struct picture *picture;
     pixman_image_t *source; /* the picture's pixels, for scaling; NULL where it fits */
@@ -64,8 +66,11 @@ void canvas_copy_all(struct session *s);
 bool messages_read(struct session *s);
 /* Handles the whole messages among s->in; the beginning of another one is kept there. */
 bool messages_handle(struct session *s);
-/* Tells a viewer that understands it whether pointer positions or movements are wanted, if that changed. */
-bool messages_tell_pointer_mode(struct session *s);
+/*
+ * Tells viewers that understand it what changed: whether pointer positions or movements are wanted, the
+ * keyboard lights. False: the connection is lost.
+ */
+bool messages_tell_changes(struct session *s);
 
 /* ---- viewer.c ---- */
 

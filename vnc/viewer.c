@@ -149,7 +149,7 @@ static void serve(struct viewer *v)
     s->v = v;
     s->output = s->feed = s->fed = -1;
     if (begin(s))
-        while (wait_for_work(s) && messages_tell_pointer_mode(s) && session_send_updates(s))
+        while (wait_for_work(s) && messages_tell_changes(s) && session_send_updates(s))
             continue;
     client_free(s);
     if (s->source)

@@ -62,6 +62,7 @@ struct viewer {
     bool quit;               /* to be disconnected */
     bool exclusive;          /* asked for the screen alone */
     bool absolute;           /* how pointer events reach the guest */
+    uint8_t leds;            /* the guest's keyboard lights, as console_leds has them */
     bool hungry;             /* waits for a change of the picture */
     struct picture *picture; /* used by this viewer */
     pixman_region32_t dirty; /* of the picture, not yet taken */

@@ -187,6 +187,18 @@ static void updated(struct console_view *view, int x, int y, int w, int h)
     pthread_mutex_unlock(&vnc->lock);
 }
 
+static void leds_changed(struct console_view *view)
+{
+    struct vnc *vnc = VIEW_OF(view);
+
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v; v = v->next) {
+        v->leds = console_leds(vnc->console);
+        wake(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
 /* ---- letting viewers in and out ---- */
 
 static unsigned count_stage(const struct vnc *vnc, enum viewer_stage stage)
@@ -252,6 +264,7 @@ static void let_in(struct vnc *vnc, struct viewer *v)
         v->picture = vnc->picture;
         v->picture->users++;
         v->absolute = console_pointer_is_absolute(vnc->console);
+        v->leds = console_leds(vnc->console);
         v->stage = VIEWER_ACTIVE;
         wake(v);
     } else {
@@ -721,7 +734,7 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
     }
     *vnc = (struct vnc){.loop = loop,
                         .console = con,
-                        .view = {.resized = resized, .updated = updated},
+                        .view = {.resized = resized, .updated = updated, .leds = leds_changed},
                         .map = map,
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,

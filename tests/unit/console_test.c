@@ -114,8 +114,8 @@ static int setup(void **state)
     assert_true(loop_init(&b->loop, &b->lock, &b->guest_clock));
     b->con = console_new(&b->loop);
     b->source = (struct console_source){refresh, watch, b};
-    b->view = (struct console_view){resized, updated, NULL};
-    b->other = (struct console_view){ignore_resized, ignore_updated, NULL};
+    b->view = (struct console_view){resized, updated, NULL, NULL};
+    b->other = (struct console_view){ignore_resized, ignore_updated, NULL, NULL};
     timer_init(&b->stop, &b->loop.host_clock, stop, b);
     *state = b;
     return 0;

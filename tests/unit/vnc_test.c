@@ -1250,6 +1250,24 @@ static void test_pointer_motion_change(void **state)
     close(fd);
 }
 
+static void test_led_state(void **state)
+{
+    uint8_t bytes[17];
+    int fd;
+
+    start();
+    fd = enter();
+    SAY(fd, "\2\0\0\1\xFF\xFF\xFE\xFB");
+    hear(fd, bytes, 17);
+    assert_memory_equal(bytes, "\0\0\0\1\0\0\0\0\2\x80\1\xE0\xFF\xFF\xFE\xFB\0", 17);
+    lock();
+    console_set_leds(t.console, 6);
+    unlock();
+    hear(fd, bytes, 17);
+    assert_int_equal(bytes[16], 6);
+    close(fd);
+}
+
 /* ---- options ---- */
 
 static void expect_refused(struct vnc_options options, const char *words)
@@ -1394,6 +1412,7 @@ int main(void)
         TEST(test_relative_mouse),
         TEST(test_absolute_pointer),
         TEST(test_pointer_motion_change),
+        TEST(test_led_state),
         TEST(test_bad_options),
         TEST(test_port_taken),
         TEST(test_unix_socket),
