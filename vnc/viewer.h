@@ -15,6 +15,7 @@
 
 #include <pixman.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "vnc/keymap.h"
 #include "vnc/vnc.h"
@@ -113,6 +114,13 @@ bool viewer_must_quit(struct viewer *v);
 
 /* The thread's function; ends with the stage GONE. */
 void *viewer_main(void *viewer);
+
+/* listen.c: opens what -vnc says, with to=N; false: *err. listen_stop closes what is open. */
+bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct error *err);
+void listen_stop(struct vnc *vnc);
+void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length);
+/* Somebody connects: takes all in. */
+void vnc_connection(void *opaque, uint32_t events);
 
 /* Wakes the machine thread for what viewers changed; lock held or not. */
 void vnc_ask(struct vnc *vnc);

@@ -4,7 +4,6 @@
 #include "vnc/vnc.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -14,11 +13,8 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "machine/log.h"
 #include "vnc/viewer.h"
 
 #define VIEW_OF(view_) ((struct vnc *)((char *)(view_)-offsetof(struct vnc, view)))
@@ -421,18 +417,6 @@ static void work(void *opaque)
 
 /* ---- connections ---- */
 
-static void endpoint_of(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length)
-{
-    *end = (struct vnc_endpoint){.family = addr->ss_family == AF_INET6 ? "ipv6" : "ipv4"};
-    if (addr->ss_family == AF_UNIX) {
-        end->family = "unix";
-        return;
-    }
-    if (getnameinfo((const struct sockaddr *)addr, length, end->host, sizeof(end->host), end->service,
-                    sizeof(end->service), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        end->host[0] = end->service[0] = 0;
-}
-
 /* A refusal that every viewer shows: protocol 3.3 has the reason right after the version. */
 static void refuse(int fd, const char *reason)
 {
@@ -519,7 +503,7 @@ static unsigned count_threads(const struct vnc *vnc)
     return n;
 }
 
-static void connection(void *opaque, uint32_t events)
+void vnc_connection(void *opaque, uint32_t events)
 {
     struct vnc *vnc = opaque;
 
@@ -539,177 +523,11 @@ static void connection(void *opaque, uint32_t events)
             refuse(fd, "too many viewers");
             continue;
         }
-        endpoint_of(&peer, &addr, length);
+        listen_endpoint(&peer, &addr, length);
         if (vnc->socket_path)
             snprintf(peer.host, sizeof(peer.host), "%s", vnc->socket_path);
         add_viewer(vnc, fd, &peer);
     }
-}
-
-static bool listen_on(struct vnc *vnc, int fd, struct error *err)
-{
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
-        if (vnc->listeners[i].fd >= 0)
-            continue;
-        if (loop_watch(vnc->loop, &vnc->listeners[i], fd, EPOLLIN, connection, vnc))
-            return true;
-        break;
-    }
-    close(fd);
-    return error_set(err, "vnc: cannot watch the listening socket: %s", strerror(errno));
-}
-
-static void stop_listening(struct vnc *vnc)
-{
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
-        int fd = vnc->listeners[i].fd;
-
-        if (fd < 0)
-            continue;
-        loop_unwatch(vnc->loop, &vnc->listeners[i]);
-        close(fd);
-    }
-}
-
-static bool socket_in_use(const struct sockaddr_un *addr)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool used =
-        fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN);
-
-    if (fd >= 0)
-        close(fd);
-    return used;
-}
-
-static bool open_unix(struct vnc *vnc, const char *path, struct error *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    struct stat st;
-    int fd;
-
-    if (!*path || strlen(path) >= sizeof(addr.sun_path))
-        return error_set(err, "-vnc unix:%s: the path is %s", path, *path ? "too long" : "missing");
-    strcpy(addr.sun_path, path);
-    if (socket_in_use(&addr))
-        return error_set(err, "-vnc unix:%s: somebody listens there already", path);
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path); /* left behind by a process that is gone */
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, SOMAXCONN) < 0) {
-        error_set(err, "-vnc unix:%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    vnc->socket_path = strdup(path);
-    snprintf(vnc->server.host, sizeof(vnc->server.host), "%s", path);
-    vnc->server.family = "unix";
-    return listen_on(vnc, fd, err);
-}
-
-/* Binds and listens; -1 with errno. */
-static int open_tcp(const struct addrinfo *ai)
-{
-    int on = 1, error, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (ai->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
-        return fd;
-    error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-/*
- * Listens on a port, at every address that the host name has. 0, or an errno: EADDRINUSE if one of the
- * addresses has that port taken; addresses of a family that this machine does not have are left out while
- * others remain.
- */
-static int open_port(struct vnc *vnc, const char *host, unsigned port, struct error *err)
-{
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list;
-    char service[8];
-    int opened = 0, reason = 0, error;
-
-    snprintf(service, sizeof(service), "%u", port);
-    error = getaddrinfo(host[0] ? host : NULL, service, &hints, &list);
-    if (error) {
-        error_set(err, "-vnc %s:%d: %s", host, (int)port - VNC_BASE_PORT, gai_strerror(error));
-        return EINVAL;
-    }
-    for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-        int fd = open_tcp(ai);
-
-        if (fd < 0) {
-            reason = reason == EADDRINUSE ? reason : errno;
-        } else if (listen_on(vnc, fd, err)) {
-            struct sockaddr_storage addr;
-            socklen_t length = sizeof(addr);
-
-            if (!opened++ && getsockname(fd, (struct sockaddr *)&addr, &length) == 0)
-                endpoint_of(&vnc->server, &addr, length);
-        }
-    }
-    freeaddrinfo(list);
-    if (opened && reason != EADDRINUSE)
-        return 0;
-    stop_listening(vnc);
-    error_set(err, "-vnc %s:%d: port %u: %s", host, (int)port - VNC_BASE_PORT, port, strerror(reason));
-    return reason ? reason : EINVAL;
-}
-
-/* "ADDR:DISPLAY" or "[IPV6]:DISPLAY" in its parts. */
-static bool parse_address(const char *text, char host[108], unsigned *display, struct error *err)
-{
-    const char *colon = strrchr(text, ':');
-    const char *start = text, *end = colon;
-    char *rest;
-    unsigned long number;
-
-    if (!colon || colon[1] < '0' || colon[1] > '9')
-        return error_set(err, "-vnc %s: expected ADDRESS:DISPLAY or unix:PATH", text);
-    number = strtoul(colon + 1, &rest, 10);
-    if (*rest || number > 65535 - VNC_BASE_PORT)
-        return error_set(err, "-vnc %s: the display is a number from 0 to %d", text, 65535 - VNC_BASE_PORT);
-    if (*text == '[') {
-        start++;
-        if (end == text || *--end != ']')
-            return error_set(err, "-vnc %s: ']' is missing", text);
-    }
-    if (end - start >= 108)
-        return error_set(err, "-vnc %s: the address is too long", text);
-    memcpy(host, start, end - start);
-    host[end - start] = 0;
-    *display = number;
-    return true;
-}
-
-static bool open_display(struct vnc *vnc, const struct vnc_options *options, struct error *err)
-{
-    char host[108];
-    unsigned first = 0, display;
-    int reason;
-
-    if (!parse_address(options->address, host, &first, err))
-        return false;
-    for (display = first;; display++) {
-        reason = open_port(vnc, host, VNC_BASE_PORT + display, err);
-        if (!reason)
-            return true;
-        if (reason != EADDRINUSE || display >= options->to || display >= 65535 - VNC_BASE_PORT)
-            break;
-    }
-    if (reason == EADDRINUSE && display > first)
-        error_set(err, "-vnc %s: all ports from %u to %u are in use", options->address, VNC_BASE_PORT + first,
-                  VNC_BASE_PORT + display);
-    return false;
 }
 
 struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_options *options,
@@ -742,8 +560,7 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                         .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
                         .work = {.run = work, .opaque = vnc}};
     pthread_mutex_init(&vnc->lock, NULL);
-    opened = strncmp(options->address, "unix:", 5) == 0 ? open_unix(vnc, options->address + 5, err)
-                                                        : open_display(vnc, options, err);
+    opened = listen_start(vnc, options->address, options->to, err);
     if (opened)
         return vnc;
     vnc_stop(vnc);
@@ -754,7 +571,7 @@ void vnc_stop(struct vnc *vnc)
 {
     if (!vnc)
         return;
-    stop_listening(vnc);
+    listen_stop(vnc);
     if (vnc->socket_path)
         unlink(vnc->socket_path);
     pthread_mutex_lock(&vnc->lock);
