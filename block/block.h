@@ -62,9 +62,12 @@ struct block_options {
     const char *file;   /* path; NULL: empty slot */
     const char *format; /* "raw" or NULL: raw */
     bool read_only;
-    bool snapshot;      /* writes go to a temporary file that is forgotten */
-    bool removable;     /* a CD or floppy slot: may be empty, medium may change */
-    const char *serial; /* drive serial number for IDENTIFY, or NULL */
+    bool snapshot;       /* writes go to a temporary file that is forgotten */
+    bool removable;      /* a CD or floppy slot: may be empty, medium may change */
+    const char *serial;  /* drive serial number for IDENTIFY, or NULL */
+    bool keep_allocated; /* discard=ignore: what the guest discards stays where it is */
+    bool write_through;  /* cache=writethrough: a write is done when it is on the disk */
+    bool no_flush;       /* cache=unsafe: a flush does nothing */
 };
 
 /*

@@ -101,7 +101,11 @@ static struct image *image_new(int fd, const char *name, const struct block_opti
     }
     image->fd = fd;
     image->read_only = options->read_only;
-    image->nowait_writes = true;
+    pthread_mutex_init(&image->flush_lock, NULL);
+    image->nowait_writes = !options->write_through;
+    image->keep_allocated = options->keep_allocated;
+    image->write_through = options->write_through;
+    image->no_flush = options->no_flush;
     if (!inspect(image, err) || (!options->format && !looks_raw(image, err)))
         goto fail;
     if (lock_image(fd, base_read_only)) {
@@ -171,6 +175,7 @@ void image_close(struct image *image)
         return;
     snapshot_free(image->snapshot);
     close(image->fd);
+    pthread_mutex_destroy(&image->flush_lock);
     free(image->name);
     free(image);
 }
@@ -181,7 +186,7 @@ static int discard(struct image *image, uint64_t offset, uint64_t length)
     uint64_t range[2] = {offset, length};
     int r;
 
-    if (!length || image->snapshot)
+    if (!length || image->snapshot || image->keep_allocated)
         return 0;
     if (image->device)
         r = ioctl(image->fd, BLKDISCARD, range);
@@ -192,31 +197,64 @@ static int discard(struct image *image, uint64_t offset, uint64_t length)
     return errno;
 }
 
+/* One at a time: who finds nothing to do because another is at it must wait for that one's success. */
 static int flush(struct image *image)
 {
-    if (image->snapshot || !atomic_exchange(&image->dirty, false))
+    int error = 0;
+
+    if (image->snapshot || image->no_flush)
         return 0;
-    if (fdatasync(image->fd) == 0)
-        return 0;
+    pthread_mutex_lock(&image->flush_lock);
+    if (atomic_exchange(&image->dirty, false) && fdatasync(image->fd) < 0) {
+        error = errno;
+        atomic_store(&image->dirty, true);
+    }
+    pthread_mutex_unlock(&image->flush_lock);
+    return error;
+}
+
+/* Is there nothing to flush, and no flush under way? Does not wait. */
+static bool is_clean(struct image *image)
+{
+    bool clean;
+
+    if (image->snapshot || image->no_flush)
+        return true;
+    if (pthread_mutex_trylock(&image->flush_lock))
+        return false;
+    clean = !atomic_load(&image->dirty);
+    pthread_mutex_unlock(&image->flush_lock);
+    return clean;
+}
+
+static int write_out(struct image *image, const struct block_request *r)
+{
+    int error;
+
+    if (image->snapshot)
+        return snapshot_write(image->snapshot, r->offset, r->length, r->iov, r->iovcnt);
+    error = rw_write(image->fd, r->iov, r->iovcnt, r->offset, r->length);
+    /* After the write: a flush beside it, which may miss its data, must not be the last that does anything.
+     */
     atomic_store(&image->dirty, true);
-    return errno;
+    return error || !image->write_through ? error : flush(image);
 }
 
 int image_perform(struct image *image, struct block_request *r)
 {
+    int error;
+
     switch (r->op) {
     case BLOCK_READ:
         if (image->snapshot)
             return snapshot_read(image->snapshot, r->offset, r->length, r->iov, r->iovcnt);
         return rw_read(image->fd, r->iov, r->iovcnt, r->offset, r->length);
     case BLOCK_WRITE:
-        atomic_store(&image->dirty, true);
-        if (image->snapshot)
-            return snapshot_write(image->snapshot, r->offset, r->length, r->iov, r->iovcnt);
-        return rw_write(image->fd, r->iov, r->iovcnt, r->offset, r->length);
+        return write_out(image, r);
     case BLOCK_DISCARD:
+        error = discard(image, r->offset, r->length);
         atomic_store(&image->dirty, true);
-        return discard(image, r->offset, r->length);
+        return error;
     case BLOCK_FLUSH:
         return flush(image);
     }
@@ -234,8 +272,8 @@ static bool try_transfer(struct image *image, struct block_request *r, int *erro
     } else {
         if (!image->nowait_writes)
             return false;
-        atomic_store(&image->dirty, true);
         n = pwritev2(image->fd, r->iov, r->iovcnt, r->offset, RWF_NOWAIT);
+        atomic_store(&image->dirty, true);
         if (n < 0 && errno == EOPNOTSUPP)
             image->nowait_writes = false;
     }
@@ -251,7 +289,7 @@ bool image_try(struct image *image, struct block_request *r, int *error)
         return try_transfer(image, r, error);
     case BLOCK_FLUSH:
         *error = 0;
-        return image->snapshot || !atomic_load(&image->dirty);
+        return is_clean(image);
     case BLOCK_DISCARD:
         return false;
     }

@@ -3,6 +3,7 @@
 #ifndef BLOCK_IMAGE_H
 #define BLOCK_IMAGE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "block/block.h"
@@ -13,9 +14,11 @@ struct image {
     int fd;        /* holds the lock of the image; closing it gives the lock back */
     uint64_t size; /* bytes, a multiple of 512: a file that ends within a sector ends with zeroes */
     bool read_only;
-    bool device;               /* a block device */
-    bool nowait_writes;        /* cleared when the host's file system refuses them */
-    atomic_bool dirty;         /* written since the last flush */
+    bool device;                                  /* a block device */
+    bool keep_allocated, write_through, no_flush; /* as in struct block_options */
+    bool nowait_writes;                           /* cleared when the host's file system refuses them */
+    atomic_bool dirty;                            /* written since the last flush */
+    pthread_mutex_t flush_lock;
     struct snapshot *snapshot; /* or NULL */
 };
 

@@ -121,6 +121,16 @@ static bool check_tuning(const struct opts *opts, struct error *err)
     return true;
 }
 
+/* What cache= and discard= mean to the block layer; the values are known to be good. */
+static void apply_tuning(const struct opts *opts, struct block_options *options)
+{
+    const char *cache = opts_get(opts, "cache"), *discard = opts_get(opts, "discard");
+
+    options->write_through = cache && (!strcmp(cache, "writethrough") || !strcmp(cache, "directsync"));
+    options->no_flush = cache && !strcmp(cache, "unsafe");
+    options->keep_allocated = discard && (!strcmp(discard, "ignore") || !strcmp(discard, "off"));
+}
+
 /* ---- slots ---- */
 
 static bool is_removable_driver(const char *driver)
@@ -181,6 +191,7 @@ static bool open_drive(struct control *c, const struct drive *drive, struct erro
         .serial = opts_get(opts, "serial"),
     };
 
+    apply_tuning(opts, &options);
     if (options.file && !options.file[0])
         options.file = NULL;
     if (!options.file && drive->interface == IF_NONE)

@@ -347,6 +347,30 @@ static void discard_frees_space(void **state)
     block_close(block);
 }
 
+static void discard_and_cache_as_asked_for(void **state)
+{
+    const char *file = qtest_temp_file(".img", 1 << 20);
+    static uint8_t data[1 << 20];
+    struct stat before, after;
+    struct block *block = open_with(&(struct block_options){.file = file, .keep_allocated = true});
+
+    assert_int_equal(run(block, BLOCK_WRITE, 0, data, sizeof(data)), 0);
+    assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
+    stat(file, &before);
+    assert_int_equal(run(block, BLOCK_DISCARD, 0, NULL, 1 << 20), 0);
+    stat(file, &after);
+    assert_int_equal(before.st_blocks, after.st_blocks);
+    block_close(block);
+    block = open_with(&(struct block_options){.file = file, .write_through = true});
+    assert_int_equal(run(block, BLOCK_WRITE, 512, data, 512), 0);
+    assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
+    block_close(block);
+    block = open_with(&(struct block_options){.file = file, .no_flush = true});
+    assert_int_equal(run(block, BLOCK_WRITE, 512, data, 512), 0);
+    assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
+    block_close(block);
+}
+
 /* A drive with a tray. */
 struct tray {
     bool locked, open;
@@ -504,6 +528,7 @@ int main(void)
         block_unit_test(images_in_use_are_refused),
         block_unit_test(mistakes_are_named),
         block_unit_test(discard_frees_space),
+        block_unit_test(discard_and_cache_as_asked_for),
         block_unit_test(media_come_and_go),
         block_unit_test(fixed_disks_stay),
         block_unit_test(media_by_descriptor),
