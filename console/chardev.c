@@ -21,11 +21,12 @@
 #include "machine/log.h"
 
 enum {
-    ESCAPE = 1,           /* Ctrl-A */
-    TERMINAL_CHUNK = 256, /* bytes that a terminal takes without making the writer wait */
-    OUTPUT_MAX = 4 << 20, /* bytes queued for a reader that does not read; what is more is dropped */
-    INPUT_CHUNK = 4096,   /* bytes read at once */
-    FDS_MAX = 8,          /* passed descriptors that wait to be taken */
+    ESCAPE = 1,              /* Ctrl-A */
+    TERMINAL_CHUNK = 256,    /* bytes that a terminal takes without making the writer wait */
+    SOCKET_MAX = 1 << 20,    /* bytes queued for a client that does not read; what is more is dropped */
+    TERMINAL_MAX = 64 << 10, /* bytes queued for a terminal that nobody reads; the oldest are dropped */
+    INPUT_CHUNK = 4096,      /* bytes read at once */
+    FDS_MAX = 8,             /* passed descriptors that wait to be taken */
 };
 
 struct chardev {
@@ -40,6 +41,7 @@ struct chardev {
     struct chardev_user users[2];
     unsigned user_count, focus;
     bool mux, escaped;
+    uint32_t watched;         /* the events that the line is watched for */
     struct loop_fd watch;     /* the open line: a client, a terminal, a file */
     struct loop_fd out_watch; /* stdio: standard output, while it does not take what there is */
     struct loop_fd listening; /* a server's, while it has no client */
@@ -99,12 +101,17 @@ static void update_watch(struct chardev *chr)
         update_output_watch(chr);
     else if (chr->out_length)
         want |= EPOLLOUT;
-    if (!want)
+    if (want == chr->watched)
+        return;
+    chr->watched = want;
+    if (!want) {
         loop_unwatch(chr->loop, &chr->watch);
-    else if (chr->watch.fd >= 0)
+    } else if (chr->watch.fd >= 0) {
         loop_rewatch(chr->loop, &chr->watch, want);
-    else if (!loop_watch(chr->loop, &chr->watch, chr->fd, want, line_ready, chr) && errno == EPERM)
+    } else if (!loop_watch(chr->loop, &chr->watch, chr->fd, want, line_ready, chr)) {
         chr->input_ended = true; /* a regular file or /dev/null as standard input: nothing comes from it */
+        chr->watched = 0;
+    }
 }
 
 /* The one in focus; with mux the other one is told when the focus comes to it. */
@@ -128,6 +135,7 @@ static void close_line(struct chardev *chr)
 {
     loop_unwatch(chr->loop, &chr->out_watch);
     loop_unwatch(chr->loop, &chr->watch);
+    chr->watched = 0;
     if (chr->fd > STDERR_FILENO)
         close(chr->fd);
     chr->fd = chr->write_fd = -1;
@@ -189,14 +197,13 @@ static void flush(struct chardev *chr)
     chr->out_length -= done;
 }
 
+/* Grows the queue to hold length bytes. */
 static bool reserve_output(struct chardev *chr, size_t length)
 {
     size_t size = chr->out_room ? chr->out_room : 1024;
     uint8_t *out;
 
-    if (length > OUTPUT_MAX || chr->out_length + length > OUTPUT_MAX)
-        return false;
-    while (size < chr->out_length + length)
+    while (size < length)
         size *= 2;
     if (size == chr->out_room)
         return true;
@@ -208,9 +215,28 @@ static bool reserve_output(struct chardev *chr, size_t length)
     return true;
 }
 
+/*
+ * Makes room in a full queue. A client of a socket gets each write whole or not at all (it may be a message);
+ * of a terminal that nobody looks at the newest output is worth most.
+ */
+static bool make_room(struct chardev *chr, size_t length)
+{
+    size_t drop;
+
+    if (chr->socket)
+        return chr->out_length + length <= SOCKET_MAX;
+    if (chr->out_length + length <= TERMINAL_MAX)
+        return true;
+    drop = chr->out_length / 2;
+    memmove(chr->out, chr->out + drop, chr->out_length - drop);
+    chr->out_length -= drop;
+    return length <= TERMINAL_MAX / 2;
+}
+
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t length)
 {
-    if (chr->write_fd < 0 || !length || !reserve_output(chr, length))
+    if (chr->write_fd < 0 || !length || !make_room(chr, length) ||
+        !reserve_output(chr, chr->out_length + length))
         return;
     memcpy(chr->out + chr->out_length, data, length);
     chr->out_length += length;

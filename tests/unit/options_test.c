@@ -435,6 +435,8 @@ static void machine_none_answers_and_has_no_board(void **state)
     assert_int_equal(json_array_size(answer), 0);
     json_decref(answer);
     assert_hmp_lacks(q, "info pci", "8086");
+    json_decref(qtest_qmp(q, "{'execute': 'quit'}"));
+    assert_int_equal(qtest_wait_exit(q), 0);
 }
 
 static void the_pidfile_is_there_while_it_runs(void **state)
@@ -455,6 +457,33 @@ static void the_pidfile_is_there_while_it_runs(void **state)
     qtest_stop(q);
     assert_int_not_equal(access(path, F_OK), 0);
     *state = NULL;
+}
+
+static void in_the_background_it_ends_by_its_pidfile(void **state)
+{
+    const char *program = getenv("HVM_DM");
+    char path[64], command[256];
+    FILE *file;
+    int pid = 0;
+
+    snprintf(path, sizeof(path), "/tmp/options-test-%d-daemon.pid", (int)getpid());
+    snprintf(command, sizeof(command),
+             "%s -accel qtest -display none -nodefaults -daemonize -pidfile %s </dev/null >/dev/null 2>&1",
+             program ? program : "build/hvm-dm", path);
+    assert_int_equal(system(command), 0);
+    file = fopen(path, "r"); /* it is ready once the command is done */
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    fclose(file);
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    for (int i = 0; i < 10000 && access(path, F_OK) == 0; i++)
+        usleep(1000);
+    assert_int_not_equal(access(path, F_OK), 0);
+    snprintf(command, sizeof(command),
+             "%s -accel qtest -display none -hda /no/such -daemonize >/dev/null 2>&1",
+             program ? program : "build/hvm-dm");
+    assert_int_equal(WEXITSTATUS(system(command)), 1);
 }
 
 static void passwords_of_viewers_come_from_files(void **state)
@@ -534,6 +563,7 @@ int main(void)
         qtest_unit_test(a_taken_vnc_port_is_refused_unless_others_may_be_taken),
         qtest_unit_test(machine_none_answers_and_has_no_board),
         qtest_unit_test(the_pidfile_is_there_while_it_runs),
+        cmocka_unit_test(in_the_background_it_ends_by_its_pidfile),
         qtest_unit_test(passwords_of_viewers_come_from_files),
         cmocka_unit_test(help_and_version),
     };
