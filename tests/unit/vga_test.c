@@ -41,7 +41,7 @@ static void coalesce(struct machine *m, struct region *region, bool on)
 }
 
 static const struct accel_ops accel = {.name = "test", .watch_vram = watch_vram, .coalesce = coalesce};
-static const struct vga_hooks no_hooks = {NULL};
+static const struct vga_hooks no_hooks = {.port_write = NULL};
 
 static void resized(struct console_view *view)
 {
