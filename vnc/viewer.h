@@ -73,9 +73,7 @@ struct viewer {
 
     /* The machine thread's. */
     struct keyboard keyboard;
-    bool position_known;
-    int x, y;
-    uint8_t buttons;
+    struct input pointer; /* the pointer event before; width 0: its position is not known */
 };
 
 struct vnc {

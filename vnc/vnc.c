@@ -285,13 +285,53 @@ static void free_viewer(struct viewer *v)
     free(v);
 }
 
+static unsigned pc_buttons(uint8_t rfb)
+{
+    return (rfb & 1 ? POINTER_LEFT : 0) | (rfb & 2 ? POINTER_MIDDLE : 0) | (rfb & 4 ? POINTER_RIGHT : 0);
+}
+
+static void pointer_input(struct viewer *v, const struct input *in)
+{
+    struct console *con = v->vnc->console;
+    uint8_t pressed = in->buttons & ~v->pointer.buttons;
+    int wheel = (pressed & 8 ? 1 : 0) - (pressed & 16 ? 1 : 0);
+    unsigned buttons = pc_buttons(in->buttons);
+
+    if (in->kind == INPUT_MOVEMENT) {
+        console_pointer_relative(con, in->x, in->y, wheel, buttons);
+    } else if (console_pointer_is_absolute(con)) {
+        console_pointer_absolute(con, in->width > 1 ? in->x * POINTER_RANGE / (in->width - 1) : 0,
+                                 in->height > 1 ? in->y * POINTER_RANGE / (in->height - 1) : 0, wheel,
+                                 buttons);
+    } else {
+        /* The first position is where the viewer's pointer came in: nothing moved. */
+        bool known = v->pointer.width;
+
+        console_pointer_relative(con, known ? in->x - v->pointer.x : 0, known ? in->y - v->pointer.y : 0,
+                                 wheel, buttons);
+    }
+    v->pointer = *in;
+}
+
+/* The buttons go up where the pointer is. */
+static void release_buttons(struct viewer *v)
+{
+    struct input release = v->pointer;
+
+    if (!release.buttons)
+        return;
+    release.buttons = 0;
+    if (release.kind == INPUT_MOVEMENT)
+        release.x = release.y = 0;
+    pointer_input(v, &release);
+}
+
 /* The thread has ended or is about to: what its viewer held down is released. */
 static void let_out(struct viewer *v)
 {
     pthread_join(v->thread, NULL);
     keyboard_release_all(&v->keyboard);
-    if (v->buttons)
-        console_pointer_relative(v->vnc->console, 0, 0, 0, 0);
+    release_buttons(v);
     free_viewer(v);
 }
 
@@ -321,36 +361,6 @@ static void remove_gone(struct vnc *vnc)
 }
 
 /* ---- input ---- */
-
-static unsigned pc_buttons(uint8_t rfb)
-{
-    return (rfb & 1 ? POINTER_LEFT : 0) | (rfb & 2 ? POINTER_MIDDLE : 0) | (rfb & 4 ? POINTER_RIGHT : 0);
-}
-
-static void pointer_input(struct viewer *v, const struct input *in)
-{
-    struct console *con = v->vnc->console;
-    uint8_t pressed = in->buttons & ~v->buttons;
-    int wheel = (pressed & 8 ? 1 : 0) - (pressed & 16 ? 1 : 0);
-    unsigned buttons = pc_buttons(in->buttons);
-
-    v->buttons = in->buttons;
-    if (in->kind == INPUT_MOVEMENT) {
-        console_pointer_relative(con, in->x, in->y, wheel, buttons);
-    } else if (console_pointer_is_absolute(con)) {
-        console_pointer_absolute(con, in->width > 1 ? in->x * POINTER_RANGE / (in->width - 1) : 0,
-                                 in->height > 1 ? in->y * POINTER_RANGE / (in->height - 1) : 0, wheel,
-                                 buttons);
-    } else {
-        /* The first position is where the viewer's pointer came in: nothing moved. */
-        int dx = v->position_known ? in->x - v->x : 0, dy = v->position_known ? in->y - v->y : 0;
-
-        console_pointer_relative(con, dx, dy, wheel, buttons);
-    }
-    v->position_known = in->kind == INPUT_POSITION;
-    v->x = in->x;
-    v->y = in->y;
-}
 
 static void handle_input(struct viewer *v, const struct input *in)
 {
