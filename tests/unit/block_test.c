@@ -2,8 +2,10 @@
 /* The block layer, without a machine: a loop, slots, images in temporary files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -371,6 +373,57 @@ static void discard_and_cache_as_asked_for(void **state)
     block_close(block);
 }
 
+/* A loop device over an image; skips where there is none to be had. */
+static int make_block_device(const char *file, char *name, size_t size)
+{
+    int control = open("/dev/loop-control", O_RDWR), number, backing, device;
+    struct loop_info64 info = {.lo_flags = LO_FLAGS_AUTOCLEAR}; /* gone when nobody has it open */
+
+    if (control < 0)
+        skip();
+    number = ioctl(control, LOOP_CTL_GET_FREE);
+    close(control);
+    snprintf(name, size, "/dev/loop%d", number);
+    backing = open(file, O_RDWR);
+    device = number < 0 ? -1 : open(name, O_RDWR);
+    if (device < 0 || ioctl(device, LOOP_SET_FD, backing) < 0 ||
+        ioctl(device, LOOP_SET_STATUS64, &info) < 0) {
+        close(backing);
+        close(device);
+        skip();
+    }
+    close(backing);
+    return device;
+}
+
+static void block_devices(void **state)
+{
+    const char *file = qtest_temp_file(".img", 1 << 20);
+    char name[32];
+    int device = make_block_device(file, name, sizeof(name));
+    struct block_options options = {.file = name};
+    struct block *block;
+    static uint8_t out[70000], in[70000];
+
+    memset(out, 0x5A, sizeof(out));
+    block = open_with(&options);
+    assert_int_equal(block_size(block), 1 << 20);
+    assert_int_equal(run(block, BLOCK_WRITE, 4096, out, sizeof(out)), 0);
+    assert_int_equal(run(block, BLOCK_READ, 4096, in, sizeof(in)), 0);
+    assert_memory_equal(in, out, sizeof(in));
+    assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
+    assert_int_equal(run(block, BLOCK_DISCARD, 0, NULL, 65536), 0);
+    assert_int_equal(run(block, BLOCK_WRITE, (1 << 20) - 512, out, 1024), ENOSPC);
+    assert_refused(&options, "in use");
+    block_close(block);
+    /* As the disc of a CD drive. */
+    options.read_only = options.removable = true;
+    block = open_with(&options);
+    assert_int_equal(run(block, BLOCK_READ, 131072, in, 512), 0);
+    block_close(block);
+    close(device);
+}
+
 /* A drive with a tray. */
 struct tray {
     bool locked, open;
@@ -529,6 +582,7 @@ int main(void)
         block_unit_test(mistakes_are_named),
         block_unit_test(discard_frees_space),
         block_unit_test(discard_and_cache_as_asked_for),
+        block_unit_test(block_devices),
         block_unit_test(media_come_and_go),
         block_unit_test(fixed_disks_stay),
         block_unit_test(media_by_descriptor),
