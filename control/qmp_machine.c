@@ -247,6 +247,8 @@ static bool quit(struct qmp_call *call)
 
 /* ---- processors ---- */
 
+#define CPU_TYPE "host-x86_64-cpu"
+
 static json_t *cpu_place(unsigned index)
 {
     return json_pack("{s:i, s:i, s:i}", "socket-id", (int)index, "core-id", 0, "thread-id", 0);
@@ -278,7 +280,7 @@ static bool query_hotpluggable_cpus(struct qmp_call *call)
     call->result = json_array();
     for (unsigned i = config->max_cpus; i-- > 0;) {
         json_t *item =
-            json_pack("{s:s, s:i, s:o}", "type", "host-x86_64-cpu", "vcpus-count", 1, "props", cpu_place(i));
+            json_pack("{s:s, s:i, s:o}", "type", CPU_TYPE, "vcpus-count", 1, "props", cpu_place(i));
 
         if (i < config->cpus)
             json_object_set_new(item, "qom-path", json_string(cpu_path(i, path)));
@@ -355,11 +357,29 @@ static bool query_chardev(struct qmp_call *call)
     return true;
 }
 
-/* Nothing on this board can be plugged in while it exists. */
+/* The next processor, where the hypervisor has them all and the guest only has to be told: xl vcpu-set. */
+static bool add_cpu(struct qmp_call *call)
+{
+    struct machine *m = &call->c->m;
+    int64_t socket = qmp_integer(call, "socket-id", -1);
+
+    if (m->accel->reset_cpus || !m->cpu_added)
+        return qmp_fail(call, CPU_TYPE ": this board supports no hot-plug of processors");
+    if (socket != m->config.cpus || socket >= m->config.max_cpus)
+        return qmp_fail(call, CPU_TYPE ": socket-id %lld: %u of %u processors are there, the next is %u",
+                        (long long)socket, m->config.cpus, m->config.max_cpus, m->config.cpus);
+    m->config.cpus++;
+    m->cpu_added(m->cpu_added_opaque);
+    return true;
+}
+
+/* Nothing else on this board can be plugged in while it exists. */
 static bool device_add(struct qmp_call *call)
 {
     const char *driver = qmp_text(call, "driver");
 
+    if (driver && strcmp(driver, CPU_TYPE) == 0)
+        return add_cpu(call);
     if (!driver)
         return qmp_fail(call, "Parameter 'driver' is missing");
     return device_known(driver, &call->err) &&

@@ -35,6 +35,7 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
 #define GPE_BASE        0xAFE0
 #define PCIHP_BASE      0xAE00
 #define CPUHP_BASE      0xAF00
+#define GPE_CPU_HOTPLUG 0x04 /* _E02 of hvmloader's DSDT */
 #define PCIHP_REMOVABLE 0xC
 #define APM_BASE        0xB2
 #define APM_ACPI_ON     0xF1
@@ -231,7 +232,7 @@ static void gpe_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 
 static const struct region_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .max_size = 1};
 
-/* ---- hot-plug blocks: nothing comes or goes while the guest runs, all CPUs of the start are there ---- */
+/* ---- hot-plug blocks: no PCI slot comes or goes; processors may come ---- */
 
 static uint64_t pci_hotplug_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -249,6 +250,14 @@ static uint64_t cpu_hotplug_read(void *opaque, uint64_t offset, unsigned size)
     for (unsigned i = 0; i < 8; i++)
         online |= (first + i < cpus) << i;
     return online;
+}
+
+static void cpu_added(void *opaque)
+{
+    struct piix4_pm *pm = opaque;
+
+    pm->gpe_status |= GPE_CPU_HOTPLUG;
+    update_sci(pm);
 }
 
 static const struct region_ops cpu_hotplug_ops = {.read = cpu_hotplug_read, .max_size = 1};
@@ -323,6 +332,8 @@ static bool realize(struct device *dev, struct error *err)
     machine_listen(m, &pm->listener);
     m->power_button = press_power_button;
     m->power_button_opaque = pm;
+    m->cpu_added = cpu_added;
+    m->cpu_added_opaque = pm;
     return true;
 }
 
@@ -334,6 +345,7 @@ static void unrealize(struct device *dev)
     timer_cancel(&pm->overflow);
     machine_unlisten(dev->machine, &pm->listener);
     dev->machine->power_button = NULL;
+    dev->machine->cpu_added = NULL;
     for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
         bus_unmap(&dev->machine->bus, regions[i]);
 }

@@ -109,6 +109,10 @@ struct machine {
     /* pressed by QMP system_powerdown; set by the power management chip */
     void (*power_button)(void *opaque);
     void *power_button_opaque;
+    /* QMP device_add has raised config.cpus, where the hypervisor has the processors; set by the power
+     * management chip, which tells the guest */
+    void (*cpu_added)(void *opaque);
+    void *cpu_added_opaque;
     int exit_status;
 };
 

@@ -262,6 +262,34 @@ static void global_lock_event_can_be_enabled(void **state)
     assert_int_equal(qtest_inw(q, PM_BASE + 2), 0x0020);
 }
 
+/* xl vcpu-set: the processor is in the bitmap, and GPE 2 tells the guest. */
+static void added_processor_interrupts(void **state)
+{
+    struct qtest *q = qtest_start("-nodefaults -vga none -smp 1,maxcpus=2");
+    json_t *reply;
+
+    (void)state;
+    power_management(q);
+    qtest_irq_intercept_in(q, "ioapic");
+    qtest_outb(q, 0xB2, 0xF1);
+    qtest_outb(q, 0xAFE2, 0x04);
+    assert_int_equal(qtest_inb(q, 0xAF00), 1);
+    json_decref(
+        qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'id': 'cpu-1', 'driver': 'host-x86_64-cpu', "
+                        "'socket-id': 1, 'core-id': 0, 'thread-id': 0}}"));
+    assert_int_equal(qtest_inb(q, 0xAF00), 3);
+    assert_int_equal(qtest_inb(q, 0xAFE0), 0x04);
+    assert_true(qtest_irq(q, 9));
+    qtest_outb(q, 0xAFE0, 0x04);
+    assert_false(qtest_irq(q, 9));
+    reply =
+        qtest_qmp(q, "{'execute': 'device_add', 'arguments': {'id': 'cpu-2', 'driver': 'host-x86_64-cpu', "
+                     "'socket-id': 2, 'core-id': 0, 'thread-id': 0}}");
+    assert_non_null(json_object_get(reply, "error"));
+    json_decref(reply);
+    qtest_stop(q);
+}
+
 static void power_button_interrupts(void **state)
 {
     struct qtest *q = *state;
@@ -343,6 +371,7 @@ int main(void)
         CASE(pm_timer_status_and_interrupt),
         CASE(global_lock_event_can_be_enabled),
         CASE(power_button_interrupts),
+        CASE(added_processor_interrupts),
         CASE(status_byte_write_clears_its_own_byte_only),
         CASE(gpe_and_hotplug_blocks),
         cmocka_unit_test(soft_off_ends_the_machine),
