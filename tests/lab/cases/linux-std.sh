@@ -32,6 +32,8 @@ check $? "64 MiB from the CD by PIO have the right checksum" "another"
 stage stop
 typed 120 >/dev/null
 
+# A text cursor that still blinks would be in the picture.
+screen '\033[?25l'
 modprobe bochs
 sleep 1
 echo 0 >/sys/class/vtconsole/vtcon1/bind
