@@ -339,6 +339,18 @@ static bool parse_share(const struct opts *opts, enum vnc_share *share, struct e
            error_prefix(err, "%s %s", opts->option, opts->text);
 }
 
+/* A person who did not choose the port is told it. */
+static void tell_vnc_port(struct control *c)
+{
+    struct vnc_info *info = malloc(sizeof(*info));
+
+    if (!info)
+        return;
+    vnc_query(c->vnc, info);
+    log_line("VNC server running on %s:%s", info->server.host, info->server.service);
+    free(info);
+}
+
 static bool start_vnc(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *secret = opts_get(opts, "password-secret");
@@ -362,21 +374,17 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
     c->vnc = vnc_start(&c->m.loop, c->m.console, &options, err);
     if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
         return error_prefix(err, "%s", opts->option);
+    if (to)
+        tell_vnc_port(c);
     return true;
 }
 
-/* Where nobody said what to do with the screen, a viewer finds it, and a person is told where. */
+/* Where nobody said what to do with the screen, a viewer finds it. */
 static bool start_default_vnc(struct control *c, struct error *err)
 {
     struct opts *opts = opts_parse("-vnc", "localhost:0,to=99", "address", NULL, err);
-    struct vnc_info *info = malloc(sizeof(*info));
-    bool ok = opts && info && start_vnc(c, opts, err);
+    bool ok = opts && start_vnc(c, opts, err);
 
-    if (ok) {
-        vnc_query(c->vnc, info);
-        log_line("VNC server running on %s:%s", info->server.host, info->server.service);
-    }
-    free(info);
     opts_free(opts);
     return ok;
 }
