@@ -1093,14 +1093,3 @@ bool ide_disk_geometry(struct machine *m, unsigned channel, unsigned unit, struc
     }
     return false;
 }
-
-void ide_unplug_disks(struct machine *m, bool keep_first)
-{
-    for (struct disk *disk = next_disk(m->devices); disk; disk = next_disk(disk->ide.dev.next)) {
-        bool first = disk->ide.unit == 0 && strcmp(disk->ide.dev.bus->name, "ide.0") == 0;
-
-        if (!disk->ide.block || (first && keep_first))
-            continue;
-        ide_drive_unplug(&disk->ide);
-    }
-}

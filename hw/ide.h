@@ -232,11 +232,4 @@ uint32_t ide_cylinders(uint64_t total, uint32_t heads, uint32_t sectors);
 /* Geometry of the disk at a place (channel 0..1, unit 0..1); false: no disk is there. */
 bool ide_disk_geometry(struct machine *m, unsigned channel, unsigned unit, struct ide_geometry *geometry);
 
-/*
- * Unplugs disks, not CD drives (the Xen platform device's protocol): what is in flight is taken back, the
- * data flushed, the image closed and unlocked; the place then reads as empty until the process ends.
- * Repeating it is harmless. keep_first: not the primary master.
- */
-void ide_unplug_disks(struct machine *m, bool keep_first);
-
 #endif

@@ -1155,6 +1155,49 @@ static void a_slave_alone(void **state)
     assert_int_equal(w[60], 4096);
 }
 
+/* ---- unplugging, by the Xen platform device ---- */
+
+static bool can_be_locked(const char *file)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(file, O_RDWR);
+    bool can = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+
+    close(fd);
+    return can;
+}
+
+static void unplugged_disks_are_absent(void **state)
+{
+    static struct prd table[64];
+    uint8_t expected[SECTOR];
+
+    make_image(SECTORS, 16);
+    ide = ide_start("-m 64 -nodefaults -drive file=%s,if=ide,format=raw -machine xenfv", image);
+    *state = ide.q;
+    OURS();
+    buffer = qtest_alloc(ide.q, 65536, 65536);
+    assert_int_equal(qtest_inw(ide.q, 0x10), 0x49D2);
+    assert_false(can_be_locked(image));
+    for (unsigned i = 0; i < 64; i++)
+        table[i] = (struct prd){buffer, 0};
+    ide_table(&ide, table, 64);
+    ide_lba48(&ide, 0x35, 1024, 8192);
+    ide_bm_start(&ide, false); /* in flight */
+    qtest_outw(ide.q, 0x10, 1);
+    assert_int_equal(ide_alternate(&ide), 0);
+    assert_false(ide_irq(&ide));
+    assert_true(can_be_locked(image)); /* another back end may have it now */
+    qtest_outw(ide.q, 0x10, 1);
+    ide_lba28(&ide, 0x20, 0, 1);
+    assert_int_equal(ide_alternate(&ide), 0);
+    json_decref(qtest_qmp_ok(ide.q, "{'execute': 'system_reset'}"));
+    json_decref(qtest_qmp_event(ide.q, "RESET"));
+    assert_int_equal(ide_alternate(&ide), 0);
+    fill_sector(expected, 0);
+    assert_image(0, expected, 1);
+}
+
 /* ---- media ---- */
 
 static void snapshots_leave_the_image_alone(void **state)
@@ -1284,6 +1327,7 @@ int main(void)
         disk_test(cve_2015_5154_data_port_behind_the_end),
         other_test(two_drives_on_a_channel),
         other_test(a_slave_alone),
+        other_test(unplugged_disks_are_absent),
         cmocka_unit_test_setup_teardown(snapshots_leave_the_image_alone, start_snapshot, teardown_qtest),
         cmocka_unit_test(geometry_is_guessed),
     };
