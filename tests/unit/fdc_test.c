@@ -500,6 +500,9 @@ static void write_of_part_of_a_sector_fills_with_zeroes(void **state)
 
     if (qtest_is_qemu(q))
         skip();
+    dma(q, 0x44, BUFFER, SECTOR); /* something is left in the controller */
+    transfer(q, READ, 0, 0, 9, 18);
+    assert_result(q, 0, 0, 0, 0, 0, 10, 2);
     qtest_memset(q, BUFFER, 0x77, SECTOR);
     dma(q, 0x48, BUFFER, 100);
     transfer(q, WRITE, 0, 0, 1, 18);
@@ -542,6 +545,13 @@ static void dma_modes(void **state)
     transfer(q, READ, 0, 0, 1, 18);
     assert_result(q, 0, 0, 0, 0, 0, 2, 2);
     assert_int_equal(qtest_readl(q, BUFFER), 0xEEEEEEEE);
+    dma(q, 0x40, BUFFER, SECTOR); /* what a device reads then is an idle bus */
+    transfer(q, WRITE, 0, 0, 18, 18);
+    assert_result(q, 0, 0, 0, 1, 0, 1, 2);
+    dma(q, 0x44, BUFFER, SECTOR);
+    transfer(q, READ, 0, 0, 18, 18);
+    assert_result(q, 0, 0, 0, 1, 0, 1, 2);
+    assert_int_equal(qtest_readl(q, BUFFER), 0xFFFFFFFF);
     /* autoinit: again and again until the cylinder ends */
     dma(q, 0x54, BUFFER, SECTOR);
     transfer(q, READ, 0, 0, 1, 18);
@@ -1060,10 +1070,19 @@ static void a_reset_cancels_what_is_in_flight(void **state)
     if (qtest_is_qemu(q))
         skip();
     for (int i = 0; i < 200; i++) {
-        qtest_memset(q, BUFFER, 0xEE, SECTOR);
+        static const uint8_t bytes[] = {READ, 0, 0, 0, 1, 2, 18, 0x1B};
+        static const char rest[] = "outb 0x3f5 0xff\noutb 0x3f2 0x08\noutb 0x3f2 0x0c\n";
+
         dma(q, 0x44, BUFFER, SECTOR);
-        transfer(q, READ, i % 80, 0, 1, 18);
-        reset_by_dor(q);
+        send(q, bytes, sizeof(bytes));
+        qtest_send(q, rest, sizeof(rest) - 1); /* at once, so that the sector has no time to come */
+        for (int answer = 0; answer < 3; answer++)
+            qtest_answer(q);
+        for (int drive = 0; drive < 4; drive++) {
+            command(q, 0x08);
+            assert_int_equal(qtest_inb(q, FIFO), 0xC0 | drive);
+            qtest_inb(q, FIFO);
+        }
         assert_int_equal(qtest_inb(q, MSR), 0x80);
         assert_false(qtest_irq(q, IRQ));
     }

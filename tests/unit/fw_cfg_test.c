@@ -253,6 +253,8 @@ static void dma_to_other_places_is_an_error(void **state)
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         assert_int_equal(dma(q, DMA_SELECT | DMA_READ, 4, places[i]), DMA_ERROR);
     assert_int_equal(dma(q, DMA_SELECT | DMA_READ, 0xFFFFFFFF, BUFFER), DMA_ERROR);
+    assert_int_equal(dma(q, DMA_SELECT | DMA_READ, 32 << 20, BUFFER),
+                     DMA_ERROR); /* more zeroes than any file has */
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         qtest_outl(q, DMA_HIGH, htobe32(places[i] >> 32));
         qtest_outl(q, DMA_LOW, htobe32(places[i]));
