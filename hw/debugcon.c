@@ -65,7 +65,15 @@ static bool debugcon_realize(struct device *dev, struct error *err)
 
     if (con->chardev && !chardev_set_user(con->chardev, &user))
         return error_set(err, "isa-debugcon: chardev '%s' is in use", chardev_id(con->chardev));
-    machine_map_ports(dev->machine, &con->port, "isa-debugcon", &debugcon_ops, con, con->iobase, 1);
+    con->port = (struct region){
+        .name = "isa-debugcon",
+        .size = 1,
+        .ops = &debugcon_ops,
+        .opaque = con,
+        /* One that somebody listens to lies over the board's own. */
+        .priority = con->chardev ? PRIORITY_OVERLAY : PRIORITY_BOARD,
+    };
+    bus_map(&dev->machine->bus, SPACE_PORT, &con->port, con->iobase);
     return true;
 }
 
