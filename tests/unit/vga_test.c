@@ -73,7 +73,7 @@ static int setup(void **state)
     assert_true(machine_init(&b->m, &config, &accel, CLOCK_MANUAL, &err));
     b->m.console = console_new(&b->m.loop);
     assert_true(vga_init(&b->vga, &b->m, 1 << 20, &no_hooks, NULL, &err));
-    b->view = (struct console_view){resized, updated, NULL};
+    b->view = (struct console_view){.resized = resized, .updated = updated};
     b->seed = 1;
     *state = b;
     return 0;
