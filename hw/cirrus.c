@@ -96,6 +96,13 @@ static bool has_side_effects(const struct cirrus *s)
            uses_write_modes(s);
 }
 
+static bool window_plain(void *opaque)
+{
+    const struct cirrus *s = opaque;
+
+    return !s->feeding && !(s->gr[0x0B] & GR0B_LATCH_8) && !has_side_effects(s);
+}
+
 static void show(struct cirrus *s, struct region *region, bool shown, uint64_t base)
 {
     struct bus *bus = &s->pci.dev.machine->bus;
@@ -119,6 +126,7 @@ static void follow_mapping(struct cirrus *s)
     show(s, &s->vga.vram.region, direct, s->bar0.base);
     show(s, &s->tail, tail, s->bar0.base + VRAM_SIZE - TAIL_SIZE);
     bus_commit(bus);
+    vga_window_changed(&s->vga);
 }
 
 static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
@@ -748,6 +756,7 @@ static const struct vga_hooks hooks = {
     .port_write = port_write,
     .window_read = window_read,
     .window_write = window_write,
+    .window_plain = window_plain,
     .mode = cirrus_mode,
     .overlay = paint_cursor,
 };

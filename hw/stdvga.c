@@ -148,6 +148,7 @@ static void follow(struct stdvga *s)
     s->vga.dac8 = s->dispi[DISPI_ENABLE] & DAC_8BIT;
     s->vga.bank[0] = bank;
     s->vga.bank[1] = bank + 0x8000;
+    vga_window_changed(&s->vga);
     vga_changed(&s->vga);
 }
 

@@ -17,6 +17,7 @@ enum {
     GLYPH_BYTES = 32,
     FONT_BYTES = FONT_GLYPHS * GLYPH_BYTES,
     SHADOW_CELLS = 65536,
+    MANY_WRITES = 256,
     SHADOW_CURSOR = 1u << 16,
     DEFAULT_WIDTH = 720,
     DEFAULT_HEIGHT = 400,
@@ -181,6 +182,32 @@ static void write_planar(struct vga *vga, uint32_t offset, uint8_t value)
     store_planes(vga, a, (load_planes(vga, a) & ~mask) | (planar_value(vga, value) & mask));
 }
 
+/* Is the window 64 KiB of packed memory without side effects? */
+static bool is_plain(const struct vga *vga)
+{
+    return is_packed(vga) && (vga->packed || (vga->sr[2] & 15) == 15) && (vga->misc & MISC_RAM_ENABLE) &&
+           (vga->gr[6] >> 2 & 3) == 1 && vga->bank[1] == vga->bank[0] + 0x8000 &&
+           vga->bank[0] % VRAM_PAGE == 0 && vga->bank[0] + 0x10000ull <= vga->vram.size &&
+           (!vga->hooks->window_plain || vga->hooks->window_plain(vga->opaque));
+}
+
+void vga_window_changed(struct vga *vga)
+{
+    vga->window_writes = 0;
+    if (vga->vram.window.mapped && (!is_plain(vga) || vga->vram.window_start != vga->bank[0]))
+        vram_hide_window(&vga->vram);
+}
+
+/*
+ * A guest that writes a lot through the window (clears a bank, draws in mode 13h) gets the memory itself
+ * there. Not at once: moving the mapping costs as much as some hundred trapped writes.
+ */
+static void count_write(struct vga *vga)
+{
+    if (++vga->window_writes == MANY_WRITES && is_plain(vga))
+        vram_show_window(&vga->vram, WINDOW_BASE, vga->bank[0], 0x10000);
+}
+
 static uint64_t window_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct vga *vga = opaque;
@@ -229,6 +256,7 @@ static void window_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
         return;
     if (is_packed(vga)) {
         write_packed(vga, at, size, value);
+        count_write(vga);
         return;
     }
     for (unsigned i = 0; i < size; i++, at++, value >>= 8) {
@@ -313,6 +341,7 @@ static void write_sequencer(struct vga *vga, uint8_t value)
     if (vga->sr_index >= 5)
         return;
     vga->sr[vga->sr_index] = value;
+    vga_window_changed(vga);
     if (vga->sr_index != 2)
         vga_changed(vga);
 }
@@ -322,8 +351,10 @@ static void write_graphics(struct vga *vga, uint8_t value)
     if (vga->gr_index >= 9)
         return;
     vga->gr[vga->gr_index] = value;
-    if (vga->gr_index == 5 || vga->gr_index == 6)
-        vga_changed(vga);
+    if (vga->gr_index != 5 && vga->gr_index != 6)
+        return;
+    vga_window_changed(vga);
+    vga_changed(vga);
 }
 
 static void write_crtc(struct vga *vga, uint8_t value)
@@ -408,6 +439,7 @@ void vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
         break;
     case 0x3C2:
         vga->misc = value;
+        vga_window_changed(vga);
         vga_changed(vga);
         break;
     case 0x3C4:
@@ -1162,11 +1194,13 @@ void vga_reset(struct vga *vga)
     vga->latch = 0;
     vga->bank[0] = 0;
     vga->bank[1] = 0x8000;
+    vga_window_changed(vga);
     vga_changed(vga);
 }
 
 void vga_loaded(struct vga *vga)
 {
+    vga_window_changed(vga);
     memset(&vga->shown, 0, sizeof(vga->shown)); /* no mode is like it: all is drawn anew */
     vga_changed(vga);
 }

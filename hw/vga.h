@@ -64,6 +64,8 @@ struct vga_hooks {
     /* An access of 1, 2 or 4 bytes to the window, offset from 0xA0000: true, it was the adapter's. */
     bool (*window_read)(void *opaque, uint32_t offset, unsigned size, uint32_t *value);
     bool (*window_write)(void *opaque, uint32_t offset, unsigned size, uint32_t value);
+    /* May the guest have the memory itself in the window, as far as the adapter's registers go? */
+    bool (*window_plain)(void *opaque);
     /*
      * Called when drawing begins: may change the mode that the VGA registers give, and whether the screen is
      * dark. vga_set_palette fills mode->palette for a kind.
@@ -97,6 +99,7 @@ struct vga {
     bool dac8;        /* 8 bits a colour */
 
     struct region ports, window;
+    uint32_t window_writes; /* since the window last changed */
     struct console_source source;
 
     /* drawing */
@@ -134,6 +137,8 @@ static inline uint32_t vga_mask(const struct vga *vga, uint64_t offset)
 
 /* The sequencer or the attribute controller keeps the screen dark. */
 bool vga_screen_off(const struct vga *vga);
+/* Something that the window shows (banks, packed, window_plain) has changed. */
+void vga_window_changed(struct vga *vga);
 /* Something that mode() depends on has changed. */
 void vga_changed(struct vga *vga);
 /* Lines [y, y + count) are drawn next time, though their memory did not change (the cursor moved). */

@@ -323,7 +323,8 @@ static void space_changed(void *opaque, enum space space)
 
 /* ---- video memory ---- */
 
-static void sync_slot(struct kvm *k, unsigned n, struct vram *vram)
+/* start: of the slot in the memory. */
+static void sync_slot(struct kvm *k, unsigned n, struct vram *vram, uint64_t start)
 {
     struct slot *slot = &k->slots[n];
     uint64_t pages = slot->size / VRAM_PAGE;
@@ -331,22 +332,28 @@ static void sync_slot(struct kvm *k, unsigned n, struct vram *vram)
     struct kvm_dirty_log log = {.slot = n, .dirty_bitmap = bitmap};
 
     if (ioctl(k->vm, KVM_GET_DIRTY_LOG, &log) < 0) {
-        vram_mark(vram, slot->offset, slot->size);
+        vram_mark(vram, start, slot->size);
         return;
     }
     for (uint64_t word = 0; word < (pages + 63) / 64; word++)
         for (uint64_t bits = bitmap[word]; bits; bits &= bits - 1)
-            vram_mark(vram, slot->offset + (word * 64 + __builtin_ctzll(bits)) * VRAM_PAGE, VRAM_PAGE);
+            vram_mark(vram, start + (word * 64 + __builtin_ctzll(bits)) * VRAM_PAGE, VRAM_PAGE);
 }
 
 static void sync_vram(struct machine *m, struct vram *vram)
 {
     struct kvm *k = m->accel_data;
 
-    for (unsigned n = 0; k && n < MAX_SLOTS; n++)
-        if (k->slots[n].size && k->slots[n].region == &vram->region &&
-            k->slots[n].flags & KVM_MEM_LOG_DIRTY_PAGES)
-            sync_slot(k, n, vram);
+    for (unsigned n = 0; k && n < MAX_SLOTS; n++) {
+        const struct slot *slot = &k->slots[n];
+
+        if (!slot->size || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+            continue;
+        if (slot->region == &vram->region)
+            sync_slot(k, n, vram, slot->offset);
+        else if (slot->region == &vram->window)
+            sync_slot(k, n, vram, vram->window_start + slot->offset);
+    }
 }
 
 static void watch_vram(struct machine *m, struct vram *vram, enum vram_watch watch)
@@ -359,18 +366,18 @@ static void watch_vram(struct machine *m, struct vram *vram, enum vram_watch wat
     else if (watch == VRAM_LOGGED)
         flags |= REGION_LOGGED;
     if (!k) {
-        vram->region.flags = flags;
+        vram->region.flags = vram->window.flags = flags;
         return;
     }
     /* A slot that changes is dropped with its log: nobody may write between the last look and the change. */
     if (vram->region.flags & REGION_LOGGED) {
         quiesce(k);
         sync_vram(m, vram);
-        vram->region.flags = flags;
+        vram->region.flags = vram->window.flags = flags;
         update_slots(k);
         release(k);
     } else {
-        vram->region.flags = flags;
+        vram->region.flags = vram->window.flags = flags;
         update_slots(k);
     }
 }

@@ -13,6 +13,13 @@ static void written(void *opaque, uint64_t offset, uint64_t length)
     vram_mark(opaque, offset, length);
 }
 
+static void window_written(void *opaque, uint64_t offset, uint64_t length)
+{
+    struct vram *vram = opaque;
+
+    vram_mark(vram, vram->window_start + offset, length);
+}
+
 static bool alloc_host(struct vram *vram, struct error *err)
 {
     void *host =
@@ -49,12 +56,35 @@ void vram_destroy(struct vram *vram)
 
     if (!vram->host)
         return;
+    vram_hide_window(vram);
     if (m->accel->free_vram)
         m->accel->free_vram(m, vram);
     else
         munmap(vram->host, vram->size);
     free(vram->dirty);
     vram->host = NULL;
+}
+
+void vram_show_window(struct vram *vram, uint64_t base, uint64_t start, uint64_t size)
+{
+    vram_hide_window(vram);
+    vram->window_start = start;
+    vram->window = (struct region){.name = "vram-window",
+                                   .size = size,
+                                   .opaque = vram,
+                                   .host = vram->host + start,
+                                   .written = window_written,
+                                   .flags = vram->region.flags,
+                                   .priority = PRIORITY_OVERLAY};
+    bus_map(&vram->machine->bus, SPACE_MEM, &vram->window, base);
+}
+
+void vram_hide_window(struct vram *vram)
+{
+    if (!vram->window.mapped)
+        return;
+    vram_sync(vram); /* what was written there is in the log of a mapping that ends now */
+    bus_unmap(&vram->machine->bus, &vram->window);
 }
 
 void vram_set_watch(struct vram *vram, enum vram_watch watch)

@@ -17,6 +17,9 @@ struct vram {
     struct region region; /* memory-backed; map it, or make it a BAR; REGION_READONLY is the accelerator's
                              while armed */
     uint64_t size;        /* bytes, a multiple of VRAM_PAGE */
+    struct region
+        window; /* shows a part of the memory a second time while mapped: a bank in the VGA's window */
+    uint64_t window_start; /* of that part */
     uint8_t *host;
     uint64_t *dirty; /* a bit a page: changed since vram_take_dirty */
     enum vram_watch watch;
@@ -29,6 +32,14 @@ struct vram {
 /* Allocates zeroed video memory through the accelerator. False with *err. */
 bool vram_init(struct vram *vram, struct machine *m, const char *name, uint64_t size, struct error *err);
 void vram_destroy(struct vram *vram);
+
+/*
+ * Shows [start, start + size) of the memory at guest address base, over what lies there, until
+ * vram_hide_window; multiples of VRAM_PAGE. Where a hypervisor cannot do that, accesses reach it through the
+ * bus.
+ */
+void vram_show_window(struct vram *vram, uint64_t base, uint64_t start, uint64_t size);
+void vram_hide_window(struct vram *vram);
 
 void vram_set_watch(struct vram *vram, enum vram_watch watch);
 

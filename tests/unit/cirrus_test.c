@@ -316,6 +316,70 @@ static void banks_of_4_and_16_kib(void **state)
     assert_int_equal(qtest_readw(q, vram + 10 * 16384), 0x4433);
 }
 
+/* ---- the blitter's registers ---- */
+
+struct blit {
+    uint32_t width, height, dst, src, dst_pitch, src_pitch;
+    uint8_t mode, rop, ext;
+};
+
+static void blit_registers(struct qtest *q, const struct blit *blit)
+{
+    gfx(q, 0x20, blit->width - 1);
+    gfx(q, 0x21, (blit->width - 1) >> 8);
+    gfx(q, 0x22, blit->height - 1);
+    gfx(q, 0x23, (blit->height - 1) >> 8);
+    gfx(q, 0x24, blit->dst_pitch);
+    gfx(q, 0x25, blit->dst_pitch >> 8);
+    gfx(q, 0x26, blit->src_pitch);
+    gfx(q, 0x27, blit->src_pitch >> 8);
+    gfx(q, 0x28, blit->dst);
+    gfx(q, 0x29, blit->dst >> 8);
+    gfx(q, 0x2A, blit->dst >> 16);
+    gfx(q, 0x2C, blit->src);
+    gfx(q, 0x2D, blit->src >> 8);
+    gfx(q, 0x2E, blit->src >> 16);
+    gfx(q, 0x2F, 0);
+    gfx(q, 0x30, blit->mode);
+    gfx(q, 0x32, blit->rop);
+    gfx(q, 0x33, blit->ext);
+}
+
+static void blit_run(struct qtest *q, const struct blit *blit)
+{
+    blit_registers(q, blit);
+    gfx(q, 0x31, 0x02);
+}
+
+/* As the VGA BIOS clears memory, and drivers without linear memory draw: much through one bank, then the
+ * next. */
+static void busy_banks_keep_their_places(void **state)
+{
+    struct qtest *q = start(state);
+    uint8_t *bytes = malloc(16384);
+
+    set_mode(q, 640, 480, 0x11, 0, 640);
+    gfx(q, 0x0B, 0x20);
+    for (int bank = 0; bank < 256; bank += 51) {
+        gfx(q, 0x09, bank);
+        for (int i = 0; i < 16384; i++)
+            bytes[i] = i * 7 + bank + (i >> 8);
+        qtest_memwrite(q, 0xA0000, bytes, 16384);
+        for (int i = 0; i < 16384; i += 511)
+            assert_int_equal(qtest_readb(q, vram + bank * 16384 + i), bytes[i]);
+        qtest_writeb(q, vram + bank * 16384 + 5, 0x77);
+        assert_int_equal(qtest_readb(q, 0xA0005), 0x77);
+    }
+    /* A blit from system memory takes its data in the window though that was memory a moment ago. */
+    gfx(q, 0x09, 0);
+    qtest_memwrite(q, 0xA0000, bytes, 16384);
+    blit_run(q, &(struct blit){4, 1, 0x100000, 0, 640, 640, 0x04, 0x0D, 0});
+    qtest_writel(q, 0xA0000, 0xAABBCCDD);
+    assert_int_equal(qtest_readl(q, vram + 0x100000), 0xAABBCCDD);
+    assert_int_equal(qtest_readb(q, vram), bytes[0]);
+    free(bytes);
+}
+
 static void swapping_apertures(void **state)
 {
     struct qtest *q = start(state);
@@ -386,41 +450,6 @@ static void eight_byte_latches(void **state)
     gfx(q, 0x0B, 0x00);
     gfx(q, 0x05, 0x40);
     assert_int_equal(qtest_readq(q, vram + 0x100), 0x8877665544332211ull);
-}
-
-/* ---- the blitter's registers ---- */
-
-struct blit {
-    uint32_t width, height, dst, src, dst_pitch, src_pitch;
-    uint8_t mode, rop, ext;
-};
-
-static void blit_registers(struct qtest *q, const struct blit *blit)
-{
-    gfx(q, 0x20, blit->width - 1);
-    gfx(q, 0x21, (blit->width - 1) >> 8);
-    gfx(q, 0x22, blit->height - 1);
-    gfx(q, 0x23, (blit->height - 1) >> 8);
-    gfx(q, 0x24, blit->dst_pitch);
-    gfx(q, 0x25, blit->dst_pitch >> 8);
-    gfx(q, 0x26, blit->src_pitch);
-    gfx(q, 0x27, blit->src_pitch >> 8);
-    gfx(q, 0x28, blit->dst);
-    gfx(q, 0x29, blit->dst >> 8);
-    gfx(q, 0x2A, blit->dst >> 16);
-    gfx(q, 0x2C, blit->src);
-    gfx(q, 0x2D, blit->src >> 8);
-    gfx(q, 0x2E, blit->src >> 16);
-    gfx(q, 0x2F, 0);
-    gfx(q, 0x30, blit->mode);
-    gfx(q, 0x32, blit->rop);
-    gfx(q, 0x33, blit->ext);
-}
-
-static void blit_run(struct qtest *q, const struct blit *blit)
-{
-    blit_registers(q, blit);
-    gfx(q, 0x31, 0x02);
 }
 
 static void assert_idle(struct qtest *q)
@@ -776,6 +805,7 @@ int main(void)
         qtest_unit_test(multiplexed_8_bits_doubles_the_width),
         qtest_unit_test(start_address_and_wrap),
         qtest_unit_test(banks_of_4_and_16_kib),
+        qtest_unit_test(busy_banks_keep_their_places),
         qtest_unit_test(swapping_apertures),
         qtest_unit_test(write_modes_4_and_5),
         qtest_unit_test(cve_2017_15289_write_mode_at_the_end),

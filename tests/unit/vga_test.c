@@ -1047,6 +1047,49 @@ static void retrace_comes_and_goes_with_time(void **state)
     }
 }
 
+/* ---- the window as memory ---- */
+
+/* Who writes much gets the memory itself; it shows, and every register that matters takes it back. */
+static void busy_window_becomes_memory(void **state)
+{
+    static const uint16_t takes_back[][2] = {{SEQ, 0x0102}, {SEQ, 0x0604}, {GFX, 0x0906}};
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        struct graphics *g = start_graphics(b, &mode13, 320, 200, 2, 2, 256);
+
+        console_add_view(b->m.console, &b->view);
+        for (int y = 0; y < 200; y++)
+            for (int x = 0; x < 320; x++)
+                poke(b, 0xA0000 + y * 320 + x, g->pixel[y][x]);
+        assert_true(b->vga.vram.window.mapped);
+        assert_int_equal(b->vga.vram.window.size, 0x10000);
+        assert_picture(b, graphics_pixel, g);
+        assert_int_equal(peek(b, 0xA0000 + 321), g->pixel[1][1]);
+        bus_write(&b->m.bus, SPACE_PORT, takes_back[i][0], 2, takes_back[i][1]);
+        assert_false(b->vga.vram.window.mapped);
+        console_remove_view(b->m.console, &b->view);
+        free(g);
+    }
+}
+
+static void planes_never_become_memory(void **state)
+{
+    struct bench *b = *state;
+
+    set_mode(b, &vga640);
+    for (int i = 0; i < 2000; i++)
+        poke(b, 0xA0000 + i, i);
+    assert_false(b->vga.vram.window.mapped);
+    set_mode(b, &mode13);
+    out_index(b, SEQ, 2, 7);
+    for (int i = 0; i < 2000; i++)
+        poke(b, 0xA0000 + i, 0x55);
+    assert_false(b->vga.vram.window.mapped);
+    vga_reset(&b->vga);
+    assert_false(b->vga.vram.window.mapped);
+}
+
 /* ---- the display path ---- */
 
 static void quiet_screen_is_armed_and_written_through(void **state)
@@ -1150,6 +1193,8 @@ int main(void)
         vga_unit_test(attribute_flip_flop),
         vga_unit_test(unknown_registers_are_harmless),
         vga_unit_test(retrace_comes_and_goes_with_time),
+        vga_unit_test(busy_window_becomes_memory),
+        vga_unit_test(planes_never_become_memory),
         vga_unit_test(quiet_screen_is_armed_and_written_through),
         vga_unit_test(register_change_wakes_the_display),
         vga_unit_test(any_registers_stay_inside_video_memory),
