@@ -531,6 +531,8 @@ static bool transfer_valid(const struct cdrom *cd)
 {
     bool pio = cd->phase == READ_PIO || cd->phase == TAKE_PIO;
 
+    if (cd->reading) /* nothing is in flight while a state is saved */
+        return false;
     if (cd->start > cd->fill || (pio && (!cd->limit || cd->limit % 2)))
         return false;
     if (cd->sectors && cd->sector_size != CD_SECTOR && cd->sector_size != CD_RAW_SECTOR)

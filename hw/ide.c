@@ -418,10 +418,18 @@ static void soft_reset(struct ide_channel *channel)
     channel->select = 0;
 }
 
+static bool busy(const struct ide_drive *drive)
+{
+    return drive && drive->status & ATA_BSY;
+}
+
 /* Both drives run it whoever is selected; drive 0 answers for both. */
 static void diagnostic(struct ide_channel *channel)
 {
+    if (busy(channel->drives[0]) || busy(channel->drives[1]))
+        return;
     soft_reset(channel);
+    update_irq(channel);
     if (selected(channel))
         ide_raise(selected(channel));
 }
@@ -438,6 +446,10 @@ static void write_command(struct ide_channel *channel, uint8_t command)
 {
     struct ide_drive *drive = selected(channel);
 
+    if (command == CMD_DIAGNOSTIC) {
+        diagnostic(channel);
+        return;
+    }
     if (!drive)
         return;
     if (command == CMD_DEVICE_RESET && drive->ops->packet) {
@@ -445,14 +457,10 @@ static void write_command(struct ide_channel *channel, uint8_t command)
         update_irq(channel);
         return;
     }
-    if (drive->status & ATA_BSY)
+    if (busy(drive))
         return;
     ide_cancel(drive);
     update_irq(channel);
-    if (command == CMD_DIAGNOSTIC) {
-        diagnostic(channel);
-        return;
-    }
     drive->command = command;
     drive->error = 0;
     drive->status = ATA_BSY | ATA_DRDY | ATA_DSC;

@@ -962,8 +962,15 @@ static void soft_reset(void **state)
 
 static void diagnostics(void **state)
 {
+    ide_out(&ide, R_DEVICE, 0xA0);
+    ide_out(&ide, R_MID, 0x55);
     ide_out(&ide, R_DEVICE, 0xB0); /* both run it, whoever is selected */
     ide_out(&ide, R_STATUS, 0x90);
+    ide_wait(&ide);
+    if (!qtest_is_qemu(ide.q)) {
+        assert_true(ide_irq(&ide));
+        assert_int_equal(ide_in(&ide, R_DEVICE) & 0x10, 0); /* drive 0 answers */
+    }
     ide_out(&ide, R_DEVICE, 0xA0);
     ide_finish_wait(&ide);
     the_signature_of_a_disk(state);
