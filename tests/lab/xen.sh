@@ -62,7 +62,7 @@ xen_fill_tools() {
     scripts=$(lab_deb xen-utils-common)/etc/xen
     mkdir -p "$tree/etc/xen"
     cp -r "$scripts/scripts" "$scripts/xl.conf" "$tree/etc/xen/"
-    install -m 755 "$lab_dir/xen-dom0/vif-bridge" "$tree/etc/xen/scripts/vif-bridge"
+    install -m 755 "$lab_dir"/xen-dom0/{block,vif-bridge} "$tree/etc/xen/scripts/"
     cp "$lab_dir"/xen-dom0/{serve,serve-qmp,collect,run-guest,functions} "$tree/usr/lib/lab/"
     printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n' >"$tree/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$tree/etc/group"
