@@ -12,7 +12,6 @@
 #include "ioreq/ioreq.h"
 #include "machine/log.h"
 #include "machine/pc.h"
-#include "net/net.h"
 
 enum { MAX_SERIAL = 4 };
 
@@ -234,23 +233,12 @@ static bool create_graphics(struct control *c, struct error *err)
 
 static bool create_devices(struct control *c, struct error *err)
 {
-    if (!create_graphics(c, err) || !create_serial_ports(c, err) || !drives_plug(c, err))
+    if (!create_graphics(c, err) || !create_serial_ports(c, err) || !drives_plug(c, err) ||
+        !networks_plug(c, err))
         return false;
     for (size_t i = 0; i < c->options.devices.count; i++)
         if (!create_device(c, c->options.devices.items[i], err))
             return false;
-    return true;
-}
-
-static bool check_networks(const struct control *c, struct error *err)
-{
-    const struct opts_list *nets = &c->options.nets;
-
-    for (size_t i = 0; i < nets->count; i++)
-        if (strcmp(opts_get(nets->items[i], "type"), "none"))
-            return opts_error(nets->items[i], err, "only none is supported");
-    if (c->options.netdevs.count)
-        return opts_error(c->options.netdevs.items[0], err, "networks are not supported");
     return true;
 }
 
@@ -457,8 +445,8 @@ bool build_machine(struct control *c, struct error *err)
     m->console = console_new(&m->loop);
     if (!m->console)
         return error_set(err, "out of memory");
-    if (!check_objects(c, err) || !check_layout(c, err) || !check_usb(c, err) || !check_networks(c, err) ||
-        !open_lines(c, err) || !drives_open(c, err))
+    if (!check_objects(c, err) || !check_layout(c, err) || !check_usb(c, err) || !open_lines(c, err) ||
+        !drives_open(c, err) || !networks_open(c, err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))
         return false;

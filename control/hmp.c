@@ -9,6 +9,7 @@
 #include "console/chardev.h"
 #include "control/keys.h"
 #include "control/qmp.h"
+#include "net/net.h"
 
 enum { WORDS_MAX = 8 };
 
@@ -116,6 +117,14 @@ static void info_chardev(struct hmp *h)
     }
 }
 
+static void info_network(struct hmp *h)
+{
+    for (const struct net_port *port = h->c->m.nets; port; port = port->next)
+        fprintf(h->out, "%s: type=%s%s%s, link %s, %s%s\r\n", port->id, port->wire->kind,
+                port->info ? "," : "", port->info ? port->info : "", port->link_up ? "up" : "down",
+                port->owner ? "card " : "no card", port->owner ? port->owner : "");
+}
+
 static void info_cpus(struct hmp *h)
 {
     for (unsigned i = 0; i < h->c->m.config.cpus; i++)
@@ -211,6 +220,7 @@ static const struct info {
     {"kvm", info_kvm, "whether KVM runs the guest"},
     {"mtree", info_mtree, "what answers which address"},
     {"name", info_name, "the guest's name"},
+    {"network", info_network, "networks and the cards on them"},
     {"pci", info_pci, "PCI devices"},
     {"qtree", info_qtree, "all devices"},
     {"status", info_status, "whether the guest runs"},

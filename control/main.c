@@ -17,6 +17,7 @@
 #include "control/control.h"
 #include "control/qmp.h"
 #include "machine/log.h"
+#include "net/net.h"
 
 /* ---- events of the machine, told to QMP clients ---- */
 
@@ -144,6 +145,7 @@ static void free_parts(struct control *c)
 {
     struct block *blocks;
     struct chardev *chardevs;
+    struct net_port *nets;
 
     machine_free_devices(&c->m);
     while ((blocks = c->m.blocks)) {
@@ -153,6 +155,10 @@ static void free_parts(struct control *c)
     while ((chardevs = c->m.chardevs)) {
         c->m.chardevs = chardev_next(chardevs);
         chardev_close(chardevs);
+    }
+    while ((nets = c->m.nets)) {
+        c->m.nets = nets->next;
+        net_close(nets);
     }
     if (c->m.console)
         console_free(c->m.console);

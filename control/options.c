@@ -820,8 +820,14 @@ static const struct option table[] = {
     FUNCTION("parallel", "none", apply_parallel, NULL),
 
     HEADING("Network"),
-    FUNCTION("netdev", "TYPE,id=ID[,...]", apply_netdev, "a wire that a network card is plugged to"),
-    FUNCTION("nic", "none|TYPE[,model=CARD][,...]", apply_net, "a network card and its wire in one"),
+    FUNCTION("netdev",
+             "tap,id=ID[,ifname=NAME][,script=FILE][,downscript=FILE]|tap,id=ID,fd=N|"
+             "dgram,id=ID,local.type=unix,local.path=PATH,remote.type=unix,remote.path=PATH",
+             apply_netdev,
+             "a wire that a -device names by netdev=ID: a tap interface of the host, or a socket of which "
+             "each datagram is a frame"),
+    FUNCTION("nic", "none|tap[,model=CARD][,mac=ADDRESS][,...]", apply_net,
+             "a network card and its wire in one, with the words of both -netdev and -device"),
     FUNCTION("net", "none", apply_net, "accepted: there is no network by default"),
 
     HEADING("Process"),

@@ -8,6 +8,7 @@
 #include "control/control.h"
 #include "control/device_help.h"
 #include "control/qmp.h"
+#include "net/net.h"
 
 /* ---- this program ---- */
 
@@ -409,6 +410,21 @@ static bool xen_set_global_dirty_log(struct qmp_call *call)
     return !qmp_truth(call, "enable", false) || qmp_fail(call, "Migrating a machine is not supported");
 }
 
+static bool set_link(struct qmp_call *call)
+{
+    const char *name = qmp_text(call, "name");
+    struct net_port *port = net_find(call->c->m.nets, name);
+
+    if (!port)
+        port = net_find_owner(call->c->m.nets, name);
+    if (!port) {
+        call->error_class = "DeviceNotFound";
+        return qmp_fail(call, "Device '%.100s' not found", name);
+    }
+    net_set_link(port, qmp_truth(call, "up", true));
+    return true;
+}
+
 static bool human_monitor_command(struct qmp_call *call)
 {
     char *answer = hmp_execute(call->c, qmp_text(call, "command-line"));
@@ -439,6 +455,7 @@ const struct qmp_command qmp_machine_commands[] = {
     {"query-hotpluggable-cpus", NULL, query_hotpluggable_cpus},
     {"query-pci", NULL, query_pci},
     {"query-chardev", NULL, query_chardev},
+    {"set_link", "name:s up:b", set_link},
     {"device_add", "*", device_add},
     {"device_del", "id:s", device_del},
     {"xen-save-devices-state", "filename:s live:b?", xen_save_devices_state},

@@ -4,9 +4,137 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- frames ---- */
+
+static void resume_later(void *opaque)
+{
+    struct net_port *port = opaque;
+
+    port->wire->resume(port);
+}
+
+/* The Internet checksum (RFC 1071) of [start, length) into its place; a place beyond the frame: left alone.
+ */
+static void finish_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
+{
+    uint32_t sum = 0;
+
+    if (start >= length || start + offset + 2 > length)
+        return;
+    for (size_t i = start; i + 1 < length; i += 2)
+        sum += data[i] << 8 | data[i + 1];
+    if ((length - start) & 1)
+        sum += data[length - 1] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    sum = ~sum & 0xFFFF;
+    if (!sum)
+        sum = 0xFFFF; /* to UDP 0 means none; the two are the same number */
+    data[start + offset] = sum >> 8;
+    data[start + offset + 1] = sum;
+}
+
+bool net_send(struct net_port *port, const struct net_frame *frame)
+{
+    uint8_t copy[NET_MAX_FRAME];
+
+    if (!port || !port->link_up || !frame->length || frame->length > NET_MAX_FRAME)
+        return true;
+    if (!frame->needs_checksum)
+        return port->wire->send(port, frame->data, frame->length);
+    memcpy(copy, frame->data, frame->length);
+    finish_checksum(copy, frame->length, frame->checksum_start, frame->checksum_offset);
+    return port->wire->send(port, copy, frame->length);
+}
+
+bool net_deliver(struct net_port *port, const uint8_t *data, size_t length)
+{
+    if (!port->card || !port->link_up || !length || length > NET_MAX_FRAME)
+        return true;
+    return port->card->receive(port->card->opaque, data, length);
+}
+
+void net_resume(struct net_port *port)
+{
+    if (port)
+        loop_post(port->loop, &port->resume_work);
+}
+
+void net_sent(struct net_port *port)
+{
+    if (port->card && port->card->sent)
+        port->card->sent(port->card->opaque);
+}
+
+/* ---- ports ---- */
+
+struct net_port *net_port_new(struct loop *loop, const char *id, const struct net_wire *wire, void *wire_data)
+{
+    struct net_port *port = calloc(1, sizeof(*port));
+
+    if (!port)
+        return NULL;
+    *port = (struct net_port){
+        .id = strdup(id), .wire = wire, .wire_data = wire_data, .loop = loop, .link_up = true};
+    port->resume_work = (struct loop_work){.run = resume_later, .opaque = port};
+    if (port->id)
+        return port;
+    free(port);
+    return NULL;
+}
+
+void net_close(struct net_port *port)
+{
+    net_detach(port);
+    port->wire->close(port);
+    free(port->id);
+    free(port->info);
+    free(port);
+}
+
+bool net_attach(struct net_port *port, const struct net_card *card, const char *owner)
+{
+    if (port->card)
+        return false;
+    port->card = card;
+    port->owner = strdup(owner);
+    return true;
+}
+
+void net_detach(struct net_port *port)
+{
+    loop_cancel(port->loop, &port->resume_work);
+    port->card = NULL;
+    free(port->owner);
+    port->owner = NULL;
+}
+
+bool net_link_up(const struct net_port *port)
+{
+    return port && port->link_up;
+}
+
+void net_set_link(struct net_port *port, bool up)
+{
+    if (port->link_up == up)
+        return;
+    port->link_up = up;
+    if (port->card && port->card->link_changed)
+        port->card->link_changed(port->card->opaque, up);
+    net_resume(port); /* a frame that waits for the card is lost with the link */
+    net_sent(port);
+}
+
 struct net_port *net_find(struct net_port *first, const char *id)
 {
     while (first && strcmp(first->id, id))
+        first = first->next;
+    return first;
+}
+
+struct net_port *net_find_owner(struct net_port *first, const char *owner)
+{
+    while (first && (!first->owner || strcmp(first->owner, owner)))
         first = first->next;
     return first;
 }
@@ -16,4 +144,25 @@ void net_link_port(struct net_port **first, struct net_port *port)
     while (*first)
         first = &(*first)->next;
     *first = port;
+}
+
+/* ---- addresses ---- */
+
+bool net_choose_mac(uint8_t mac[6], const char *machine_name, unsigned nth, struct error *err)
+{
+    static const uint8_t unset[6];
+    uint32_t hash = 0x811C9DC5; /* FNV-1a */
+
+    if (memcmp(mac, unset, 6)) {
+        if (mac[0] & 1)
+            return error_set(err, "%02x:%02x:%02x:%02x:%02x:%02x is a multicast address: no card has one",
+                             mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+        return true;
+    }
+    for (const char *c = machine_name; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 0x01000193;
+    hash = (hash ^ (nth & 0xFF)) * 0x01000193;
+    hash ^= hash >> 24;
+    memcpy(mac, (uint8_t[]){0x52, 0x54, 0x00, hash >> 16, hash >> 8, hash}, 6);
+    return true;
 }

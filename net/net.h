@@ -19,25 +19,19 @@
 #include "machine/loop.h"
 
 enum {
-    NET_HEADER = 14,           /* Ethernet: destination, source, type */
-    NET_MIN_FRAME = 60,        /* without the frame check sequence, which no frame here carries */
-    NET_MAX_FRAME = 1514 + 4,  /* with a VLAN tag */
-    NET_MAX_LARGE = 65536 + 64 /* what segmentation offload hands over in one piece */
+    NET_HEADER = 14,         /* Ethernet: destination, source, type */
+    NET_MIN_FRAME = 60,      /* without the frame check sequence, which no frame here carries */
+    NET_MAX_FRAME = 1514 + 4 /* with a VLAN tag */
 };
-
-enum net_gso { NET_GSO_NONE, NET_GSO_TCP4, NET_GSO_TCP6 };
 
 /* One frame, from the Ethernet header on, and what its sender left for others to do (as struct virtio_net_hdr
  * says it). */
 struct net_frame {
     const uint8_t *data; /* valid during the call only */
-    size_t length;
+    size_t length;       /* one beyond 1..NET_MAX_FRAME is taken and gone */
     bool needs_checksum; /* the 16-bit sum over [checksum_start, length) is to be stored at checksum_start +
                             checksum_offset */
-    bool checksum_valid; /* received: the host has verified the transport checksum */
     uint16_t checksum_start, checksum_offset;
-    enum net_gso gso; /* not NONE: one large TCP frame to be cut into segments of gso_size bytes of payload */
-    uint16_t gso_size, header_length; /* header_length: Ethernet, IP and TCP headers together */
 };
 
 struct net_port;
@@ -58,8 +52,8 @@ struct net_card {
 /* The wire's side: one kind of connection to the host. */
 struct net_wire {
     const char *kind; /* tap, user, stream, dgram */
-    bool offloads;    /* send takes frames with offload left to do */
-    bool (*send)(struct net_port *port, const struct net_frame *frame); /* false: no room; net_sent follows */
+    /* A frame of 1..NET_MAX_FRAME bytes; false: no room, net_sent follows. */
+    bool (*send)(struct net_port *port, const uint8_t *data, size_t length);
     void (*resume)(
         struct net_port *port);           /* the card takes frames again: offer the kept one, go on reading */
     void (*close)(struct net_port *port); /* frees the wire's own memory, not the port */
@@ -73,9 +67,9 @@ struct net_port {
     const struct net_card *card; /* NULL: none attached; what arrives is dropped */
     char *owner;                 /* of the card, for messages */
     bool link_up;                /* set_link; with the link down nothing passes */
-    struct net_dump *dump;       /* -object filter-dump, or NULL */
-    char *info;                  /* for people: "tap ifname=vif1.0-emu" */
-    struct net_port *next;       /* the machine's list */
+    struct loop_work resume_work;
+    char *info;            /* for people: "tap ifname=vif1.0-emu" */
+    struct net_port *next; /* the machine's list */
 };
 
 /* ---- for cards ---- */
@@ -85,10 +79,10 @@ bool net_attach(struct net_port *port, const struct net_card *card, const char *
 void net_detach(struct net_port *port);
 /*
  * Sends a frame; port may be NULL (no cable: taken and gone). False: the wire has no room, the card keeps it
- * and tries again when `sent` is called. Offload that the wire cannot do is done here.
+ * and tries again when `sent` is called.
  */
 bool net_send(struct net_port *port, const struct net_frame *frame);
-/* The card has room again after its receive said false. */
+/* The card has room again after its receive said false: soon, on the machine thread, it is called again. */
 void net_resume(struct net_port *port);
 bool net_link_up(const struct net_port *port); /* NULL: down */
 
@@ -96,7 +90,7 @@ bool net_link_up(const struct net_port *port); /* NULL: down */
 
 struct net_port *net_port_new(struct loop *loop, const char *id, const struct net_wire *wire,
                               void *wire_data);
-/* Hands a frame to the card (through the dump). False: keep it until resume. Longer than NET_MAX_FRAME:
+/* Hands a frame to the card. False: keep it until resume. Longer than NET_MAX_FRAME:
  * dropped (true). */
 bool net_deliver(struct net_port *port, const uint8_t *data, size_t length);
 void net_sent(struct net_port *port); /* room again */
@@ -106,6 +100,7 @@ void net_sent(struct net_port *port); /* room again */
 void net_close(struct net_port *port);
 void net_set_link(struct net_port *port, bool up);
 struct net_port *net_find(struct net_port *first, const char *id);
+struct net_port *net_find_owner(struct net_port *first, const char *owner); /* by the card on it */
 void net_link_port(struct net_port **first, struct net_port *port);
 
 /*

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kinds of wire. Each opener gives a port, closed by net_close; NULL with *err. Strings are copied. */
+#ifndef NET_WIRES_H
+#define NET_WIRES_H
+
+#include "net/net.h"
+
+struct net_tap_options {
+    const char *ifname;              /* created if it is not there; NULL: the kernel names it */
+    const char *script, *downscript; /* run with the interface's name at the start and at the end; NULL: no */
+    int fd;                          /* an open tap device, or -1 */
+};
+
+struct net_port *net_open_tap(struct loop *loop, const char *id, const struct net_tap_options *options,
+                              struct error *err);
+
+/* A datagram socket of which each datagram is a frame. */
+struct net_dgram_options {
+    const char *local, *remote; /* paths of UNIX sockets: ours, made anew, and where frames go; remote need
+                                   not be there yet */
+    int fd;                     /* a connected socket instead of both, or -1 */
+};
+
+struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct net_dgram_options *options,
+                                struct error *err);
+
+#endif
