@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bench/tables.h"
 
@@ -13,6 +14,17 @@ static const char *setting(const char *name, const char *otherwise)
     const char *value = getenv(name);
 
     return value && *value ? value : otherwise;
+}
+
+static void warn_if_busy(void)
+{
+    double load;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (getloadavg(&load, 1) == 1 && load > processors)
+        printf("This machine is busy (load %.1f on %ld processors): times of both are too long, and ratios "
+               "scatter.\n",
+               load, processors);
 }
 
 int main(int argc, char **argv)
@@ -25,6 +37,8 @@ int main(int argc, char **argv)
 
     printf("Medians of runs in turn. \"ahead\" says how many times better than QEMU (below 1x: worse).\n"
            "QEMU runs with -accel tcg -S: its guest is stopped, its devices and its VNC server answer as "
-           "ever.\n\n");
+           "ever.\n");
+    warn_if_busy();
+    printf("\n");
     return rows_run(tables, sizeof(tables) / sizeof(tables[0]), subjects, argv + 1) ? 1 : 0;
 }

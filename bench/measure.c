@@ -17,6 +17,14 @@ int64_t measure_now(void)
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
+int64_t measure_own_cpu(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
 void measure_sleep(double seconds)
 {
     struct timespec ts = {.tv_sec = seconds, .tv_nsec = (seconds - (time_t)seconds) * 1e9};

@@ -8,6 +8,7 @@
 
 int64_t measure_now(void); /* ns, monotonic */
 void measure_sleep(double seconds);
+int64_t measure_own_cpu(void); /* of the calling thread, ns */
 
 /* CPU time of all living threads, ns. */
 int64_t measure_cpu(pid_t pid);
