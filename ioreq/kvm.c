@@ -256,6 +256,8 @@ static void set_zone(struct kvm *k, unsigned long request, uint64_t base, uint64
     ioctl(k->vm, request, &zone);
 }
 
+/* All of the region, though memory may lie over a part of it: that does not exit, and changing the zone is
+ * slow. */
 static void update_zone(struct kvm *k)
 {
     const struct flat_view *view = &k->m->bus.spaces[SPACE_MEM].view;
@@ -263,8 +265,8 @@ static void update_zone(struct kvm *k)
 
     for (size_t i = 0; i < view->count && !size; i++)
         if (view->ranges[i].region->flags & REGION_DELAYED) {
-            base = view->ranges[i].start;
-            size = view->ranges[i].end - base;
+            base = view->ranges[i].region->base;
+            size = view->ranges[i].region->size;
         }
     if (!k->ring || (base == k->zone_base && size == k->zone_size))
         return;
