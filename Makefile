@@ -61,6 +61,14 @@ $(BUILD)/libhvmdm.a: $(LIB_OBJS)
 # A real VNC client, and the product's VNC server beside it.
 $(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test: LIB_LIBS += -lvncclient
 
+# A stand-in for Xen's libraries, to be preloaded, and the side of it that plays the hypervisor.
+FAKEXEN_OBJS := $(BUILD)/obj/tests/fakexen/host.o $(BUILD)/obj/tests/fakexen/store.o
+$(BUILD)/fakexen.so: tests/fakexen/fakexen.c tests/fakexen/store.c tests/fakexen/fakexen.h | config.mk
+	@mkdir -p $(@D)
+	@echo "LINK $@"
+	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)
+$(BUILD)/tests/xen_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
+
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
 	@echo "LINK $@"

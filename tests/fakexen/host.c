@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/fakexen/host.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <wordexp.h>
+
+#include "tests/lib/cmocka.h"
+
+#define ANSWER_MS 10000
+#define START_MS  30000
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+static int scaled(int ms)
+{
+    return (int)(ms * qtest_timeout_scale());
+}
+
+static void *shared(int fd, uint64_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    return memory;
+}
+
+/* Where the child finds its ends; they are the only descriptors that it inherits. */
+enum { STATE, RAM, EVENTS, WATCHES, FIRE, FDS };
+
+static int child_fd[FDS];
+
+struct host *host_new(unsigned vcpus)
+{
+    struct host *host = calloc(1, sizeof(*host));
+    pthread_mutexattr_t attributes;
+    int events[2], watches[2];
+
+    assert_non_null(host);
+    child_fd[STATE] = memfd_create("fakexen-state", 0);
+    child_fd[RAM] = memfd_create("fakexen-ram", 0);
+    assert_int_equal(ftruncate(child_fd[STATE], sizeof(struct fakexen)), 0);
+    assert_int_equal(ftruncate(child_fd[RAM], FAKEXEN_RAM), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, events), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, watches), 0);
+    child_fd[EVENTS] = events[1];
+    child_fd[WATCHES] = watches[1];
+    child_fd[FIRE] = watches[0];
+    host->event_fd = events[0];
+    host->fire_fd = watches[0];
+    fcntl(host->event_fd, F_SETFD, FD_CLOEXEC);
+    host->fx = shared(child_fd[STATE], sizeof(struct fakexen));
+    host->ram = shared(child_fd[RAM], (uint64_t)HOST_RAM_MB << 20);
+    host->fx->vcpus = vcpus;
+    host->fx->ram_pages = ((uint64_t)HOST_RAM_MB << 20) / FAKEXEN_PAGE;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&host->fx->lock, &attributes);
+    return host;
+}
+
+static void __attribute__((noreturn)) run_program(const char *args)
+{
+    const char *program = getenv("HVM_DM") ?: "build/hvm-dm-system-x86_64";
+    char line[1024], fds[64], fake[1024], *copy = strdup(program);
+    wordexp_t words;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(fake, sizeof(fake), "%s/fakexen.so", dirname(copy));
+    copy = realpath(fake, NULL);
+    snprintf(fds, sizeof(fds), "%d,%d,%d,%d,%d", child_fd[STATE], child_fd[RAM], child_fd[EVENTS],
+             child_fd[WATCHES], child_fd[FIRE]);
+    snprintf(line, sizeof(line), "%s -xen-domid 1 -nodefaults -display none -vnc none -m %d %s", program,
+             HOST_RAM_MB, args);
+    if (!copy || wordexp(line, &words, WRDE_NOCMD))
+        _exit(127);
+    setenv("FAKEXEN", fds, 1);
+    setenv("LD_PRELOAD", copy, 1);
+    setenv("ASAN_OPTIONS", "verify_asan_link_order=0:exitcode=99", 1);
+    execv(words.we_wordv[0], words.we_wordv);
+    _exit(127);
+}
+
+/* Fails the test if the program is dead. */
+static void alive(struct host *host)
+{
+    int status;
+
+    if (waitpid(host->pid, &status, WNOHANG) == host->pid) {
+        host->pid = 0;
+        fail_msg("the program ended with wait status 0x%x", status);
+    }
+}
+
+void host_start(struct host *host, const char *args)
+{
+    host->pid = fork();
+    if (host->pid == 0)
+        run_program(args);
+    for (unsigned i = EVENTS; i <= WATCHES; i++)
+        close(child_fd[i]);
+    host_expect(host, "device-model/1/state", "running");
+}
+
+void host_stop(struct host *host)
+{
+    int status = -1;
+
+    if (!host)
+        return;
+    if (host->pid) {
+        kill(host->pid, SIGTERM);
+        waitpid(host->pid, &status, 0);
+        host->pid = 0;
+        assert_int_equal(status, 0);
+    }
+    munmap(host->fx, sizeof(*host->fx));
+    munmap(host->ram, (uint64_t)HOST_RAM_MB << 20);
+    close(host->event_fd);
+    close(host->fire_fd);
+    close(child_fd[STATE]);
+    close(child_fd[RAM]);
+    free(host);
+}
+
+/* ---- requests ---- */
+
+void host_event(struct host *host, uint32_t remote_port)
+{
+    uint32_t local = remote_port + FAKEXEN_LOCAL;
+
+    assert_int_equal(send(host->event_fd, &local, sizeof(local), MSG_NOSIGNAL), sizeof(local));
+}
+
+bool host_notified(struct host *host, uint32_t remote_port, int ms)
+{
+    struct pollfd fd = {.fd = host->event_fd, .events = POLLIN};
+    uint32_t local;
+
+    while (poll(&fd, 1, ms) > 0) {
+        if (recv(host->event_fd, &local, sizeof(local), 0) != sizeof(local))
+            break;
+        if (local == remote_port + FAKEXEN_LOCAL)
+            return true;
+    }
+    return false;
+}
+
+void host_post(struct host *host, unsigned vcpu, struct ioreq request)
+{
+    struct ioreq *slot = &host->fx->requests[vcpu];
+
+    assert_int_equal(slot->vp_eport, FAKEXEN_VCPU_PORT + vcpu);
+    request.vp_eport = slot->vp_eport;
+    request.state = STATE_IOREQ_READY;
+    *slot = request;
+    atomic_thread_fence(memory_order_seq_cst);
+    host_event(host, slot->vp_eport);
+}
+
+void host_wait(struct host *host, unsigned vcpu)
+{
+    struct ioreq *slot = &host->fx->requests[vcpu];
+
+    if (!host_notified(host, FAKEXEN_VCPU_PORT + vcpu, scaled(ANSWER_MS))) {
+        alive(host);
+        fail_msg("a request of vCPU %u was not answered", vcpu);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    assert_int_equal(slot->state, STATE_IORESP_READY);
+    assert_int_equal(slot->vp_eport, FAKEXEN_VCPU_PORT + vcpu);
+    slot->state = STATE_IOREQ_NONE;
+}
+
+uint64_t host_request(struct host *host, unsigned vcpu, struct ioreq request)
+{
+    struct ioreq *slot = &host->fx->requests[vcpu];
+    int64_t start = now_ns();
+
+    host_post(host, vcpu, request);
+    host_wait(host, vcpu);
+    host->answer_ns = now_ns() - start;
+    assert_int_equal(slot->addr, request.addr);
+    assert_int_equal(slot->count, request.count);
+    assert_int_equal(slot->size, request.size);
+    return slot->data;
+}
+
+static uint64_t access_once(struct host *host, uint8_t type, bool read, uint64_t addr, unsigned size,
+                            uint64_t data)
+{
+    struct ioreq request = {.type = type, .dir = read, .addr = addr, .size = size, .count = 1, .data = data};
+    uint64_t answer = host_request(host, 0, request);
+
+    return size == 8 ? answer : answer & ((1ull << size * 8) - 1);
+}
+
+uint32_t host_in(struct host *host, uint16_t port, unsigned size)
+{
+    return access_once(host, IOREQ_TYPE_PIO, true, port, size, 0);
+}
+
+void host_out(struct host *host, uint16_t port, unsigned size, uint32_t value)
+{
+    access_once(host, IOREQ_TYPE_PIO, false, port, size, value);
+}
+
+uint64_t host_read(struct host *host, uint64_t address, unsigned size)
+{
+    return access_once(host, IOREQ_TYPE_COPY, true, address, size, 0);
+}
+
+void host_write(struct host *host, uint64_t address, unsigned size, uint64_t value)
+{
+    access_once(host, IOREQ_TYPE_COPY, false, address, size, value);
+}
+
+uint32_t host_config_read(struct host *host, unsigned devfn, unsigned offset, unsigned size)
+{
+    return access_once(host, IOREQ_TYPE_PCI_CONFIG, true, (uint64_t)devfn << 32 | offset, size, 0);
+}
+
+void host_config_write(struct host *host, unsigned devfn, unsigned offset, unsigned size, uint32_t value)
+{
+    access_once(host, IOREQ_TYPE_PCI_CONFIG, false, (uint64_t)devfn << 32 | offset, size, value);
+}
+
+/* ---- records and the store ---- */
+
+unsigned host_calls(struct host *host, uint32_t from, enum fakexen_op op, struct fakexen_call *last)
+{
+    uint32_t end = atomic_load(&host->fx->calls);
+    unsigned count = 0;
+
+    assert_true(end < FAKEXEN_CALLS);
+    for (uint32_t i = from; i < end; i++) {
+        if (host->fx->call[i].op != op)
+            continue;
+        count++;
+        if (last)
+            *last = host->fx->call[i];
+    }
+    return count;
+}
+
+void host_store(struct host *host, const char *path, const char *value)
+{
+    fakexen_store_write(host->fx, host->fire_fd, path, value);
+}
+
+void host_expect(struct host *host, const char *path, const char *value)
+{
+    int64_t end = now_ns() + scaled(START_MS) * 1000000ll;
+    char found[FAKEXEN_TEXT] = "";
+
+    while (!fakexen_store_read(host->fx, path, found) || strcmp(found, value)) {
+        if (now_ns() > end)
+            fail_msg("%s is '%s' and does not become '%s'", path, found, value);
+        if (host->pid)
+            alive(host);
+        usleep(1000);
+    }
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The test's side of the stand-in for Xen: starts hvm-dm for domain 1 and plays the hypervisor and the guest.
+ * What goes wrong (the program died, a request is not answered within 10 s) fails the running cmocka test.
+ */
+#ifndef TESTS_FAKEXEN_HOST_H
+#define TESTS_FAKEXEN_HOST_H
+
+#include <sys/types.h>
+
+#include "tests/fakexen/fakexen.h"
+
+struct host {
+    struct fakexen *fx;
+    uint8_t *ram; /* the first 128 MiB: the guest's RAM */
+    pid_t pid;
+    int event_fd, fire_fd;
+    int64_t answer_ns; /* from event to answer, of the last request */
+};
+
+enum { HOST_RAM_MB = 128 };
+
+/*
+ * Prepares the domain; the store may be filled and fx->hole set before host_start. Then host_start runs the
+ * program with these arguments besides -xen-domid 1 and -m, and waits until it wrote `running`.
+ */
+struct host *host_new(unsigned vcpus);
+void host_start(struct host *host, const char *args);
+/* SIGTERM, and the program must end with status 0. Frees. */
+void host_stop(struct host *host);
+
+/* Puts a request into a vCPU's slot, sends its event and waits for the answer. Returns the slot's data. */
+uint64_t host_request(struct host *host, unsigned vcpu, struct ioreq request);
+/* The halves of it. */
+void host_post(struct host *host, unsigned vcpu, struct ioreq request);
+void host_wait(struct host *host, unsigned vcpu);
+void host_event(struct host *host, uint32_t remote_port);
+/* Does an event for this remote port come within so many ms? Others are dropped. */
+bool host_notified(struct host *host, uint32_t remote_port, int ms);
+
+uint32_t host_in(struct host *host, uint16_t port, unsigned size);
+void host_out(struct host *host, uint16_t port, unsigned size, uint32_t value);
+uint64_t host_read(struct host *host, uint64_t address, unsigned size);
+void host_write(struct host *host, uint64_t address, unsigned size, uint64_t value);
+uint32_t host_config_read(struct host *host, unsigned devfn, unsigned offset, unsigned size);
+void host_config_write(struct host *host, unsigned devfn, unsigned offset, unsigned size, uint32_t value);
+
+/* How often was the call recorded since record `from`, and the last of them (or NULL). */
+unsigned host_calls(struct host *host, uint32_t from, enum fakexen_op op, struct fakexen_call *last);
+
+void host_store(struct host *host, const char *path, const char *value);
+/* Waits until the key has this value. */
+void host_expect(struct host *host, const char *path, const char *value);
+
+#endif

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The Xen port without Xen: the test plays hypervisor, guest and xenstore (tests/fakexen). */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xenctrl.h>
+
+#include "tests/fakexen/host.h"
+#include "tests/lib/cmocka.h"
+
+#define BRIDGE   0x08 /* 00:01.0 */
+#define PM       0x0B
+#define PLATFORM 0x10
+#define SCREEN   0x18
+
+#define SCRATCH 0x3FF /* a register of the serial port that keeps what is written */
+
+#define MMIO_BASE  0xF2000000ull
+#define VRAM_BASE  0xF0000000ull
+#define VRAM_PAGES (16u << 20 >> 12)
+#define DISPI      (MMIO_BASE + 0x500) /* Bochs display registers, 16 bits each */
+
+#define BOARD "-machine xenfv -serial null -device VGA,vgamem_mb=16"
+
+static int start(void **state)
+{
+    struct host *host = *state = host_new(4);
+
+    host_start(host, BOARD);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    host_stop(*state);
+    return 0;
+}
+
+#define xen_test(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+/* Gives the graphics adapter addresses and lets it decode them. */
+static void place_screen(struct host *host)
+{
+    host_config_write(host, SCREEN, 0x10, 4, VRAM_BASE);
+    host_config_write(host, SCREEN, 0x18, 4, MMIO_BASE);
+    host_config_write(host, SCREEN, 0x04, 2, 3);
+}
+
+static struct ioreq port_request(bool read, uint16_t port, uint32_t size)
+{
+    return (struct ioreq){.type = IOREQ_TYPE_PIO, .dir = read, .addr = port, .size = size, .count = 1};
+}
+
+/* The program serves: a register keeps a value. */
+static void assert_serves(struct host *host)
+{
+    host_out(host, SCRATCH, 1, 0x5A);
+    assert_int_equal(host_in(host, SCRATCH, 1), 0x5A);
+}
+
+/* ---- start and end ---- */
+
+static void starts_in_order(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+    int enabled = -1, bound = -1;
+
+    assert_int_equal(host_calls(host, 0, FX_CREATE, &last), 1);
+    assert_int_equal(last.a, HVM_IOREQSRV_BUFIOREQ_ATOMIC);
+    assert_int_equal(host_calls(host, 0, FX_BIND, NULL), 4 + 1);
+    for (unsigned i = 0; i < host->fx->calls; i++) {
+        if (host->fx->call[i].op == FX_STATE && enabled < 0)
+            enabled = i;
+        if (host->fx->call[i].op == FX_BIND && bound < 0)
+            bound = i;
+    }
+    assert_true(enabled >= 0 && bound > enabled);
+}
+
+static void functions_are_registered(void **state)
+{
+    static const uint8_t expected[] = {0x00, BRIDGE, 0x09, PM, PLATFORM, SCREEN};
+    struct host *host = *state;
+    bool seen[256] = {false};
+
+    for (unsigned i = 0; i < host->fx->calls; i++)
+        if (host->fx->call[i].op == FX_MAP_PCI)
+            seen[host->fx->call[i].a] = true;
+    for (unsigned i = 0; i < sizeof(expected); i++)
+        assert_true(seen[expected[i]]);
+    assert_int_equal(host_calls(host, 0, FX_MAP_PCI, NULL), sizeof(expected));
+}
+
+static void end_destroys_the_server(void **state)
+{
+    struct host *host = *state;
+
+    kill(host->pid, SIGTERM);
+    for (unsigned i = 0; i < 10000 && !host_calls(host, 0, FX_DESTROY, NULL); i++)
+        usleep(1000);
+    assert_int_equal(host_calls(host, 0, FX_DESTROY, NULL), 1);
+}
+
+static void vcpus_128(void **state)
+{
+    struct host *host = *state = host_new(128);
+
+    host_start(host, BOARD " -smp 1,maxcpus=128");
+    assert_int_equal(host_calls(host, 0, FX_BIND, NULL), 128 + 1);
+    host_out(host, SCRATCH, 1, 0xC3);
+    for (unsigned vcpu = 0; vcpu < 128; vcpu++)
+        host_post(host, vcpu, port_request(true, SCRATCH, 1));
+    /* All at once: answers come in some order, and none is lost. */
+    for (unsigned vcpu = 0; vcpu < 128; vcpu++) {
+        for (unsigned i = 0; i < 10000 && host->fx->requests[vcpu].state != STATE_IORESP_READY; i++)
+            usleep(1000);
+        assert_int_equal(host->fx->requests[vcpu].state, STATE_IORESP_READY);
+        assert_int_equal(host->fx->requests[vcpu].data & 0xFF, 0xC3);
+    }
+}
+
+/* ---- requests ---- */
+
+static void ports(void **state)
+{
+    assert_serves(*state);
+    assert_int_equal(host_in(*state, 0xCF8, 4), 0);
+    host_out(*state, 0xCF8, 4, 0x80000000);
+    assert_int_equal(host_in(*state, 0xCF8, 4), 0x80000000);
+}
+
+static void port_strings(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = port_request(false, SCRATCH, 1);
+
+    memcpy(host->ram + 0x10FFE, "abcd", 4); /* across pages */
+    request.data_is_ptr = 1;
+    request.data = 0x10FFE;
+    request.count = 4;
+    host_request(host, 0, request);
+    assert_int_equal(host_in(host, SCRATCH, 1), 'd');
+
+    request.df = 1;
+    request.data = 0x11001;
+    host_request(host, 0, request);
+    assert_int_equal(host_in(host, SCRATCH, 1), 'a');
+
+    request.dir = IOREQ_READ;
+    request.data = 0x20003;
+    assert_int_equal(host_request(host, 0, request), 0x20003); /* a pointer stays what it was */
+    assert_memory_equal(host->ram + 0x20000, "aaaa\0", 5);
+}
+
+static void port_string_words(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = port_request(true, 0xCFA, 2);
+
+    host_out(host, 0xCF8, 4, 0x80001234);
+    memset(host->ram + 0x30000, 0xEE, 4096);
+    request.data_is_ptr = 1;
+    request.data = 0x30000;
+    request.count = 1000;
+    host_request(host, 0, request);
+    for (unsigned i = 1; i < 1000; i++)
+        assert_memory_equal(host->ram + 0x30000 + 2 * i, host->ram + 0x30000, 2);
+    assert_int_equal(host->ram[0x30000 + 2000], 0xEE);
+}
+
+static void memory(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = {.type = IOREQ_TYPE_COPY, .size = 2, .count = 2, .addr = DISPI + 2, .data = 640};
+
+    place_screen(host);
+    assert_int_equal(host_read(host, DISPI, 2) & 0xFFF0, 0xB0C0);
+    host_request(host, 1, request); /* rep stos: width and height */
+    assert_int_equal(host_read(host, DISPI + 2, 2), 640);
+    assert_int_equal(host_read(host, DISPI + 4, 2), 640);
+
+    memcpy(host->ram + 0x40000, (uint16_t[]){800, 600}, 4); /* rep movs, to the device */
+    request.data_is_ptr = 1;
+    request.data = 0x40000;
+    host_request(host, 1, request);
+    assert_int_equal(host_read(host, DISPI + 2, 2), 800);
+    assert_int_equal(host_read(host, DISPI + 4, 2), 600);
+
+    request.dir = IOREQ_READ; /* and back, downwards */
+    request.df = 1;
+    request.addr = DISPI + 4;
+    request.data = 0x40012;
+    host_request(host, 1, request);
+    assert_memory_equal(host->ram + 0x40010, ((uint16_t[]){800, 600}), 4);
+
+    request.data_is_ptr = 0; /* rep lods: the last one stays */
+    assert_int_equal(host_request(host, 1, request) & 0xFFFF, 800);
+}
+
+static void configuration(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = {.type = IOREQ_TYPE_PCI_CONFIG,
+                            .dir = IOREQ_READ,
+                            .size = 4,
+                            .count = 1,
+                            .addr = (uint64_t)BRIDGE << 32};
+
+    assert_int_equal(host_config_read(host, BRIDGE, 0, 4), 0x70008086);
+    assert_int_equal(host_config_read(host, BRIDGE, 2, 2), 0x7000);
+    assert_int_equal(host_config_read(host, PLATFORM, 0, 4), 0x00015853);
+    assert_int_equal(host_config_read(host, 0xFB, 0, 4), 0xFFFFFFFF);
+    request.addr = 1ull << 40; /* another bus, another segment, beyond 256 bytes, across the end */
+    assert_int_equal(host_request(host, 0, request), UINT64_MAX);
+    request.addr = 1ull << 48;
+    assert_int_equal(host_request(host, 0, request), UINT64_MAX);
+    request.addr = (uint64_t)BRIDGE << 32 | 0x100;
+    assert_int_equal(host_request(host, 0, request), UINT64_MAX);
+    request.addr = (uint64_t)BRIDGE << 32 | 0xFE;
+    host_request(host, 0, request);
+    assert_serves(host);
+}
+
+/* Whatever is in the slot, it is answered, and memory outside of the guest's RAM is not touched. */
+static void hostile_requests(void **state)
+{
+    static const uint32_t sizes[] = {0, 1, 2, 3, 4, 5, 8, 16, 0x80000000, UINT32_MAX};
+    static const uint32_t counts[] = {0, 1, 4096, 4097, UINT32_MAX};
+    static const uint64_t addresses[] = {
+        0, 0x1F0, 0xFFFF, 0x10000, 0xA0000, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFF8};
+    static const uint8_t types[] = {0, 1, 2, 3, 7, 8, 9, 255};
+    struct host *host = *state;
+
+    for (unsigned n = 0; n < 10 * 5 * 7 * 8; n++) {
+        struct ioreq request = {.size = sizes[n % 10],
+                                .count = counts[n / 10 % 5],
+                                .addr = addresses[n / 50 % 7],
+                                .type = types[n / 350],
+                                .data = n % 3 ? 0xFFFFFFFFFFFFFFFE : (uint64_t)HOST_RAM_MB << 20,
+                                .dir = n >> 1 & 1,
+                                .df = n >> 2 & 1,
+                                .data_is_ptr = n & 1};
+
+        if (request.type == IOREQ_TYPE_PIO && request.addr == 0x1F0 && request.dir == IOREQ_WRITE)
+            continue;
+        host_request(host, n & 3, request);
+    }
+    assert_serves(host);
+}
+
+/* An event without a request, or in a state that is not ours to answer, changes nothing. */
+static void wrong_states(void **state)
+{
+    static const uint8_t states[] = {STATE_IOREQ_NONE, STATE_IOREQ_INPROCESS, STATE_IORESP_READY, 4, 15};
+    struct host *host = *state;
+    struct ioreq *slot = &host->fx->requests[2];
+
+    for (unsigned i = 0; i < sizeof(states); i++) {
+        *slot =
+            (struct ioreq){.addr = SCRATCH, .size = 1, .count = 1, .data = 0x99, .vp_eport = slot->vp_eport};
+        slot->state = states[i];
+        host_event(host, slot->vp_eport);
+        assert_serves(host);
+        assert_int_equal(slot->state, states[i]);
+        assert_int_equal(host_in(host, SCRATCH, 1), 0x5A);
+    }
+    host_event(host, 7777); /* nobody's port */
+    assert_serves(host);
+}
+
+/* Strings into pages that the guest does not have: reads give ones, writes vanish. */
+static void absent_memory(void **state)
+{
+    struct host *host = *state = host_new(1);
+    struct ioreq request = port_request(false, SCRATCH, 1);
+
+    host->fx->hole = 0x50;
+    host_start(host, BOARD);
+    request.data_is_ptr = 1;
+    request.data = 0x50FFF;
+    host_request(host, 0, request);
+    assert_int_equal(host_in(host, SCRATCH, 1), 0xFF);
+    request.dir = IOREQ_READ;
+    request.count = 2; /* from the hole into the page after it */
+    host_request(host, 0, request);
+    assert_serves(host);
+}
+
+static void invalidate_drops_mappings(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = port_request(false, SCRATCH, 1);
+    struct ioreq invalidate = {.type = IOREQ_TYPE_INVALIDATE, .size = 4, .count = 1, .data = UINT64_MAX};
+    uint32_t from;
+
+    request.data_is_ptr = 1;
+    request.data = 0x100000;
+    host_request(host, 0, request);
+    from = host->fx->calls;
+    host_request(host, 0, request);
+    assert_int_equal(host_calls(host, from, FX_FOREIGN_MAP, NULL), 0); /* the cache has it */
+    host_request(host, 0, invalidate);
+    assert_int_equal(host_calls(host, from, FX_FOREIGN_MAP, NULL), 0);
+    assert_true(host_calls(host, from, FX_FOREIGN_UNMAP, NULL) >= 1);
+    host_request(host, 0, request);
+    assert_int_equal(host_calls(host, from, FX_FOREIGN_MAP, NULL), 1);
+}
+
+/* ---- the ring ---- */
+
+/* A linear graphics mode in the window at 0xA0000: what is written can be read. */
+static void linear_window(struct host *host)
+{
+    static const uint8_t sequencer[][2] = {{2, 0x0F}, {4, 0x0E}};
+    static const uint8_t graphics[][2] = {{1, 0}, {3, 0}, {5, 0x40}, {6, 0x05}, {8, 0xFF}};
+
+    host_out(host, 0x3C2, 1, 0x63);
+    for (unsigned i = 0; i < 2; i++)
+        host_out(host, 0x3C4, 2, sequencer[i][0] | sequencer[i][1] << 8);
+    for (unsigned i = 0; i < 5; i++)
+        host_out(host, 0x3CE, 2, graphics[i][0] | graphics[i][1] << 8);
+}
+
+static void put_in_ring(struct host *host, uint32_t address, unsigned size_code, uint64_t data)
+{
+    struct buffered_iopage *ring = &host->fx->ring;
+    uint32_t at = ring->write_pointer, slots = size_code == 3 ? 2 : 1;
+
+    for (uint32_t i = 0; i < slots; i++)
+        ring->buf_ioreq[(at + i) % IOREQ_BUFFER_SLOT_NUM] = (struct buf_ioreq){.type = IOREQ_TYPE_COPY,
+                                                                               .dir = IOREQ_WRITE,
+                                                                               .size = size_code,
+                                                                               .addr = address,
+                                                                               .data = data >> 32 * i};
+    atomic_thread_fence(memory_order_release);
+    ring->write_pointer = at + slots;
+}
+
+static void ring_before_request(void **state)
+{
+    struct host *host = *state;
+
+    linear_window(host);
+    put_in_ring(host, 0xA0000, 0, 0x11);
+    put_in_ring(host, 0xA0001, 1, 0x3322);
+    put_in_ring(host, 0xA0004, 2, 0x77665544);
+    put_in_ring(host, 0xA0008, 3, 0xFFEEDDCCBBAA9988);
+    assert_int_equal(host_read(host, 0xA0000, 1), 0x11); /* no event was sent for the ring */
+    assert_int_equal(host_read(host, 0xA0001, 2), 0x3322);
+    assert_int_equal(host_read(host, 0xA0004, 4), 0x77665544);
+    assert_int_equal(host_read(host, 0xA0008, 8), 0xFFEEDDCCBBAA9988);
+    assert_int_equal(host->fx->ring.read_pointer, host->fx->ring.write_pointer);
+}
+
+static void wait_for_ring(struct host *host)
+{
+    host_event(host, FAKEXEN_RING_PORT);
+    for (unsigned i = 0; i < 10000; i++) {
+        if (*(volatile uint32_t *)&host->fx->ring.read_pointer == host->fx->ring.write_pointer)
+            return;
+        usleep(1000);
+    }
+    fail_msg("the ring is not drained");
+}
+
+/* Full, several times around, pointers near 2^32 included; quadwords across the seam. */
+static void ring_wraps(void **state)
+{
+    struct host *host = *state;
+    struct buffered_iopage *ring = &host->fx->ring;
+
+    linear_window(host);
+    ring->read_pointer = ring->write_pointer = 510;
+    put_in_ring(host, 0xA0010, 3, 0x0123456789ABCDEF);
+    wait_for_ring(host);
+    assert_int_equal(host_read(host, 0xA0010, 8), 0x0123456789ABCDEF);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < IOREQ_BUFFER_SLOT_NUM; i++)
+            put_in_ring(host, 0xA0100 + i, 0, i ^ round);
+        wait_for_ring(host);
+        for (unsigned i = 0; i < IOREQ_BUFFER_SLOT_NUM; i += 73)
+            assert_int_equal(host_read(host, 0xA0100 + i, 1), (i ^ round) & 0xFF);
+    }
+}
+
+/* Xen may take multiples of the ring's size from both pointers: ours only ever adds. */
+static void ring_pointers_move(void **state)
+{
+    struct host *host = *state;
+    struct buffered_iopage *ring = &host->fx->ring;
+
+    linear_window(host);
+    ring->read_pointer = ring->write_pointer = 2 * IOREQ_BUFFER_SLOT_NUM + 5;
+    put_in_ring(host, 0xA0020, 0, 0x42);
+    ring->read_pointer -= 2 * IOREQ_BUFFER_SLOT_NUM;
+    ring->write_pointer -= 2 * IOREQ_BUFFER_SLOT_NUM;
+    wait_for_ring(host);
+    assert_int_equal(ring->read_pointer, 6);
+    assert_int_equal(host_read(host, 0xA0020, 1), 0x42);
+}
+
+static void ring_half_quadword(void **state)
+{
+    struct host *host = *state;
+
+    linear_window(host);
+    put_in_ring(host, 0xA0030, 3, 0);
+    host->fx->ring.write_pointer--;
+    wait_for_ring(host);
+    assert_serves(host);
+}
+
+static void ring_garbage(void **state)
+{
+    struct host *host = *state;
+    struct buffered_iopage *ring = &host->fx->ring;
+
+    for (unsigned seed = 1; seed < 20; seed++) {
+        for (unsigned i = 0; i < sizeof(ring->buf_ioreq); i++)
+            ((uint8_t *)ring->buf_ioreq)[i] = (i * 2654435761u * seed) >> 13;
+        ring->write_pointer = ring->read_pointer + 0x12345678 * seed; /* no ring is that full */
+        host_event(host, FAKEXEN_RING_PORT);
+        ring->write_pointer = ring->read_pointer;
+        assert_serves(host);
+    }
+}
+
+/* ---- ranges, video memory ---- */
+
+/* Plays Xen's book of ranges over all records: no overlap, nothing given back that was not there. */
+static void ranges_are_exact(void **state)
+{
+    struct host *host = *state;
+    uint8_t *owned = calloc(1, 0x10000);
+
+    assert_non_null(owned);
+    host_config_write(host, PLATFORM, 0x10, 4, 0xC000);
+    host_config_write(host, PLATFORM, 0x04, 2, 1);
+    host_config_write(host, PLATFORM, 0x10, 4, 0xC100);     /* next to where it was */
+    host_config_write(host, PLATFORM, 0x10, 4, 0xFFFFFFFF); /* sizing while it decodes */
+    host_config_write(host, PLATFORM, 0x10, 4, 0xC200);
+    for (unsigned i = 0; i < host->fx->calls; i++) {
+        const struct fakexen_call *call = &host->fx->call[i];
+
+        if (call->op != FX_MAP_PORT && call->op != FX_UNMAP_PORT)
+            continue;
+        assert_true(call->a <= call->b && call->b <= 0xFFFF);
+        for (uint64_t port = call->a; port <= call->b; port++) {
+            assert_int_equal(owned[port], call->op == FX_UNMAP_PORT);
+            owned[port] = call->op == FX_MAP_PORT;
+        }
+    }
+    for (unsigned port = 0xC000; port < 0xD000; port++)
+        assert_int_equal(owned[port], port >= 0xC200 && port < 0xC300);
+    assert_true(owned[0xCF8] && owned[0xCFF] && owned[SCRATCH]);
+    assert_false(owned[0x20] || owned[0x40] || owned[0xA0]); /* Xen's own: interrupt controllers, timer */
+    free(owned);
+}
+
+static void moved_bar_moves_its_range(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+    uint32_t from;
+
+    place_screen(host);
+    from = host->fx->calls;
+    host_config_write(host, SCREEN, 0x18, 4, MMIO_BASE + 0x100000);
+    assert_int_equal(host_calls(host, from, FX_UNMAP_MEMORY, &last), 1);
+    assert_int_equal(last.a, MMIO_BASE);
+    assert_int_equal(last.b, MMIO_BASE + 0xFFF);
+    assert_int_equal(host_calls(host, from, FX_MAP_MEMORY, &last), 1);
+    assert_int_equal(last.a, MMIO_BASE + 0x100000);
+    assert_int_equal(last.b, MMIO_BASE + 0x100FFF);
+    assert_int_equal(host_calls(host, from, FX_MAP_PORT, NULL) + host_calls(host, from, FX_UNMAP_PORT, NULL),
+                     0);
+    assert_int_equal(host_read(host, MMIO_BASE + 0x100500, 2) & 0xFFF0, 0xB0C0);
+    assert_int_equal(host_read(host, DISPI, 2), 0xFFFF); /* in flight while it moved */
+}
+
+static void video_memory_moves(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+    uint64_t parking = ((uint64_t)HOST_RAM_MB << 20) / FAKEXEN_PAGE;
+    uint32_t from = 0;
+
+    assert_int_equal(host_calls(host, 0, FX_POPULATE, &last), 1);
+    assert_int_equal(last.a, parking);
+    assert_int_equal(last.b, VRAM_PAGES);
+    place_screen(host);
+    assert_int_equal(host_calls(host, 0, FX_RELOCATE, &last), 1);
+    assert_int_equal(last.a, VRAM_PAGES);
+    assert_int_equal(last.b, parking);
+    assert_int_equal(last.c, VRAM_BASE / FAKEXEN_PAGE);
+    assert_int_equal(host_calls(host, 0, FX_PIN, &last), 1);
+    assert_int_equal(last.a, VRAM_BASE / FAKEXEN_PAGE);
+    assert_int_equal(last.b, VRAM_BASE / FAKEXEN_PAGE + VRAM_PAGES - 1);
+    for (unsigned i = 0; i < host->fx->calls; i++) /* the guest writes it without us */
+        if (host->fx->call[i].op == FX_MAP_MEMORY)
+            assert_false(host->fx->call[i].a <= VRAM_BASE && host->fx->call[i].b >= VRAM_BASE);
+
+    from = host->fx->calls;
+    host_config_write(host, SCREEN, 0x10, 4, 0xE0000000);
+    assert_int_equal(host_calls(host, from, FX_RELOCATE, &last), 1);
+    assert_int_equal(last.b, VRAM_BASE / FAKEXEN_PAGE);
+    assert_int_equal(last.c, 0xE0000);
+    from = host->fx->calls;
+    host_config_write(host, SCREEN, 0x04, 2, 0);
+    assert_int_equal(host_calls(host, from, FX_RELOCATE, &last), 1);
+    assert_int_equal(last.b, 0xE0000);
+    assert_int_equal(last.c, parking);
+}
+
+/* ---- lines, power ---- */
+
+static bool recorded(struct host *host, uint32_t from, enum fakexen_op op, uint64_t a, uint64_t b)
+{
+    for (uint32_t i = from; i < host->fx->calls; i++)
+        if (host->fx->call[i].op == op && host->fx->call[i].a == a && host->fx->call[i].b == b)
+            return true;
+    return false;
+}
+
+static void lines(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+    uint32_t from = host->fx->calls;
+
+    host_config_write(host, BRIDGE, 0x60, 1, 0x05);
+    assert_true(recorded(host, from, FX_LINK, 0, 5));
+    host_config_write(host, BRIDGE, 0x63, 1, 0x0B);
+    assert_true(recorded(host, from, FX_LINK, 3, 11));
+    from = host->fx->calls;
+    host_config_write(host, BRIDGE, 0x63, 1, 0x80);
+    assert_true(recorded(host, from, FX_LINK, 3, 0));
+
+    from = host->fx->calls;
+    host_out(host, 0x3FC, 1, 0x0B); /* OUT2 lets the line out; an empty transmitter raises it */
+    host_out(host, 0x3F9, 1, 0x02);
+    assert_true(host_calls(host, from, FX_ISA, &last) >= 1);
+    assert_true(last.a == 4 && last.b == 1);
+    host_out(host, 0x3F9, 1, 0x00);
+    host_calls(host, from, FX_ISA, &last);
+    assert_true(last.a == 4 && last.b == 0);
+}
+
+/* Xen is told before its access ends, and the process stays. */
+static void reset_before_the_answer(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+
+    host_out(host, 0xCF9, 1, 0x02);
+    assert_int_equal(host_calls(host, 0, FX_SHUTDOWN, NULL), 0);
+    host_out(host, 0xCF9, 1, 0x06);
+    assert_int_equal(host_calls(host, 0, FX_SHUTDOWN, &last), 1);
+    assert_int_equal(last.a, SHUTDOWN_reboot);
+    assert_serves(host);
+}
+
+static void power_off_before_the_answer(void **state)
+{
+    struct host *host = *state;
+    struct fakexen_call last = {0};
+
+    host_config_write(host, PM, 0x40, 4, 0xB001);
+    host_config_write(host, PM, 0x80, 1, 1);
+    host_out(host, 0xB004, 2, 0x2000); /* SLP_EN, type 0: S5 */
+    assert_int_equal(host_calls(host, 0, FX_SHUTDOWN, &last), 1);
+    assert_int_equal(last.a, SHUTDOWN_poweroff);
+    assert_serves(host);
+}
+
+/* ---- figures ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void latency(void **state)
+{
+    enum { ROUNDS = 2001 };
+    static int64_t ns[ROUNDS];
+    struct host *host = *state;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        host_in(host, SCRATCH, 1);
+        ns[i] = host->answer_ns;
+    }
+    qsort(ns, ROUNDS, sizeof(ns[0]), by_value);
+    print_message("one request, event to answer: median %.1f us, 99 %% within %.1f us\n",
+                  ns[ROUNDS / 2] / 1000.0, ns[ROUNDS * 99 / 100] / 1000.0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        xen_test(starts_in_order),
+        xen_test(functions_are_registered),
+        xen_test(end_destroys_the_server),
+        cmocka_unit_test_teardown(vcpus_128, stop),
+        xen_test(ports),
+        xen_test(port_strings),
+        xen_test(port_string_words),
+        xen_test(memory),
+        xen_test(configuration),
+        xen_test(hostile_requests),
+        xen_test(wrong_states),
+        cmocka_unit_test_teardown(absent_memory, stop),
+        xen_test(invalidate_drops_mappings),
+        xen_test(ring_before_request),
+        xen_test(ring_wraps),
+        xen_test(ring_pointers_move),
+        xen_test(ring_half_quadword),
+        xen_test(ring_garbage),
+        xen_test(ranges_are_exact),
+        xen_test(moved_bar_moves_its_range),
+        xen_test(video_memory_moves),
+        xen_test(lines),
+        xen_test(reset_before_the_answer),
+        xen_test(power_off_before_the_answer),
+        xen_test(latency),
+    };
+
+    return cmocka_run_group_tests_name("xen", tests, NULL, NULL);
+}
