@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Linux' own drivers on the IDE: modes, three drives on two channels, sectors beyond 28 bits of LBA, TRIM, the disc changed from
 # outside and ejected by the guest, and no error of the ATA layer in all that.
 set -uo pipefail

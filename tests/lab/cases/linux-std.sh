@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # One boot of Debian's kernel from the CD, eight processors, the standard VGA: -S waits, CD by PIO, stop and cont, keys from
 # TigerVNC, picture, reset and power button by QMP.
 set -uo pipefail

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # memtest86+ comes up from a CD, shows its screen and tells the serial port.
 set -uo pipefail
 . "$(dirname "$0")/../case-lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Suspend to RAM (ACPI S3): Linux goes to sleep, QMP wakes it, and its memory, clock and drives are there.
 set -uo pipefail
 cd "$(dirname "$0")/../../.."

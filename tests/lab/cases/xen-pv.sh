@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Debian's kernel with its Xen drivers under xl: the emulated disk and NIC are unplugged, the PV ones work on; then what xl asks
 # of a guest with these drivers: reboot, vcpu-set, trigger, shutdown.
 . "$(dirname "$0")/../xen-case.sh"
