@@ -62,7 +62,7 @@ truncate -s 48M "$case_dir/disk"
 # A model that serves no PV disk leaves it to the kernel: a block device, as here, can be either's.
 backend=phy
 if [ "$DM" = stock ] || grep -q qdisk "$DM"; then backend=qdisk; else echo "skip - the PV disk served by the device model: this one does not"; fi
-serve='mkdir -p /run/www; cd /run/www; head -c 4194304 /dev/urandom >pattern; sha256sum <pattern >sum; httpd -h /run/www'
+serve='mkdir -p /run/www; cd /run/www; head -c 4194304 /dev/urandom >pattern; sha256sum <pattern >sum; httpd -h /run/www >/dev/null 2>&1'
 lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --backend $backend --timeout "$case_seconds" --cfg "maxvcpus = 2" \
     --cfg "vif = ['mac=00:16:3e:00:00:01,bridge=xenbr0,$nic']" --dom0 "1:$serve" \
     --xl "/check: stage reboot/:reboot guest" --xl "/check: stage processors/:vcpu-set --ignore-host guest 2" \
