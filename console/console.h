@@ -36,7 +36,7 @@ struct console_source {
 struct console_view {
     void (*resized)(struct console_view *view); /* console_surface is another one now */
     void (*updated)(struct console_view *view, int x, int y, int w,
-                    int h); /* pixels of the surface changed */
+                    int h);                  /* pixels of the surface changed */
     void (*leds)(struct console_view *view); /* or NULL: console_leds changed */
     struct console_view *next;
 };

@@ -208,7 +208,8 @@ bool fw_cfg_add_e820(struct device *dev, uint64_t base, uint64_t length, enum fw
 
 bool fw_cfg_set_standard(struct device *dev, struct error *err)
 {
-    /* A byte for S0 to S5: bit 7 says that the state is offered, the rest is its SLP_TYP. No suspend to disk. */
+    /* A byte for S0 to S5: bit 7 says that the state is offered, the rest is its SLP_TYP. No suspend to disk.
+     */
     static const uint8_t system_states[6] = {0x80, 0, 0, 0x81, 2, 0x80};
     const struct machine_config *config = &dev->machine->config;
     const struct ram *ram = &dev->machine->ram;
