@@ -103,6 +103,14 @@ struct net_port *net_find(struct net_port *first, const char *id);
 struct net_port *net_find_owner(struct net_port *first, const char *owner); /* by the card on it */
 void net_link_port(struct net_port **first, struct net_port *port);
 
+/* ---- for cards: what they compute ---- */
+
+/* The CRC of IEEE 802.3, least significant bit first, not inverted; the check sequence is ~crc, low byte
+ * first. */
+uint32_t net_crc(const uint8_t *data, size_t length);
+/* 0..63: the bit of a multicast filter that stands for the address, the CRC's first six bits. */
+unsigned net_multicast_hash(const uint8_t address[6]);
+
 /*
  * The address of a card: given (not multicast, else false with *err), or made from the machine's name and the
  * card's number, the same every time: locally administered and never multicast. is_given: mac is not all

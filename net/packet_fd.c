@@ -107,9 +107,9 @@ bool packet_fd_send(struct net_port *port, const uint8_t *data, size_t length)
         update_watch(packet);
         return false;
     }
-    if (!try_again())
-        note_failure(packet);
-    return true;
+    if (!try_again() && packet->failed)
+        packet->failed(packet);
+    return true; /* a tap interface that is down, a runt: only the frame is lost */
 }
 
 void packet_fd_resume(struct net_port *port)

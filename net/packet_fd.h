@@ -12,8 +12,8 @@ struct packet_fd {
     bool full;       /* the last frame did not fit */
     size_t kept;     /* length of the frame that the card had no room for, 0: none */
     /*
-     * After a failed read or write (errno): is there still something behind the descriptor? NULL: there is
-     * not, and the wire is dead from then on.
+     * After a failed read or write (errno). Of a read: is there still something behind the descriptor? NULL:
+     * there is not, and the wire is cut.
      */
     bool (*failed)(struct packet_fd *packet);
     uint8_t frame[NET_MAX_FRAME + 1]; /* one more: longer ones show, and are dropped */

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* RTL8139 with a datagram socket as its wire. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/lib/cmocka.h"
+#include "tests/lib/qpci.h"
+#include "tests/lib/qtest.h"
+
+enum {
+    MAR0 = 0x08,
+    TSD0 = 0x10,
+    TSAD0 = 0x20,
+    RBSTART = 0x30,
+    CR = 0x37,
+    CAPR = 0x38,
+    CBR = 0x3A,
+    IMR = 0x3C,
+    ISR = 0x3E,
+    TCR = 0x40,
+    RCR = 0x44,
+    TCTR = 0x48,
+    EECR = 0x50,
+    CONFIG1 = 0x52,
+    TIMER_INT = 0x54,
+    MSR = 0x58,
+    CONFIG3 = 0x59,
+    TSAD = 0x60,
+    BMSR = 0x64,
+};
+
+enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
+
+static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+
+struct nic {
+    struct qtest *q;
+    struct qpci pci;
+    uint64_t io, ring, tx;
+    uint32_t reader; /* offset in the ring */
+    int wire;
+    char ours[108], theirs[108];
+};
+
+static void start(struct nic *n, void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX}, program = {.sun_family = AF_UNIX};
+
+    *n = (struct nic){.q = NULL};
+    snprintf(n->theirs, sizeof(n->theirs), "%.90s.a", qtest_temp_file(".wire", 0));
+    snprintf(n->ours, sizeof(n->ours), "%.90s.b", qtest_temp_file(".wire", 0));
+    memcpy(address.sun_path, n->ours, sizeof(address.sun_path));
+    memcpy(program.sun_path, n->theirs, sizeof(program.sun_path));
+    n->wire = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(n->wire, (struct sockaddr *)&address, sizeof(address)), 0);
+    n->q = *state = qtest_startf("-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56 "
+                                 "-netdev dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
+                                 "remote.path=%s",
+                                 n->theirs, n->ours);
+    assert_int_equal(connect(n->wire, (struct sockaddr *)&program, sizeof(program)), 0);
+    n->pci = qpci_get(n->q, 0x10EC, 0x8139);
+    n->io = qpci_map(&n->pci, 0);
+    qpci_enable(&n->pci);
+    n->ring = qtest_alloc(n->q, 65536 + 4096, 4096);
+    n->tx = qtest_alloc(n->q, 4096, 4096);
+}
+
+static void finish(struct nic *n)
+{
+    close(n->wire);
+    unlink(n->ours);
+}
+
+/* Receiver and transmitter on, as a driver does it. */
+static void enable(struct nic *n, uint32_t rcr)
+{
+    qtest_outb(n->q, n->io + CR, 0x10);
+    assert_int_equal(qtest_inb(n->q, n->io + CR), 0x01); /* reset done, ring empty */
+    qtest_outl(n->q, n->io + RBSTART, n->ring);
+    qtest_outb(n->q, n->io + CR, 0x0C);
+    qtest_outl(n->q, n->io + RCR, rcr);
+    qtest_outw(n->q, n->io + IMR, 0xFFFF);
+    n->reader = 0;
+}
+
+static void wire_send(struct nic *n, const uint8_t to[6], uint8_t mark, size_t length)
+{
+    uint8_t frame[4096];
+
+    memset(frame, mark, sizeof(frame));
+    memcpy(frame, to, 6);
+    assert_int_equal(send(n->wire, frame, length, 0), length);
+}
+
+/* Frames arrive soon, but not at once. */
+static bool arrived(struct nic *n)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (!(qtest_inb(n->q, n->io + CR) & 1))
+            return true;
+        usleep(500);
+    }
+    return false;
+}
+
+/* Takes the next frame out of the ring; its length with the check sequence, status in *status. */
+static unsigned take(struct nic *n, uint16_t *status, uint8_t frame[2048])
+{
+    uint32_t header;
+    unsigned length;
+
+    assert_true(arrived(n));
+    header = qtest_readl(n->q, n->ring + n->reader);
+    *status = header;
+    length = header >> 16;
+    assert_in_range(length, 64, 1522);
+    for (unsigned done = 0, at = n->reader + 4; done < length;) {
+        unsigned part = at % RING + length - done > RING ? RING - at % RING : length - done;
+
+        qtest_memread(n->q, n->ring + at % RING, frame + done, part);
+        done += part;
+        at += part;
+    }
+    n->reader = (n->reader + length + 4 + 3) & ~3u & (RING - 1);
+    qtest_outw(n->q, n->io + CAPR, n->reader - 16);
+    return length;
+}
+
+/* What comes out of the wire; -1: nothing. */
+static int wire_take(struct nic *n, uint8_t frame[2048], int wait_ms)
+{
+    struct pollfd fd = {.fd = n->wire, .events = POLLIN};
+
+    return poll(&fd, 1, wait_ms) == 1 ? (int)recv(n->wire, frame, 2048, 0) : -1;
+}
+
+static uint32_t crc32_of(const uint8_t *data, size_t length)
+{
+    uint32_t crc = ~0u;
+
+    for (size_t i = 0; i < length; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+    }
+    return ~crc;
+}
+
+static void identity(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(qpci_readb(&n.pci, 0x08), 0x10);
+    assert_int_equal(qpci_readw(&n.pci, 0x0A), 0x0200);
+    assert_int_equal(qpci_readb(&n.pci, 0x3D), 1);
+    assert_int_equal(qpci_bar_size(&n.pci, 0), 256);
+    assert_int_equal(qpci_bar_size(&n.pci, 1), 256);
+    assert_true(qpci_bar_size(&n.pci, QPCI_ROM) >= 65536);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(qtest_inb(n.q, n.io + i), mac[i]);
+    assert_int_equal(qtest_inl(n.q, n.io + TCR) & 0x7CC00000, 0x74000000);
+    assert_int_equal(qtest_inw(n.q, n.io + BMSR), 0x782D);
+    assert_int_equal(qtest_inl(n.q, n.io), 0x12005452); /* any size, any offset */
+    assert_int_equal(qtest_inw(n.q, n.io + 3), 0x3412);
+    finish(&n);
+}
+
+static void memory_and_ports_are_the_same_registers(void **state)
+{
+    struct nic n;
+    uint64_t mem;
+
+    start(&n, state);
+    mem = qpci_map(&n.pci, 1);
+    qtest_writel(n.q, mem + RBSTART, 0x12345000);
+    assert_int_equal(qtest_inl(n.q, n.io + RBSTART), 0x12345000);
+    qtest_outl(n.q, n.io + IMR, 0x00000005); /* IMR and ISR in one */
+    assert_int_equal(qtest_readw(n.q, mem + IMR), 5);
+    finish(&n);
+}
+
+static unsigned eeprom_bits(struct nic *n, unsigned value, int count)
+{
+    unsigned out = 0;
+
+    for (int i = count - 1; i >= 0; i--) {
+        uint8_t data = 0x88 | (value >> i & 1) << 1;
+
+        qtest_outb(n->q, n->io + EECR, data);
+        qtest_outb(n->q, n->io + EECR, data | 4);
+        out = out << 1 | (qtest_inb(n->q, n->io + EECR) & 1);
+    }
+    qtest_outb(n->q, n->io + EECR, 0x88);
+    return out;
+}
+
+static unsigned eeprom_read(struct nic *n, unsigned address)
+{
+    unsigned word;
+
+    qtest_outb(n->q, n->io + EECR, 0x80);
+    eeprom_bits(n, 0x180 | address, 11);
+    word = eeprom_bits(n, 0, 16);
+    qtest_outb(n->q, n->io + EECR, 0);
+    return word;
+}
+
+static void eeprom(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(eeprom_read(&n, 0), 0x8129);
+    assert_int_equal(eeprom_read(&n, 1), 0x10EC);
+    assert_int_equal(eeprom_read(&n, 2), 0x8139);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(eeprom_read(&n, 7 + i), mac[2 * i] | mac[2 * i + 1] << 8);
+    /* a driver that tries a 93C56 first must see that it is none */
+    qtest_outb(n.q, n.io + EECR, 0x80);
+    eeprom_bits(&n, 0x600, 13);
+    assert_int_not_equal(eeprom_bits(&n, 0, 16), 0x8129);
+    qtest_outb(n.q, n.io + EECR, 0);
+    /* writing: only after it was enabled */
+    qtest_outb(n.q, n.io + EECR, 0x80);
+    eeprom_bits(&n, 0x140 | 7, 9);
+    eeprom_bits(&n, 0xABCD, 16);
+    assert_int_equal(eeprom_read(&n, 7), 0x5452);
+    qtest_outb(n.q, n.io + EECR, 0x80);
+    eeprom_bits(&n, 0x130, 9);
+    qtest_outb(n.q, n.io + EECR, 0x80);
+    eeprom_bits(&n, 0x140 | 7, 9);
+    eeprom_bits(&n, 0xABCC, 16);
+    assert_int_equal(eeprom_read(&n, 7), 0xABCC);
+    qtest_outb(n.q, n.io + EECR, 0x40); /* load */
+    assert_int_equal(qtest_inb(n.q, n.io + 0), 0xCC);
+    assert_int_equal(qtest_inb(n.q, n.io + 1), 0xAB);
+    finish(&n);
+}
+
+static void config_registers_are_locked(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_outb(n.q, n.io + CONFIG3, 0x20);
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG3), 0);
+    qtest_outb(n.q, n.io + EECR, 0xC0);
+    qtest_outb(n.q, n.io + CONFIG3, 0x20);
+    qtest_outb(n.q, n.io + CONFIG1, 0x21);
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG3), 0x20);
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG1), 0x2D);
+    finish(&n);
+}
+
+static void transmits_in_turn(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[1514];
+
+    start(&n, state);
+    enable(&n, 0);
+    for (int i = 0; i < 9; i++) {
+        unsigned length = i == 8 ? 1514 : 60 + i;
+
+        memset(data, i, sizeof(data));
+        qtest_memwrite(n.q, n.tx, data, length);
+        qtest_outl(n.q, n.io + TSAD0 + 4 * (i % 4), n.tx);
+        qtest_outl(n.q, n.io + TSD0 + 4 * (i % 4), length);
+        assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 4 * (i % 4)), OWN | TOK | length);
+        assert_int_equal(wire_take(&n, frame, 1000), length);
+        assert_memory_equal(frame, data, length);
+    }
+    assert_int_equal(qtest_inw(n.q, n.io + TSAD), 0xF00F);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 4);
+    assert_true(qpci_readw(&n.pci, 0x06) & 8); /* the line is up */
+    qtest_outw(n.q, n.io + ISR, 4);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0);
+    assert_false(qpci_readw(&n.pci, 0x06) & 8);
+    finish(&n);
+}
+
+static void odd_lengths_are_sent_or_refused(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    enable(&n, 0);
+    qtest_outl(n.q, n.io + TSAD0, n.tx);
+    qtest_outl(n.q, n.io + TSD0, 0); /* nothing to send */
+    assert_true(qtest_inl(n.q, n.io + TSD0) & TOK);
+    qtest_outl(n.q, n.io + TSAD0 + 4, n.tx);
+    qtest_outl(n.q, n.io + TSD0 + 4, 20); /* a runt is filled up */
+    assert_int_equal(wire_take(&n, frame, 1000), 60);
+    qtest_outl(n.q, n.io + TSAD0 + 8, n.tx);
+    qtest_outl(n.q, n.io + TSD0 + 8, 0x1FFF);
+    assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 8) & 0x4000A000, 0x40002000); /* aborted */
+    qtest_outl(n.q, n.io + TSAD0 + 12, 0xFFFFFFF0);                             /* no memory there */
+    qtest_outl(n.q, n.io + TSD0 + 12, 100);
+    assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 12) & 0x4000A000, 0x40002000);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x0C);
+    assert_int_equal(wire_take(&n, frame, 20), -1);
+    finish(&n);
+}
+
+static void receives(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, APM);
+    wire_send(&n, mac, 0x77, 100);
+    assert_int_equal(take(&n, &status, frame), 104);
+    assert_int_equal(status, 0x4001);
+    assert_memory_equal(frame, mac, 6);
+    assert_int_equal(frame[99], 0x77);
+    assert_int_equal(frame[100] | frame[101] << 8 | frame[102] << 16 | (uint32_t)frame[103] << 24,
+                     crc32_of(frame, 100));
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 1);
+    assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
+    wire_send(&n, mac, 0x78, 42); /* short ones are filled up */
+    assert_int_equal(take(&n, &status, frame), 64);
+    assert_int_equal(frame[41], 0x78);
+    assert_int_equal(frame[42], 0);
+    finish(&n);
+}
+
+static void filters(void **state)
+{
+    static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, other[6] = {2, 1, 1, 1, 1, 1},
+                         group[6] = {1, 0, 0x5E, 0, 0, 1};
+    static const struct {
+        uint32_t rcr;
+        const uint8_t *to;
+        bool hash;
+        uint16_t status; /* 0: not taken */
+    } cases[] = {
+        {APM, mac, false, 0x4001},   {AB, mac, false, 0},         {AB, all, false, 0x2001},
+        {APM, all, false, 0},        {APM | AB, other, false, 0}, {AAP, other, false, 0x0001},
+        {AM, group, false, 0},       {AM, group, true, 0x8001},   {APM | AB, group, true, 0},
+        {AAP, group, false, 0x8001},
+    };
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+    uint32_t crc = ~crc32_of(group, 6);
+    unsigned hash = 0;
+
+    for (int i = 0; i < 6; i++)
+        hash |= (crc >> i & 1) << (5 - i);
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enable(&n, cases[i].rcr);
+        for (int half = 0; half < 2; half++)
+            qtest_outl(n.q, n.io + MAR0 + 4 * half,
+                       cases[i].hash && hash / 32 == (unsigned)half ? 1u << hash % 32 : 0);
+        wire_send(&n, cases[i].to, i, 64);
+        if (!cases[i].status) {
+            usleep(3000);
+            assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
+            continue;
+        }
+        assert_int_equal(take(&n, &status, frame), 68);
+        assert_int_equal(status, cases[i].status);
+        assert_int_equal(frame[60], i);
+    }
+    finish(&n);
+}
+
+static void ring_wraps(uint32_t rcr, void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, APM | rcr);
+    for (int i = 0; i < 40; i++) {
+        unsigned length = 1000 + 13 * i;
+        uint32_t at = n.reader;
+
+        wire_send(&n, mac, i, length);
+        assert_int_equal(take(&n, &status, frame), length + 4);
+        if (rcr & WRAP) /* in one piece, beyond the end */
+            qtest_memread(n.q, n.ring + at + 4, frame, length);
+        for (unsigned k = 6; k < length; k++)
+            assert_int_equal(frame[k], i);
+        assert_int_equal(qtest_inw(n.q, n.io + CBR), n.reader);
+    }
+    finish(&n);
+}
+
+static void the_ring_wraps(void **state)
+{
+    ring_wraps(0, state);
+}
+
+static void frames_run_on_behind_the_ring(void **state)
+{
+    ring_wraps(WRAP, state);
+}
+
+static void a_full_ring_makes_the_wire_wait(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, APM);
+    for (int i = 0; i < 9; i++)
+        wire_send(&n, mac, i, 1514);
+    for (int i = 0; i < 9; i++) {
+        take(&n, &status, frame);
+        assert_int_equal(frame[1513], i);
+    }
+    assert_false(qtest_inb(n.q, n.io + CR) & ~0x0D);
+    /* a reset in between loses what is in the ring; the wire goes on */
+    for (int i = 0; i < 9; i++)
+        wire_send(&n, mac, i, 1514);
+    assert_true(arrived(&n));
+    enable(&n, 0);
+    usleep(5000);
+    qtest_outl(n.q, n.io + RCR, APM);
+    wire_send(&n, mac, 0x99, 200);
+    do
+        take(&n, &status, frame);
+    while (frame[20] != 0x99);
+    finish(&n);
+}
+
+static void loopback_goes_round(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[100];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, AAP);
+    qtest_outl(n.q, n.io + TCR, 0x60000);
+    memset(data, 0x42, sizeof(data));
+    qtest_memwrite(n.q, n.tx, data, sizeof(data));
+    for (int i = 0; i < 200; i++) { /* nobody takes them out: an overflow, no more */
+        qtest_outl(n.q, n.io + TSAD0 + 4 * (i % 4), n.tx);
+        qtest_outl(n.q, n.io + TSD0 + 4 * (i % 4), sizeof(data));
+    }
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x15);
+    assert_int_equal(take(&n, &status, frame), 104);
+    assert_memory_equal(frame, data, sizeof(data));
+    assert_int_equal(wire_take(&n, frame, 10), -1);
+    finish(&n);
+}
+
+static void bad_packets_from_the_wire(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, AAP | AB | AM | APM);
+    wire_send(&n, mac, 1, 0);
+    wire_send(&n, mac, 1, 1);
+    wire_send(&n, mac, 1, 13);
+    wire_send(&n, mac, 1, 1519);
+    wire_send(&n, mac, 1, 4096);
+    wire_send(&n, mac, 2, 14);
+    wire_send(&n, mac, 3, 1518);
+    assert_int_equal(take(&n, &status, frame), 64);
+    assert_int_equal(frame[13], 2);
+    assert_int_equal(take(&n, &status, frame), 1522);
+    assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
+    finish(&n);
+}
+
+static void a_ring_without_memory_loses_frames_only(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, APM);
+    qtest_outl(n.q, n.io + RBSTART, 0xFFFFF000);
+    wire_send(&n, mac, 1, 100);
+    for (int i = 0; i < 2000 && !qtest_inl(n.q, n.io + 0x4C); i++)
+        usleep(500);
+    assert_int_equal(qtest_inl(n.q, n.io + 0x4C), 1); /* missed packets */
+    finish(&n);
+}
+
+static void the_timer_matches(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_outw(n.q, n.io + IMR, 0x4000);
+    qtest_outl(n.q, n.io + TCTR, 0);
+    qtest_outl(n.q, n.io + TIMER_INT, 1000);
+    qtest_clock_step(n.q, 29990);
+    assert_int_equal(qtest_inl(n.q, n.io + TCTR), 999);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0);
+    qtest_clock_step(n.q, 10);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x4000);
+    assert_true(qpci_readw(&n.pci, 0x06) & 8);
+    qtest_outb(n.q, n.io + CR, 0x10);
+    assert_false(qpci_readw(&n.pci, 0x06) & 8);
+    assert_int_equal(qtest_inl(n.q, n.io + TCTR), 0);
+    finish(&n);
+}
+
+static void the_link_goes_down_and_up(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, APM);
+    assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 4);
+    assert_int_equal(qtest_inw(n.q, n.io + BMSR) & 0x24, 0);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x20);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
+    finish(&n);
+}
+
+static void hostile_registers(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    srand(8139);
+    for (int round = 0; round < 3000; round++) {
+        unsigned offset = rand() % 256, kind = rand() % 3;
+        uint32_t value = (uint32_t)rand() << 16 ^ rand();
+
+        if (kind == 0)
+            qtest_outb(n.q, n.io + offset, value);
+        else if (kind == 1 && offset < 255)
+            qtest_outw(n.q, n.io + offset, value);
+        else if (offset < 253)
+            qtest_outl(n.q, n.io + offset, value);
+        if (round % 50 == 0 && send(n.wire, frame, sizeof(frame) % 1500, MSG_DONTWAIT) < 0)
+            continue;
+        while (wire_take(&n, frame, 0) >= 0)
+            continue;
+    }
+    enable(&n, APM);
+    assert_int_equal(qtest_inb(n.q, n.io + CR) & 0x0C, 0x0C);
+    finish(&n);
+}
+
+static void mistakes_are_told(void **state)
+{
+    char *said;
+
+    assert_int_equal(qtest_start_failing("-accel qtest -device rtl8139,netdev=x", &said), 1);
+    assert_non_null(strstr(said, "there is no network 'x'"));
+    free(said);
+    assert_int_equal(qtest_start_failing("-accel qtest -device rtl8139,mac=01:00:00:00:00:00", &said), 1);
+    assert_non_null(strstr(said, "multicast"));
+    free(said);
+}
+
+static int stop(void **state)
+{
+    qtest_stop(*state);
+    *state = NULL;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(identity, stop),
+        cmocka_unit_test_teardown(memory_and_ports_are_the_same_registers, stop),
+        cmocka_unit_test_teardown(eeprom, stop),
+        cmocka_unit_test_teardown(config_registers_are_locked, stop),
+        cmocka_unit_test_teardown(transmits_in_turn, stop),
+        cmocka_unit_test_teardown(odd_lengths_are_sent_or_refused, stop),
+        cmocka_unit_test_teardown(receives, stop),
+        cmocka_unit_test_teardown(filters, stop),
+        cmocka_unit_test_teardown(the_ring_wraps, stop),
+        cmocka_unit_test_teardown(frames_run_on_behind_the_ring, stop),
+        cmocka_unit_test_teardown(a_full_ring_makes_the_wire_wait, stop),
+        cmocka_unit_test_teardown(loopback_goes_round, stop),
+        cmocka_unit_test_teardown(bad_packets_from_the_wire, stop),
+        cmocka_unit_test_teardown(a_ring_without_memory_loses_frames_only, stop),
+        cmocka_unit_test_teardown(the_timer_matches, stop),
+        cmocka_unit_test_teardown(the_link_goes_down_and_up, stop),
+        cmocka_unit_test_teardown(hostile_registers, stop),
+        cmocka_unit_test(mistakes_are_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
