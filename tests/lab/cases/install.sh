@@ -100,7 +100,7 @@ debs=()
 for file in "$case_dir"/*.deb; do debs+=(--file "$file:$(basename "$file")"); done
 tests/lab/mkiso --output "$case_dir/cd.iso" --script "$script" "${debs[@]}" --file "$case_dir/init:init" \
     --file "$case_dir/initrd:initrd" --file "$(lab_deb syslinux-common)/usr/lib/syslinux/mbr/mbr.bin:mbr.bin" || exit 1
-truncate -s 512M "$case_dir/disk"
+truncate -s 160M "$case_dir/disk"
 
 export VNCDO evidence case_dir
 at_eject='

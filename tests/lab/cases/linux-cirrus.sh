@@ -96,7 +96,7 @@ at_picture='
     $v expect-picture $case_dir/picture.png && touch $case_dir/picture-right
     $v capture $evidence/picture.png type "\n"'
 
-lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --smp 2 --vga cirrus --timeout 900 --host "/check: stage text/:$at_text" \
+lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --smp 2 --vga cirrus --timeout 1500 --host "/check: stage text/:$at_text" \
     --host "/check: stage mouse/:$at_mouse" --host "/check: stage picture/:$at_picture" -- -boot d "${stock_options[@]}"
 result "$lab_status" "Debian's kernel boots from the CD, and power-off ends the device model" "see $evidence/lab.log"
 guest_checks "two processors run" "the CD is set up for DMA" "64 MiB from the CD by DMA have the right checksum" \

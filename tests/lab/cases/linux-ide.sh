@@ -64,7 +64,7 @@ at_change='
     lab_qmp "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"device\":\"cd0\",\"filename\":\"/lab/two.iso\",\"format\":\"raw\"}}"'
 at_locked='
     lab_qmp "{\"execute\":\"eject\",\"arguments\":{\"device\":\"cd0\"}}" | tee $evidence/locked'
-lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --put "$case_dir/large" --put "$case_dir/two.iso" --timeout 900 \
+lab --iso "$case_dir/cd.iso" --disk "$case_dir/disk" --put "$case_dir/large" --put "$case_dir/two.iso" --timeout 1500 \
     --host "/check: stage change/:$at_change" --host "/check: stage locked/:$at_locked" \
     -- -boot d -drive file=/lab/large,if=ide,index=1,format=raw
 result "$lab_status" "Debian's kernel runs with three drives, and power-off ends the device model" "see $evidence/lab.log"

@@ -78,7 +78,7 @@ at_reset='
     sleep 2
     lab_qmp "{\"execute\":\"system_powerdown\"}" >/dev/null'
 
-lab --iso "$case_dir/cd.iso" --smp 8 --vga std --timeout 900 --host "3:$at_start" --host "/check: stage keys/:$at_keys" \
+lab --iso "$case_dir/cd.iso" --smp 8 --vga std --timeout 1500 --host "3:$at_start" --host "/check: stage keys/:$at_keys" \
     --host "/check: stage stop/:$at_stop" --host "/check: stage picture/:$at_picture" \
     --host "/check: stage reset/:$at_reset" -- -boot d -S "${stock_options[@]}"
 grep -qE '"status": ?"(prelaunch|paused)"' "$case_dir/status-waiting"
