@@ -442,6 +442,7 @@ static void stop(struct machine *m)
         return;
     m->bus.listener = NULL;
     m->pci.function_changed = NULL;
+    xen_vkbd_stop(&s->x);
     if (s->watch.fd >= 0)
         loop_unwatch(&m->loop, &s->watch);
     if (s->created)
@@ -541,7 +542,7 @@ static bool start(struct machine *m, struct error *err)
             function_changed(s, devfn, true);
     space_changed(s, SPACE_PORT);
     space_changed(s, SPACE_MEM);
-    return true;
+    return !s->x.store || xen_vkbd_start(&s->x, err);
 }
 
 static void set_enabled(struct machine *m, bool enabled)

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The Xen port without Xen: the test plays hypervisor, guest and xenstore (tests/fakexen). */
+#include <linux/input-event-codes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
 #include <xenctrl.h>
 
 #include "tests/fakexen/host.h"
 #include "tests/lib/cmocka.h"
+
+#include <xen/io/kbdif.h>
 
 #define BRIDGE   0x08 /* 00:01.0 */
 #define PM       0x0B
@@ -38,7 +44,8 @@ static int stop(void **state)
     return 0;
 }
 
-#define xen_test(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define xen_test(f)  cmocka_unit_test_setup_teardown(f, start, stop)
+#define vkbd_test(f) cmocka_unit_test_setup_teardown(f, start_keyboard, stop)
 
 /* Gives the graphics adapter addresses and lets it decode them. */
 static void place_screen(struct host *host)
@@ -576,6 +583,159 @@ static void power_off_before_the_answer(void **state)
     assert_serves(host);
 }
 
+/* ---- the virtual keyboard ---- */
+
+#define BACKEND   "backend/vkbd/1/0"
+#define FRONTEND  "/local/domain/1/device/vkbd/0"
+#define VKBD_PORT 500
+#define VKBD_PAGE 0x123
+
+/* What libxl leaves before it starts the device model. */
+static void store_keyboard(struct host *host)
+{
+    host_store(host, BACKEND "/frontend", FRONTEND);
+    host_store(host, BACKEND "/frontend-id", "1");
+    host_store(host, BACKEND "/online", "1");
+    host_store(host, BACKEND "/state", "1");
+    host_store(host, FRONTEND "/state", "1");
+}
+
+/* As Linux does it; `how`: page-gref or page-ref. */
+static void connect_keyboard(struct host *host, const char *how, const char *page)
+{
+    char path[FAKEXEN_TEXT];
+
+    host_expect(host, BACKEND "/state", "2");
+    snprintf(path, sizeof(path), FRONTEND "/%s", how);
+    host_store(host, path, page);
+    host_store(host, FRONTEND "/event-channel", "500");
+    host_store(host, FRONTEND "/request-abs-pointer", "1");
+    host_store(host, FRONTEND "/state", "3");
+}
+
+static int start_keyboard(void **state)
+{
+    struct host *host = *state = host_new(1);
+
+    store_keyboard(host);
+    host_start(host, BOARD);
+    return 0;
+}
+
+/* Ready before the guest runs: no 30 s wait of Linux. */
+static void keyboard_waits_from_the_start(void **state)
+{
+    char value[FAKEXEN_TEXT];
+
+    assert_true(fakexen_store_read(((struct host *)*state)->fx, BACKEND "/state", value));
+    assert_string_equal(value, "2");
+    assert_true(fakexen_store_read(((struct host *)*state)->fx, BACKEND "/feature-abs-pointer", value));
+    assert_string_equal(value, "1");
+}
+
+static void keyboard_connects_and_closes(void **state)
+{
+    struct host *host = *state;
+
+    for (unsigned round = 0; round < 2; round++) {
+        connect_keyboard(host, "page-gref", "291");
+        host_expect(host, BACKEND "/state", "4");
+        assert_int_equal(host_calls(host, 0, FX_GRANT_MAP, NULL), round + 1);
+        host_store(host, FRONTEND "/state", "4");
+        host_store(host, FRONTEND "/state", "5");
+        host_expect(host, BACKEND "/state", "5");
+        assert_int_equal(host_calls(host, 0, FX_GRANT_UNMAP, NULL), round + 1);
+        assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), round + 1);
+        host_store(host, FRONTEND "/state", "6");
+        host_expect(host, BACKEND "/state", "6");
+        host_store(host, FRONTEND "/state", "1"); /* the driver is loaded again */
+    }
+    assert_serves(host);
+}
+
+static void keyboard_is_taken_away(void **state)
+{
+    struct host *host = *state;
+
+    connect_keyboard(host, "page-ref", "291");
+    host_expect(host, BACKEND "/state", "4");
+    host_store(host, BACKEND "/online", "0");
+    host_store(host, BACKEND "/state", "5");
+    host_expect(host, BACKEND "/state", "6");
+    assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), 1);
+}
+
+static void keyboard_with_nonsense(void **state)
+{
+    static const char *const pages[] = {"", "-1", "99999999999999999999", "4294967295", "12x", "40000"};
+    struct host *host = *state;
+
+    for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+        connect_keyboard(host, i & 1 ? "page-ref" : "page-gref", pages[i]);
+        host_store(host, FRONTEND "/state", "17");
+        host_store(host, FRONTEND "/state", "x");
+        assert_serves(host);
+        host_expect(host, BACKEND "/state", "2");
+    }
+}
+
+static void qmp(int fd, const char *command)
+{
+    char answer[4096];
+
+    assert_int_equal(write(fd, command, strlen(command)), strlen(command));
+    assert_true(read(fd, answer, sizeof(answer)) > 0);
+}
+
+/* Keys and an absolute pointer arrive in the ring, more of them than it holds do no harm. */
+static void keyboard_delivers(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct host *host = *state = host_new(1);
+    struct xenkbd_page *page = (void *)(host->ram + VKBD_PAGE * FAKEXEN_PAGE);
+    union xenkbd_in_event *ring = XENKBD_IN_RING(page);
+    char args[256], dir[] = "/tmp/xen-test-XXXXXX";
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/qmp", dir);
+    snprintf(args, sizeof(args), BOARD " -qmp unix:%s,server=on,wait=off", address.sun_path);
+    store_keyboard(host);
+    host_start(host, args);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    unlink(address.sun_path);
+    rmdir(dir);
+    connect_keyboard(host, "page-gref", "291");
+    host_expect(host, BACKEND "/state", "4");
+    qmp(fd, "{\"execute\":\"qmp_capabilities\"}");
+    qmp(fd, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
+            "{\"type\":\"qcode\",\"data\":\"a\"}]}}");
+    assert_true(host_notified(host, VKBD_PORT, 10000));
+    assert_int_equal(ring[0].type, XENKBD_TYPE_KEY);
+    assert_int_equal(ring[0].key.keycode, KEY_A);
+    assert_int_equal(ring[0].key.pressed, 1);
+    assert_true(host_notified(host, VKBD_PORT, 10000));
+    assert_int_equal(ring[1].key.pressed, 0);
+    assert_int_equal(page->in_prod, 2);
+    qmp(fd, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":["
+            "{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":1000}},"
+            "{\"type\":\"abs\",\"data\":{\"axis\":\"y\",\"value\":32767}},"
+            "{\"type\":\"btn\",\"data\":{\"button\":\"left\",\"down\":true}}]}}");
+    assert_true(host_notified(host, VKBD_PORT, 10000));
+    assert_int_equal(ring[2].type, XENKBD_TYPE_POS);
+    assert_int_equal(ring[2].pos.abs_x, 1000);
+    assert_int_equal(ring[2].pos.abs_y, 32767);
+    assert_int_equal(ring[3].key.keycode, BTN_LEFT);
+    assert_int_equal(page->in_prod, 4);
+    page->in_cons = page->in_prod + 1; /* a lie: nothing fits */
+    for (unsigned i = 0; i < 60; i++)
+        qmp(fd, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
+                "{\"type\":\"qcode\",\"data\":\"pause\"}]}}");
+    assert_int_equal(page->in_prod, 4);
+    assert_serves(host);
+    close(fd);
+}
+
 /* ---- figures ---- */
 
 static int by_value(const void *a, const void *b)
@@ -627,6 +787,11 @@ int main(void)
         xen_test(lines),
         xen_test(reset_before_the_answer),
         xen_test(power_off_before_the_answer),
+        vkbd_test(keyboard_waits_from_the_start),
+        vkbd_test(keyboard_connects_and_closes),
+        vkbd_test(keyboard_is_taken_away),
+        vkbd_test(keyboard_with_nonsense),
+        cmocka_unit_test_teardown(keyboard_delivers, stop),
         xen_test(latency),
     };
 
