@@ -23,13 +23,12 @@
 #include <xentoolcore.h>
 
 /* WATCHES is a pair of which this process reads one end; to fire a watch it needs the other as well. */
-static int ram_fd, event_fd, watch_read_fd, watch_write_fd;
+static int state_fd, ram_fd, event_fd, watch_read_fd, watch_write_fd;
 static struct fakexen *fx;
 static char handle; /* what every open returns the address of */
 
 static void __attribute__((constructor)) attach(void)
 {
-    int state_fd;
     const char *fds = getenv("FAKEXEN");
 
     if (!fds ||
@@ -85,6 +84,10 @@ int xendevicemodel_get_ioreq_server_info(xendevicemodel_handle *dmod, domid_t do
 {
     if (bufioreq_port)
         *bufioreq_port = FAKEXEN_RING_PORT;
+    if (ioreq_gfn)
+        *ioreq_gfn = FAKEXEN_REQUEST_GFN;
+    if (bufioreq_gfn)
+        *bufioreq_gfn = FAKEXEN_RING_GFN;
     return 0;
 }
 
@@ -203,7 +206,14 @@ static bool exists(uint64_t gfn)
 void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot, size_t pages,
                            const xen_pfn_t arr[], int err[])
 {
-    uint8_t *host = mmap(NULL, pages * FAKEXEN_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *host;
+
+    if (pages == 1 && fx->old_kernel && (arr[0] == FAKEXEN_RING_GFN || arr[0] == FAKEXEN_REQUEST_GFN)) {
+        record(FX_FOREIGN_MAP, arr[0], pages, 0);
+        return mmap(NULL, FAKEXEN_PAGE, prot, MAP_SHARED, state_fd,
+                    (arr[0] - FAKEXEN_RING_GFN) * FAKEXEN_PAGE);
+    }
+    host = mmap(NULL, pages * FAKEXEN_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (host == MAP_FAILED)
         return NULL;
@@ -236,6 +246,10 @@ xenforeignmemory_resource_handle *xenforeignmemory_map_resource(xenforeignmemory
                                                                 unsigned long frame, unsigned long nr_frames,
                                                                 void **paddr, int prot, int flags)
 {
+    if (fx->old_kernel) {
+        errno = EOPNOTSUPP;
+        return NULL;
+    }
     *paddr = fx; /* the ring's page, then the requests' */
     return (void *)&handle;
 }

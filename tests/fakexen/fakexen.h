@@ -23,6 +23,10 @@
 #define FAKEXEN_RING_PORT 9            /* remote ports: of the ring, and of vCPU 0 and up */
 #define FAKEXEN_VCPU_PORT 10
 
+/* The request pages by their frame numbers, for kernels that cannot map them as a resource. */
+#define FAKEXEN_RING_GFN    0xFEFF0
+#define FAKEXEN_REQUEST_GFN 0xFEFF1
+
 enum fakexen_op {            /* a, b, c of the record */
                   FX_CREATE, /* bufioreq mode */
                   FX_DESTROY,
@@ -76,6 +80,7 @@ struct fakexen {
         uint8_t request_page[FAKEXEN_PAGE];
     };
     uint32_t vcpus;
+    bool old_kernel;                     /* has no resource mapping */
     uint64_t ram_pages;                  /* pages that exist from the start */
     uint64_t populated, populated_pages; /* and those made later */
     uint64_t hole;                       /* a page that cannot be mapped; 0: none */

@@ -109,13 +109,18 @@ static void alive(struct host *host)
     }
 }
 
-void host_start(struct host *host, const char *args)
+void host_run(struct host *host, const char *args)
 {
     host->pid = fork();
     if (host->pid == 0)
         run_program(args);
     for (unsigned i = EVENTS; i <= WATCHES; i++)
         close(child_fd[i]);
+}
+
+void host_start(struct host *host, const char *args)
+{
+    host_run(host, args);
     host_expect(host, "device-model/1/state", "running");
 }
 

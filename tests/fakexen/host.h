@@ -26,6 +26,7 @@ enum { HOST_RAM_MB = 128 };
  */
 struct host *host_new(unsigned vcpus);
 void host_start(struct host *host, const char *args);
+void host_run(struct host *host, const char *args); /* without the wait */
 /* SIGTERM, and the program must end with status 0. Frees. */
 void host_stop(struct host *host);
 

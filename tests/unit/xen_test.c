@@ -87,6 +87,31 @@ static void starts_in_order(void **state)
     assert_true(enabled >= 0 && bound > enabled);
 }
 
+/* Kernels before 4.18 map the request pages by their frame numbers. */
+static void pages_by_frame_number(void **state)
+{
+    struct host *host = *state = host_new(2);
+
+    host->fx->old_kernel = true;
+    host_start(host, BOARD);
+    assert_serves(host);
+}
+
+/* The restricted one leaves xenstore alone, waits (-S), and has given its rights away. */
+static void restricted(void **state)
+{
+    struct host *host = *state = host_new(1);
+    char value[FAKEXEN_TEXT];
+
+    host_run(host, BOARD " -xen-domid-restrict -S");
+    for (unsigned i = 0; i < 30000 && !host_calls(host, 0, FX_RESTRICT, NULL); i++)
+        usleep(1000);
+    assert_int_equal(host_calls(host, 0, FX_RESTRICT, NULL), 1);
+    assert_false(fakexen_store_read(host->fx, "device-model/1/state", value));
+    assert_string_equal(host->fx->watch[0].path, "");
+    assert_serves(host);
+}
+
 static void functions_are_registered(void **state)
 {
     static const uint8_t expected[] = {0x00, BRIDGE, 0x09, PM, PLATFORM, SCREEN};
@@ -296,6 +321,24 @@ static void absent_memory(void **state)
     assert_serves(host);
 }
 
+/* The cache maps 256 KiB at a time: a string that lies over a seam is whole. */
+static void string_across_mappings(void **state)
+{
+    struct host *host = *state;
+    struct ioreq request = port_request(true, SCRATCH, 1);
+
+    host_out(host, SCRATCH, 1, 0x5A);
+    request.data_is_ptr = 1;
+    request.data = 0x3FFFE;
+    request.count = 5;
+    host_request(host, 0, request);
+    assert_memory_equal(host->ram + 0x3FFFD, "\0ZZZZZ\0", 7);
+    request.df = 1;
+    request.data = 0x80001;
+    host_request(host, 0, request);
+    assert_memory_equal(host->ram + 0x7FFFC, "\0ZZZZZ\0", 7);
+}
+
 static void invalidate_drops_mappings(void **state)
 {
     struct host *host = *state;
@@ -465,6 +508,27 @@ static void ranges_are_exact(void **state)
     assert_true(owned[0xCF8] && owned[0xCFF] && owned[SCRATCH]);
     assert_false(owned[0x20] || owned[0x40] || owned[0xA0]); /* Xen's own: interrupt controllers, timer */
     free(owned);
+}
+
+/* The guest's PV driver unplugs the network card: its function and ranges are given back. */
+static void unplugged_card_is_given_back(void **state)
+{
+    struct host *host = *state = host_new(1);
+    struct fakexen_call last = {0};
+    uint32_t from;
+
+    host_start(host, BOARD " -device rtl8139");
+    host_config_write(host, 0x20, 0x10, 4, 0xC000);
+    host_config_write(host, 0x20, 0x04, 2, 1);
+    assert_int_equal(host_in(host, 0x10, 2), 0x49D2);
+    from = host->fx->calls;
+    host_out(host, 0x10, 2, 2);
+    assert_int_equal(host_calls(host, from, FX_UNMAP_PCI, &last), 1);
+    assert_int_equal(last.a, 0x20);
+    assert_int_equal(host_calls(host, from, FX_UNMAP_PORT, &last), 1);
+    assert_true(last.a == 0xC000 && last.b == 0xC0FF);
+    assert_int_equal(host_config_read(host, 0x20, 0, 4), 0xFFFFFFFF);
+    assert_serves(host);
 }
 
 static void moved_bar_moves_its_range(void **state)
@@ -767,6 +831,10 @@ int main(void)
         xen_test(functions_are_registered),
         xen_test(end_destroys_the_server),
         cmocka_unit_test_teardown(vcpus_128, stop),
+        cmocka_unit_test_teardown(pages_by_frame_number, stop),
+        cmocka_unit_test_teardown(restricted, stop),
+        cmocka_unit_test_teardown(unplugged_card_is_given_back, stop),
+        xen_test(string_across_mappings),
         xen_test(ports),
         xen_test(port_strings),
         xen_test(port_string_words),
