@@ -283,6 +283,29 @@ static void hostile_requests(void **state)
     assert_serves(host);
 }
 
+/* What a request says counts as it was copied: changing it under way does no harm. */
+static void page_changes_under_way(void **state)
+{
+    struct host *host = *state;
+    volatile struct ioreq *slot = &host->fx->requests[0];
+
+    for (unsigned round = 0; round < 300; round++) {
+        struct ioreq request = port_request(round & 1, SCRATCH, 1);
+
+        request.data_is_ptr = 1;
+        request.data = 0x10000;
+        request.count = 4096;
+        host_post(host, 0, request);
+        for (unsigned i = 0; slot->state != STATE_IORESP_READY && i < 100000; i++) {
+            slot->size = i & 1 ? 1 : UINT32_MAX;
+            slot->count = i & 2 ? UINT32_MAX : 4096;
+            slot->addr = i & 4 ? SCRATCH : UINT64_MAX;
+        }
+        host_wait(host, 0);
+    }
+    assert_serves(host);
+}
+
 /* An event without a request, or in a state that is not ours to answer, changes nothing. */
 static void wrong_states(void **state)
 {
@@ -841,6 +864,7 @@ int main(void)
         xen_test(memory),
         xen_test(configuration),
         xen_test(hostile_requests),
+        xen_test(page_changes_under_way),
         xen_test(wrong_states),
         cmocka_unit_test_teardown(absent_memory, stop),
         xen_test(invalidate_drops_mappings),
