@@ -22,9 +22,11 @@ echo "typed: $line"
 read -r line </dev/tty1
 echo "typed: $line"
 event=$(basename /sys/class/input/mouse0/device/event*)
+# Opened before the host is told: what comes before the reader runs waits in the descriptor.
+exec 4<"/dev/input/$event"
 echo "script: point now"
 # struct input_event: 16 bytes of time, type, code, value
-dd bs=24 count=10 <"/dev/input/$event" 2>/dev/null | od -An -v -tx2 -w24 | cut -c 41- | sed 's/^/event:/'
+dd bs=24 count=10 <&4 2>/dev/null | od -An -v -tx2 -w24 | cut -c 41- | sed 's/^/event:/'
 END
 tests/lab/mkiso --output "$dir/cd.iso" --script "$dir/script" 2>"$dir/mkiso" || { cat "$dir/mkiso" >&2; exit 1; }
 tests/lab/run kvm --iso "$dir/cd.iso" --serial "$dir/serial" --until "script: ended with" --timeout 240 \

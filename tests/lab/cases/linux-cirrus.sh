@@ -54,9 +54,12 @@ modprobe psmouse
 modprobe evdev
 sleep 1
 mouse=$(grep -l . /sys/class/input/event*/device/name | while read -r f; do grep -qi mouse "$f" && basename "$(dirname "$(dirname "$f")")"; done | head -n 1)
-hexdump -v -e '24/1 "%02x" "\n"' "/dev/input/$mouse" >/tmp/mouse &
+# Opened before the host is told: what comes before the reader runs waits in the descriptor.
+exec 4<"/dev/input/$mouse"
+cat <&4 >/tmp/mouse.raw &
 stage mouse
 typed 120 >/dev/null
+hexdump -v -e '24/1 "%02x" "\n"' /tmp/mouse.raw >/tmp/mouse
 # struct input_event: 16 bytes of time, type, code, value. Relative x and y, the wheel, the left button down and up.
 has() { grep -qE "^.{32}$1" /tmp/mouse; }
 has 02000000 && has 02000100; check $? "the mouse's movement arrives" "$(wc -l </tmp/mouse) events"
