@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Linux' own drivers on the keyboard controller: the keyboard and the wheel mouse are found; what a VNC viewer types and points
 # at arrives.
 set -uo pipefail
