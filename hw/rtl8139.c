@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Realtek RTL8139C(L) Fast Ethernet controller (data sheet RTL8139C(L), 2001; programming guide 8139(A/B)
- * V0.1). What the chip would drop because its receive buffer is full waits in the wire instead.
+ * Realtek RTL8139C and RTL8139C+ Fast Ethernet controllers (data sheets RTL8139C(L), 2001, and RTL8139C+,
+ * 2002). What the chip would drop because its receive buffer is full waits in the wire instead.
  */
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "net/net.h"
 
 enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792, EEPROM_WORDS = 64, FCS = 4 };
+enum { DESC_MAX = 64, TX_LARGE = 65536, TX_BATCH = 64, REVISION_CPLUS = 0x20 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
 
@@ -45,6 +46,9 @@ enum {
     NWAYTR = 0x70,
     CSCR = 0x74,
     CONFIG5 = 0xD8,
+    TPPOLL = 0xD9,
+    CPCR = 0xE0, /* C+CR */
+    RDSAR = 0xE4,
 };
 
 #define CR_BUFE 0x01
@@ -57,8 +61,10 @@ enum {
 #define INT_TER     0x0008
 #define INT_RXOVW   0x0010
 #define INT_LINKCHG 0x0020
+#define INT_TDU     0x0080
+#define INT_SWINT   0x0100
 #define INT_TIMEOUT 0x4000
-#define INT_ALL     0xE07F
+#define INT_ALL     0xE1FF
 
 #define TSD_SIZE 0x00001FFFu
 #define TSD_OWN  0x00002000u
@@ -67,6 +73,7 @@ enum {
 #define TSD_TABT 0x40000000u
 
 #define TCR_HWVERID  0x74000000u /* RTL8139C */
+#define TCR_CPLUS    0x00800000u
 #define TCR_WRITABLE 0x030707F0u
 #define TCR_LOOPBACK 0x00060000u
 
@@ -96,6 +103,28 @@ enum {
 
 #define MSR_LINKB 0x04 /* no link */
 #define MSR_AUX   0x10
+
+#define CPCR_TX   0x0001
+#define CPCR_RX   0x0002
+#define CPCR_VLAN 0x0040 /* tags are taken out */
+#define CPCR_MASK 0x027B
+
+#define DTCCR_DUMP 0x08u
+
+#define TPPOLL_NPQ 0x40
+#define TPPOLL_SWI 0x01
+
+/* First doubleword of a descriptor, and DESC_TAGC of the second */
+#define DESC_OWN     0x80000000u
+#define DESC_EOR     0x40000000u
+#define DESC_FS      0x20000000u
+#define DESC_LS      0x10000000u
+#define DESC_LGSEN   0x08000000u /* cut into segments */
+#define DESC_IPCS    0x00040000u
+#define DESC_UDPCS   0x00020000u
+#define DESC_TCPCS   0x00010000u
+#define DESC_RX_SIZE 0x1FFFu
+#define DESC_TAGC    0x00020000u
 
 #define BMCR_RESET   0x8000
 #define BMCR_RESTART 0x0200
@@ -133,6 +162,19 @@ struct rtl8139 {
     uint32_t tcr, rcr, mpc, timer_int;
     int64_t timer_start; /* guest time at which the timer was 0 */
     bool rx_waits;       /* the wire keeps a frame for which there was no room */
+
+    /* C+ mode */
+    uint8_t revision; /* property */
+    uint16_t cpcr;
+    uint32_t rdsar[2];
+    uint8_t rx_index, tx_index; /* of the next descriptor */
+    struct timer rx_timer;
+    struct loop_work tx_work;
+    bool tx_ready, tx_bad, tx_last; /* all of a frame is there; part of it could not be read; last segment */
+    uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
+    uint8_t tx_data[TX_LARGE];
+    uint64_t tx_ok, rx_ok, rx_physical, rx_broadcast; /* counted since power on */
+    uint32_t rx_multicast;
 };
 
 static struct machine *machine_of(const struct rtl8139 *s)
@@ -330,6 +372,7 @@ static void ring_restart(struct rtl8139 *s)
 {
     s->cbr = 0;
     s->capr = 0xFFF0;
+    s->rx_index = 0;
     rx_resume(s);
 }
 
@@ -387,6 +430,99 @@ static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, si
     return true;
 }
 
+/* ---- C+ mode: rings of descriptors (data sheet RTL8139C+, chapter 9) ---- */
+
+static bool in_cplus(const struct rtl8139 *s)
+{
+    return s->cpcr & (CPCR_TX | CPCR_RX);
+}
+
+static uint64_t descriptor_at(const uint32_t base[2], unsigned index)
+{
+    return ((uint64_t)base[1] << 32 | (base[0] & ~0xFFu)) + 16 * index;
+}
+
+static uint8_t next_index(uint32_t command, uint8_t index)
+{
+    return command & DESC_EOR ? 0 : (index + 1) % DESC_MAX;
+}
+
+/* Waits for the driver to give descriptors back, which no register tells: its interrupt handler's accesses
+ * and a timer look again. */
+static bool cplus_wait(struct rtl8139 *s)
+{
+    raise(s, INT_RXOVW);
+    timer_set(&s->rx_timer, clock_now(&machine_of(s)->clock) + NS_PER_MS);
+    return false;
+}
+
+/* The tag out of a frame, as the descriptor has it: big endian, and a bit that there is one. */
+static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *length)
+{
+    uint32_t tag;
+
+    if (!(s->cpcr & CPCR_VLAN) || *length < NET_HEADER + 4 || frame[12] != 0x81 || frame[13] != 0)
+        return 0;
+    tag = 1u << 16 | frame[15] << 8 | frame[14];
+    memmove(frame + 12, frame + 16, *length - 16);
+    *length -= 4;
+    return tag;
+}
+
+/* False: no descriptor is free. */
+static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
+{
+    uint64_t at = descriptor_at(s->rdsar, s->rx_index);
+    uint8_t frame[NET_MAX_FRAME + FCS] = {0};
+    uint32_t desc[4], tag, crc;
+
+    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc))) {
+        s->mpc++;
+        return true;
+    }
+    if (!(desc[0] & DESC_OWN))
+        return cplus_wait(s);
+    memcpy(frame, data, length);
+    tag = strip_tag(s, frame, &length);
+    if (length < NET_MIN_FRAME) {
+        memset(frame + length, 0, NET_MIN_FRAME - length);
+        length = NET_MIN_FRAME;
+    }
+    crc = ~net_crc(frame, length);
+    memcpy(frame + length, &crc, FCS);
+    length += FCS;
+    if (length > (desc[0] & DESC_RX_SIZE) ||
+        !pci_dma_write(&s->pci, (uint64_t)desc[3] << 32 | desc[2], frame, length)) {
+        s->mpc++;
+        return true;
+    }
+    s->rx_index = next_index(desc[0], s->rx_index);
+    desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | length;
+    pci_dma_write(&s->pci, at + 4, &tag, 4);
+    pci_dma_write(&s->pci, at, desc, 4); /* the last: the descriptor is the driver's */
+    raise(s, INT_ROK);
+    return true;
+}
+
+static void cplus_look_again(struct rtl8139 *s)
+{
+    if (s->cpcr & CPCR_RX)
+        rx_resume(s);
+}
+
+static void rx_timer_fire(void *opaque)
+{
+    rx_resume(opaque);
+}
+
+static void count(struct rtl8139 *s, uint16_t status)
+{
+    s->rx_ok++;
+    s->rx_physical += !!(status & RX_PAM);
+    s->rx_broadcast += !!(status & RX_BAR);
+    s->rx_multicast += !!(status & RX_MAR);
+}
+
 static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
 {
     uint16_t status;
@@ -394,7 +530,12 @@ static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
     if (!(s->cr & CR_RE) || s->pci.removed || length < NET_HEADER || length > NET_MAX_FRAME)
         return true;
     status = match(s, data);
-    return !status || ring_put(s, status, data, length);
+    if (!status)
+        return true;
+    if (!(s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length)))
+        return false;
+    count(s, status);
+    return true;
 }
 
 static bool card_receive(void *opaque, const uint8_t *data, size_t length)
@@ -412,7 +553,7 @@ static void card_link_changed(void *opaque, bool up)
     raise(opaque, INT_LINKCHG);
 }
 
-/* ---- transmitter: four descriptors, in turn ---- */
+/* ---- transmitter ---- */
 
 /* False: the wire has no room. */
 static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
@@ -430,6 +571,189 @@ static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
     return true;
 }
 
+/* ---- transmitter of C+ mode ---- */
+
+static uint16_t be16(const uint8_t *bytes)
+{
+    return bytes[0] << 8 | bytes[1];
+}
+
+static void put_be16(uint8_t *bytes, uint16_t value)
+{
+    bytes[0] = value >> 8;
+    bytes[1] = value;
+}
+
+/* The length of the IPv4 header, 0: it is none, or its lengths are not those of the frame. */
+static size_t ip_header(const uint8_t *frame, size_t length)
+{
+    size_t header;
+
+    if (length < NET_HEADER + 20 || be16(frame + 12) != 0x0800 || frame[14] >> 4 != 4)
+        return 0;
+    header = (frame[14] & 15) * 4;
+    return header >= 20 && NET_HEADER + header <= length ? header : 0;
+}
+
+/* Checksum of TCP (place 16) or UDP (place 6) over [start, end), pseudo header included. */
+static void transport_checksum(uint8_t *frame, size_t start, size_t end, unsigned place)
+{
+    uint32_t sum = frame[23] + (end - start);
+
+    if (start + place + 2 > end)
+        return;
+    for (int i = 26; i < 34; i += 2)
+        sum += be16(frame + i);
+    sum = (sum & 0xFFFF) + (sum >> 16);
+    sum = (sum & 0xFFFF) + (sum >> 16);
+    put_be16(frame + start + place, sum);
+    net_checksum(frame, end, start, place);
+}
+
+static void ip_checksum(uint8_t *frame, size_t header)
+{
+    put_be16(frame + 24, 0);
+    net_checksum(frame, NET_HEADER + header, NET_HEADER, 10);
+}
+
+/* What the descriptor asks for; nothing beyond the frame is believed (CVE-2015-5165). */
+static void cplus_checksums(const struct rtl8139 *s, uint8_t *frame, size_t length)
+{
+    size_t header = ip_header(frame, length), end = header ? NET_HEADER + be16(frame + 16) : 0;
+
+    if (!header)
+        return;
+    if (s->tx_flags & DESC_IPCS)
+        ip_checksum(frame, header);
+    if (end > length || end < NET_HEADER + header)
+        return;
+    if (s->tx_flags & DESC_TCPCS && frame[23] == 6)
+        transport_checksum(frame, NET_HEADER + header, end, 16);
+    else if (s->tx_flags & DESC_UDPCS && frame[23] == 17)
+        transport_checksum(frame, NET_HEADER + header, end, 6);
+}
+
+/* All headers of a frame to be cut into segments, 0: it cannot be. */
+static size_t segment_headers(const struct rtl8139 *s)
+{
+    size_t ip = ip_header(s->tx_data, s->tx_length), tcp = NET_HEADER + ip, all;
+
+    if (!ip || s->tx_data[23] != 6 || tcp + 20 > s->tx_length)
+        return 0;
+    all = tcp + (s->tx_data[tcp + 12] >> 4) * 4;
+    return all >= tcp + 20 && all < s->tx_length ? all : 0;
+}
+
+/* The next segment; its length, 0: there is none that a frame can hold. */
+static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+{
+    size_t headers = segment_headers(s), mss = s->tx_flags >> 16 & 0x7FF, payload, ip, tcp;
+    uint32_t sequence;
+
+    if (!headers || !mss || headers + mss > NET_MAX_FRAME - 4 || s->tx_sent > s->tx_length - headers)
+        return 0;
+    payload = s->tx_length - headers - s->tx_sent;
+    memcpy(frame, s->tx_data, headers);
+    ip = ip_header(frame, headers);
+    tcp = NET_HEADER + ip;
+    if (payload > mss) {
+        payload = mss;
+        frame[tcp + 13] &= ~0x09; /* FIN and PSH are the last one's */
+    }
+    memcpy(frame + headers, s->tx_data + headers + s->tx_sent, payload);
+    put_be16(frame + 16, headers - NET_HEADER + payload);
+    put_be16(frame + 18, be16(frame + 18) + s->tx_sent / mss);
+    sequence = ((uint32_t)be16(frame + tcp + 4) << 16 | be16(frame + tcp + 6)) + s->tx_sent;
+    put_be16(frame + tcp + 4, sequence >> 16);
+    put_be16(frame + tcp + 6, sequence);
+    ip_checksum(frame, ip);
+    transport_checksum(frame, tcp, headers + payload, 16);
+    s->tx_piece = payload;
+    s->tx_last = s->tx_sent + payload == s->tx_length - headers;
+    return headers + payload;
+}
+
+static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+{
+    s->tx_last = true;
+    if (s->tx_length < NET_HEADER || s->tx_length > NET_MAX_FRAME - 4)
+        return 0;
+    memcpy(frame, s->tx_data, s->tx_length);
+    cplus_checksums(s, frame, s->tx_length);
+    return s->tx_length;
+}
+
+/* Sends the frame that was gathered, or its next segment. False: the wire has no room. */
+static bool cplus_send(struct rtl8139 *s)
+{
+    uint8_t frame[NET_MAX_FRAME];
+    size_t length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
+
+    if (length && s->tx_tag & DESC_TAGC) {
+        memmove(frame + 16, frame + 12, length - 12);
+        put_be16(frame + 12, 0x8100);
+        put_be16(frame + 14, (s->tx_tag & 0xFF) << 8 | (s->tx_tag >> 8 & 0xFF));
+        length += 4;
+    }
+    if (length && !tx_frame(s, frame, length))
+        return false;
+    s->tx_sent += s->tx_piece;
+    if (!length || s->tx_last)
+        s->tx_ready = false;
+    return true;
+}
+
+/* Takes the next descriptor's bytes. False: it is not the chip's. */
+static bool cplus_fetch(struct rtl8139 *s)
+{
+    uint64_t at = descriptor_at(s->tsad, s->tx_index);
+    uint32_t desc[4], length;
+
+    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc)) || !(desc[0] & DESC_OWN))
+        return false;
+    if (desc[0] & DESC_FS) {
+        s->tx_length = s->tx_sent = s->tx_piece = 0;
+        s->tx_flags = desc[0];
+        s->tx_tag = desc[1];
+        s->tx_bad = false;
+    }
+    length = desc[0] & 0xFFFF;
+    if (length > TX_LARGE - s->tx_length ||
+        !pci_dma_read(&s->pci, (uint64_t)desc[3] << 32 | desc[2], s->tx_data + s->tx_length, length))
+        s->tx_bad = true;
+    else
+        s->tx_length += length;
+    s->tx_index = next_index(desc[0], s->tx_index);
+    s->tx_ready = desc[0] & DESC_LS && !s->tx_bad;
+    length = desc[0];
+    desc[0] &= ~DESC_OWN;
+    if (!pci_dma_write(&s->pci, at, desc, 4))
+        return false;
+    s->tx_ok += length & DESC_LS && !s->tx_bad;
+    if (length & DESC_LS)
+        raise(s, s->tx_bad ? INT_TER : INT_TOK);
+    return true;
+}
+
+/* A ring that never ends (CVE-2016-8910) gives others their turn. */
+static void cplus_transmit(struct rtl8139 *s)
+{
+    for (int i = 0; i < TX_BATCH; i++) {
+        if (!(s->cr & CR_TE) || !(s->cpcr & CPCR_TX) || s->pci.removed)
+            return;
+        if (s->tx_ready) {
+            if (!cplus_send(s))
+                return;
+        } else if (!cplus_fetch(s)) {
+            raise(s, INT_TDU);
+            return;
+        }
+    }
+    loop_post(&machine_of(s)->loop, &s->tx_work);
+}
+
+/* ---- transmitter: four descriptors, in turn ---- */
+
 /* Sends what one descriptor holds. False: the wire has no room. */
 static bool tx_descriptor(struct rtl8139 *s, unsigned nth)
 {
@@ -444,6 +768,7 @@ static bool tx_descriptor(struct rtl8139 *s, unsigned nth)
     if (!tx_frame(s, data, length))
         return false;
     s->tsd[nth] |= TSD_OWN | TSD_TOK;
+    s->tx_ok++;
     raise(s, INT_TOK);
     return true;
 }
@@ -452,6 +777,10 @@ static void transmit(void *opaque)
 {
     struct rtl8139 *s = opaque;
 
+    if (s->cpcr & CPCR_TX) {
+        cplus_transmit(s);
+        return;
+    }
     for (int i = 0; i < TX_DESCRIPTORS && s->cr & CR_TE && !s->pci.removed; i++) {
         if (s->tsd[s->tx_next] & TSD_OWN || !tx_descriptor(s, s->tx_next))
             break;
@@ -465,7 +794,10 @@ static void stop_transmitter(struct rtl8139 *s)
 {
     for (int i = 0; i < TX_DESCRIPTORS; i++)
         s->tsd[i] = TSD_OWN;
-    s->tx_next = 0;
+    s->tx_next = s->tx_index = 0;
+    s->tx_ready = s->tx_bad = false;
+    s->tx_length = s->tx_sent = s->tx_piece = 0;
+    loop_cancel(&machine_of(s)->loop, &s->tx_work);
 }
 
 /* CR_RST: all but the addresses, the EEPROM and what was loaded from it. */
@@ -474,10 +806,13 @@ static void chip_reset(struct rtl8139 *s)
     stop_transmitter(s);
     memset(s->tsad, 0, sizeof(s->tsad));
     s->rbstart = 0;
+    s->cpcr = 0;
+    s->rdsar[0] = s->rdsar[1] = 0;
     s->cr = 0;
     s->imr = s->isr = s->mulint = 0;
     s->tcr = s->rcr = s->mpc = s->timer_int = 0;
     s->timer_start = clock_now(&machine_of(s)->clock);
+    timer_cancel(&s->rx_timer);
     timer_cancel(&s->timer);
     ring_restart(s);
     update_irq(s);
@@ -515,11 +850,9 @@ static unsigned register_width(unsigned offset)
 {
     static const struct {
         uint8_t from, to, width;
-    } wide[] = {{TSD0, RBSTART + 3, 4},
-                {CAPR, ISR + 1, 2},
-                {TCR, MPC + 3, 4},
-                {TIMER_INT, TIMER_INT + 3, 4},
-                {MULINT, CSCR + 1, 2}};
+    } wide[] = {{TSD0, RBSTART + 3, 4},        {CAPR, ISR + 1, 2},    {TCR, MPC + 3, 4},
+                {TIMER_INT, TIMER_INT + 3, 4}, {MULINT, CSCR + 1, 2}, {CPCR, CPCR + 1, 2},
+                {RDSAR, RDSAR + 7, 4}};
 
     for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
         if (offset >= wide[i].from && offset <= wide[i].to)
@@ -580,7 +913,7 @@ static uint32_t read_register(const struct rtl8139 *s, unsigned offset)
     case ISR:
         return s->isr;
     case TCR:
-        return s->tcr | TCR_HWVERID;
+        return s->tcr | TCR_HWVERID | (s->revision >= REVISION_CPLUS ? TCR_CPLUS : 0);
     case RCR:
         return s->rcr;
     case TCTR:
@@ -603,6 +936,11 @@ static uint32_t read_register(const struct rtl8139 *s, unsigned offset)
         return s->config5;
     case MULINT:
         return s->mulint;
+    case CPCR:
+        return s->cpcr;
+    case RDSAR:
+    case RDSAR + 4:
+        return s->rdsar[(offset - RDSAR) / 4];
     default:
         return read_status(s, offset);
     }
@@ -650,6 +988,26 @@ static void write_ring(struct rtl8139 *s, unsigned offset, uint32_t value)
     rx_resume(s);
 }
 
+/* The registers that only the C+ has. */
+static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    if (s->revision < REVISION_CPLUS)
+        return;
+    if (offset == CPCR) {
+        s->cpcr = value & CPCR_MASK;
+        rx_resume(s);
+    } else if (offset == TPPOLL) {
+        if (value & TPPOLL_SWI)
+            raise(s, INT_SWINT);
+        if (value & TPPOLL_NPQ)
+            cplus_transmit(s);
+    } else {
+        s->rdsar[(offset - RDSAR) / 4] = value;
+        s->rx_index = 0;
+        rx_resume(s);
+    }
+}
+
 static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
 {
     if (offset == TCTR)
@@ -677,10 +1035,12 @@ static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
     case IMR:
         s->imr = value & INT_ALL;
         update_irq(s);
+        cplus_look_again(s);
         break;
     case ISR:
         s->isr &= ~value;
         update_irq(s);
+        cplus_look_again(s);
         break;
     case TCR:
         s->tcr = value & TCR_WRITABLE;
@@ -694,6 +1054,12 @@ static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
         break;
     case EECR:
         write_eecr(s, value);
+        break;
+    case CPCR:
+    case TPPOLL:
+    case RDSAR:
+    case RDSAR + 4:
+        write_cplus(s, offset, value);
         break;
     case MULINT:
         s->mulint = value & 0x0FFF;
@@ -716,13 +1082,37 @@ static void write_array(struct rtl8139 *s, unsigned offset, uint32_t value)
         s->idr[offset] = value;
     else if (offset >= MAR0 && offset < MAR0 + 8)
         s->mar[offset - MAR0] = value;
-    else if (offset >= TSAD0)
+    else if (offset >= TSAD0) {
         s->tsad[(offset - TSAD0) / 4] = value;
+        if (in_cplus(s) && offset < TSAD0 + 8)
+            s->tx_index = 0; /* TNPDS */
+    }
+}
+
+/* DTCCR: the counters to memory, laid out as in the data sheet; errors do not happen here. */
+static void dump_counters(struct rtl8139 *s)
+{
+    uint8_t dump[64] = {0};
+    uint16_t missed = s->mpc;
+
+    memcpy(dump, &s->tx_ok, 8);
+    memcpy(dump + 8, &s->rx_ok, 8);
+    memcpy(dump + 28, &missed, 2);
+    memcpy(dump + 40, &s->rx_physical, 8);
+    memcpy(dump + 48, &s->rx_broadcast, 8);
+    memcpy(dump + 56, &s->rx_multicast, 4);
+    pci_dma_write(&s->pci, (uint64_t)s->tsd[1] << 32 | (s->tsd[0] & ~0x3Fu), dump, sizeof(dump));
 }
 
 /* A whole doubleword starts the descriptor; parts of one would start what is half written. */
 static void write_tsd(struct rtl8139 *s, unsigned nth, uint32_t value)
 {
+    if (in_cplus(s)) {
+        s->tsd[nth] = nth ? value : value & ~DTCCR_DUMP;
+        if (!nth && value & DTCCR_DUMP)
+            dump_counters(s);
+        return;
+    }
     s->tsd[nth] = value & 0x003F3FFF;
     transmit(s);
 }
@@ -803,6 +1193,9 @@ static bool realize(struct device *dev, struct error *err)
         return error_set(err, "device %s: the network '%s' has a card already: %s", dev->cls->name,
                          s->port->id, s->port->owner);
     timer_init(&s->timer, &m->clock, timer_fire, s);
+    timer_init(&s->rx_timer, &m->clock, rx_timer_fire, s);
+    s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
+    s->pci.config[PCI_REVISION_ID] = s->revision;
     eeprom_fill(s);
     s->io = (struct region){.name = "rtl8139-io", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
     s->memory = (struct region){.name = "rtl8139-memory", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
@@ -815,6 +1208,8 @@ static void unrealize(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
+    timer_cancel(&s->rx_timer);
+    loop_cancel(&dev->machine->loop, &s->tx_work);
     timer_cancel(&s->timer);
     if (s->port)
         net_detach(s->port);
@@ -831,6 +1226,8 @@ static bool loaded(struct device *dev, struct error *err)
 static const struct property properties[] = {
     PROPERTY(PROP_NETDEV, struct rtl8139, port, "netdev", .help = "the wire"),
     PROPERTY(PROP_MAC, struct rtl8139, mac, "mac", .help = "the card's address (default: made from -name)"),
+    PROPERTY(PROP_UINT8, struct rtl8139, revision, "revision", .initial = "0x10", .min = 0x10, .max = 0x20,
+             .help = "0x10: RTL8139C; 0x20: RTL8139C+, with descriptor rings and offloads"),
     {.name = NULL},
 };
 
@@ -869,9 +1266,27 @@ static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eep
                                            STATE_FIELD(struct rtl8139, mpc),
                                            STATE_FIELD(struct rtl8139, timer_int),
                                            STATE_FIELD(struct rtl8139, timer_start),
+                                           STATE_FIELD(struct rtl8139, cpcr),
+                                           STATE_ARRAY(struct rtl8139, rdsar),
+                                           STATE_FIELD_MAX(struct rtl8139, rx_index, DESC_MAX - 1),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_index, DESC_MAX - 1),
+                                           STATE_TIMER_FIELD(struct rtl8139, rx_timer),
+                                           STATE_FIELD(struct rtl8139, rx_waits),
+                                           STATE_FIELD(struct rtl8139, tx_ok),
+                                           STATE_FIELD(struct rtl8139, rx_ok),
+                                           STATE_FIELD(struct rtl8139, rx_physical),
+                                           STATE_FIELD(struct rtl8139, rx_broadcast),
+                                           STATE_FIELD(struct rtl8139, rx_multicast),
+                                           STATE_FIELD(struct rtl8139, tx_ready),
+                                           STATE_FIELD(struct rtl8139, tx_bad),
+                                           STATE_FIELD(struct rtl8139, tx_flags),
+                                           STATE_FIELD(struct rtl8139, tx_tag),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_length, TX_LARGE),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_sent, TX_LARGE),
+                                           STATE_ARRAY(struct rtl8139, tx_data),
                                            STATE_END};
 
-/* Revision 0x10 is the 8139C; from 0x20 drivers expect the 8139C+ and its descriptor rings. */
+/* The revision is the property's: below 0x20 a driver takes the chip for an RTL8139C. */
 static const struct pci_info info = {.vendor = 0x10EC,
                                      .device = 0x8139,
                                      .class_code = 0x020000,
@@ -881,7 +1296,7 @@ static const struct pci_info info = {.vendor = 0x10EC,
 
 static const struct device_class rtl8139_class = {
     .name = "rtl8139",
-    .description = "Realtek RTL8139C Fast Ethernet",
+    .description = "Realtek RTL8139C or RTL8139C+ Fast Ethernet",
     .bus = BUS_PCI,
     .size = sizeof(struct rtl8139),
     .pci = &info,

@@ -15,7 +15,7 @@ static void resume_later(void *opaque)
 
 /* The Internet checksum (RFC 1071) of [start, length) into its place; a place beyond the frame: left alone.
  */
-static void finish_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
+void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
 {
     uint32_t sum = 0;
 
@@ -43,7 +43,7 @@ bool net_send(struct net_port *port, const struct net_frame *frame)
     if (!frame->needs_checksum)
         return port->wire->send(port, frame->data, frame->length);
     memcpy(copy, frame->data, frame->length);
-    finish_checksum(copy, frame->length, frame->checksum_start, frame->checksum_offset);
+    net_checksum(copy, frame->length, frame->checksum_start, frame->checksum_offset);
     return port->wire->send(port, copy, frame->length);
 }
 

@@ -105,6 +105,9 @@ void net_link_port(struct net_port **first, struct net_port *port);
 
 /* ---- for cards: what they compute ---- */
 
+/* Stores the Internet checksum (RFC 1071) of [start, length) at start + offset, where the sum of the pseudo
+ * header is; a place beyond the frame is left alone. */
+void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset);
 /* The CRC of IEEE 802.3, least significant bit first, not inverted; the check sequence is ~crc, low byte
  * first. */
 uint32_t net_crc(const uint8_t *data, size_t length);

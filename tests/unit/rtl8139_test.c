@@ -32,6 +32,9 @@ enum {
     CONFIG3 = 0x59,
     TSAD = 0x60,
     BMSR = 0x64,
+    TPPOLL = 0xD9,
+    CPCR = 0xE0,
+    RDSAR = 0xE4,
 };
 
 enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
@@ -47,7 +50,7 @@ struct nic {
     char ours[108], theirs[108];
 };
 
-static void start(struct nic *n, void **state)
+static void start_revision(struct nic *n, void **state, const char *revision)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX}, program = {.sun_family = AF_UNIX};
 
@@ -58,16 +61,22 @@ static void start(struct nic *n, void **state)
     memcpy(program.sun_path, n->theirs, sizeof(program.sun_path));
     n->wire = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(n->wire, (struct sockaddr *)&address, sizeof(address)), 0);
-    n->q = *state = qtest_startf("-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56 "
+    n->q = *state = qtest_startf("-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56,"
+                                 "revision=%s "
                                  "-netdev dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
                                  "remote.path=%s",
-                                 n->theirs, n->ours);
+                                 revision, n->theirs, n->ours);
     assert_int_equal(connect(n->wire, (struct sockaddr *)&program, sizeof(program)), 0);
     n->pci = qpci_get(n->q, 0x10EC, 0x8139);
     n->io = qpci_map(&n->pci, 0);
     qpci_enable(&n->pci);
     n->ring = qtest_alloc(n->q, 65536 + 4096, 4096);
     n->tx = qtest_alloc(n->q, 4096, 4096);
+}
+
+static void start(struct nic *n, void **state)
+{
+    start_revision(n, state, "0x10");
 }
 
 static void finish(struct nic *n)
@@ -558,6 +567,228 @@ static void hostile_registers(void **state)
     finish(&n);
 }
 
+/* ---- C+ mode ---- */
+
+static void start_cplus(struct nic *n, void **state)
+{
+    start_revision(n, state, "0x20");
+    assert_int_equal(qpci_readb(&n->pci, 0x08), 0x20);
+    assert_int_equal(qtest_inl(n->q, n->io + TCR) & 0x7CC00000, 0x74800000);
+    qtest_outb(n->q, n->io + CR, 0x10);
+    qtest_outw(n->q, n->io + CPCR, 0x43);
+    qtest_outl(n->q, n->io + TSAD0, n->tx);
+    qtest_outl(n->q, n->io + TSAD0 + 4, 0);
+    qtest_outl(n->q, n->io + RDSAR, n->ring);
+    qtest_outl(n->q, n->io + RDSAR + 4, 0);
+    qtest_outb(n->q, n->io + CR, 0x0C);
+    qtest_outl(n->q, n->io + RCR, APM | AB);
+    qtest_outw(n->q, n->io + IMR, 0xFFFF);
+}
+
+static void descriptor(struct nic *n, uint64_t at, uint32_t command, uint32_t tag, uint64_t address)
+{
+    uint32_t desc[4] = {command, tag, address, address >> 32};
+
+    qtest_memwrite(n->q, at, desc, sizeof(desc));
+}
+
+static uint16_t be16(const uint8_t *bytes)
+{
+    return bytes[0] << 8 | bytes[1];
+}
+
+static uint16_t sum_of(const uint8_t *data, size_t length, uint32_t sum)
+{
+    for (size_t i = 0; i < length; i++)
+        sum += i & 1 ? data[i] : data[i] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    return sum;
+}
+
+/* Ethernet, IPv4 and a protocol's header with `payload` bytes behind it. */
+static size_t ip_frame(uint8_t *frame, uint8_t protocol, size_t header, size_t payload)
+{
+    size_t total = 20 + header + payload;
+
+    memset(frame, 0, 34 + header);
+    memcpy(frame, mac, 6);
+    memcpy(frame + 6, mac, 6);
+    frame[12] = 8;
+    frame[14] = 0x45;
+    frame[16] = total >> 8;
+    frame[17] = total;
+    frame[22] = 64;
+    frame[23] = protocol;
+    memcpy(frame + 26, (uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+    frame[46] = 0x50;
+    frame[47] = 0x19; /* FIN, PSH, ACK */
+    for (size_t i = 0; i < payload; i++)
+        frame[34 + header + i] = i * 3;
+    return 14 + total;
+}
+
+static void check_ip(const uint8_t *frame)
+{
+    size_t length = be16(frame + 16) - 20;
+
+    assert_int_equal(sum_of(frame + 14, 20, 0), 0xFFFF);
+    assert_int_equal(sum_of(frame + 34, length, sum_of(frame + 26, 8, frame[23] + length)), 0xFFFF);
+}
+
+static void cplus_transmits(void **state)
+{
+    struct nic n;
+    uint8_t data[2048], frame[2048];
+    uint64_t buffer;
+    size_t length;
+
+    start_cplus(&n, state);
+    buffer = qtest_alloc(n.q, 4096, 4096);
+    length = ip_frame(data, 6, 20, 777);
+    qtest_memwrite(n.q, buffer, data, length);
+    /* in two parts, with checksums; the ring ends behind them */
+    descriptor(&n, n.tx, 0xA0050000 | 100, 0, buffer);
+    descriptor(&n, n.tx + 16, 0xD0050000 | (length - 100), 0, buffer + 100);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n, frame, 1000), length);
+    assert_memory_equal(frame + 54, data + 54, 777);
+    check_ip(frame);
+    assert_int_equal(qtest_readl(n.q, n.tx) >> 31, 0);
+    assert_int_equal(qtest_readl(n.q, n.tx + 16) >> 31, 0);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x84);
+    /* UDP, with a tag */
+    length = ip_frame(data, 17, 8, 101);
+    data[38] = 0;
+    data[46] = data[47] = 7;
+    qtest_memwrite(n.q, buffer, data, length);
+    descriptor(&n, n.tx, 0xF0060000 | length, 0x20000 | 0x3412, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n, frame, 1000), length + 4);
+    assert_int_equal(be16(frame + 12), 0x8100);
+    assert_int_equal(be16(frame + 14), 0x1234);
+    memmove(frame + 12, frame + 16, length);
+    check_ip(frame);
+    /* lengths that lie: sent as it is */
+    data[16] = 0xFF;
+    qtest_memwrite(n.q, buffer, data, length);
+    descriptor(&n, n.tx, 0xF0020000 | length, 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n, frame, 1000), length);
+    assert_memory_equal(frame, data, length);
+    finish(&n);
+}
+
+static void cplus_cuts_segments(void **state)
+{
+    struct nic n;
+    static uint8_t data[65536];
+    uint8_t frame[2048];
+    uint64_t buffer;
+    size_t length, sent = 0;
+
+    start_cplus(&n, state);
+    buffer = qtest_alloc(n.q, 65536, 4096);
+    length = ip_frame(data, 6, 20, 40000);
+    qtest_memwrite(n.q, buffer, data, length);
+    descriptor(&n, n.tx, 0xF8000000 | 1460 << 16 | length, 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    for (unsigned i = 0; sent < 40000; i++) {
+        size_t part = 40000 - sent < 1460 ? 40000 - sent : 1460;
+
+        assert_int_equal(wire_take(&n, frame, 1000), 54 + part);
+        check_ip(frame);
+        assert_int_equal(be16(frame + 18), i);
+        assert_int_equal(be16(frame + 38) << 16 | be16(frame + 40), sent);
+        assert_int_equal(frame[47], sent + part == 40000 ? 0x19 : 0x10);
+        assert_memory_equal(frame + 54, data + 54 + sent, part);
+        sent += part;
+    }
+    /* segments that no frame holds, or of no bytes, and headers that are not there */
+    descriptor(&n, n.tx, 0xF8000000 | 2047 << 16 | length, 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    descriptor(&n, n.tx, 0xF8000000 | length, 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    descriptor(&n, n.tx, 0xF8000000 | 100 << 16 | 50, 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n, frame, 20), -1);
+    finish(&n);
+}
+
+static void cplus_receives(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[100];
+    uint64_t buffer;
+    uint32_t crc;
+
+    start_cplus(&n, state);
+    buffer = qtest_alloc(n.q, 8192, 4096);
+    /* none is free at first: the wire waits, and goes on by the next look */
+    wire_send(&n, mac, 0x31, 100);
+    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 0x10); i++)
+        usleep(500);
+    descriptor(&n, n.ring, 0x80000000 | 1600, 0, buffer);
+    descriptor(&n, n.ring + 16, 0xC0000000 | 1600, 0, buffer + 2048);
+    qtest_clock_step(n.q, 1000000);
+    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 1); i++)
+        usleep(500);
+    assert_int_equal(qtest_readl(n.q, n.ring), 0x32000000 | 104);
+    qtest_memread(n.q, buffer, frame, 104);
+    assert_memory_equal(frame, mac, 6);
+    memcpy(&crc, frame + 100, 4);
+    assert_int_equal(crc, crc32_of(frame, 100));
+    qtest_outw(n.q, n.io + ISR, 0xFFFF);
+    /* a tag is taken out */
+    memset(data, 0x55, sizeof(data));
+    memcpy(data, mac, 6);
+    memcpy(data + 12, (uint8_t[]){0x81, 0, 0x12, 0x34}, 4);
+    assert_int_equal(send(n.wire, data, sizeof(data), 0), sizeof(data));
+    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 1); i++)
+        usleep(500);
+    assert_int_equal(qtest_readl(n.q, n.ring + 16), 0x72000000 | 100);
+    assert_int_equal(qtest_readl(n.q, n.ring + 20), 0x13412);
+    /* the counters */
+    qtest_outl(n.q, n.io + TSD0 + 4, 0);
+    qtest_outl(n.q, n.io + TSD0, buffer | 8);
+    assert_int_equal(qtest_inl(n.q, n.io + TSD0) & 8, 0);
+    assert_int_equal(qtest_readq(n.q, buffer + 8), 2);
+    assert_int_equal(qtest_readq(n.q, buffer + 40), 2);
+    finish(&n);
+}
+
+/* CVE-2016-8910: a frame that the chip puts over its own transmit descriptor each time gives it back. */
+static void a_ring_that_never_ends_stops_nobody(void **state)
+{
+    struct nic n;
+    uint64_t buffer;
+    uint8_t data[100];
+
+    start_cplus(&n, state);
+    buffer = qtest_alloc(n.q, 4096, 4096);
+    memset(data, 0xFF, sizeof(data));
+    qtest_outl(n.q, n.io + TCR, 0x60000);
+    qtest_memwrite(n.q, buffer, data, sizeof(data));
+    for (int i = 0; i < 64; i++)
+        descriptor(&n, n.tx + 16 * i, 0xB0000000 | 100, 0, buffer);
+    descriptor(&n, n.ring, 0xC0000000 | 0x1FFF, 0, n.tx);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(qtest_inb(n.q, n.io + CR) & 0x0C, 0x0C);
+    qtest_outb(n.q, n.io + CR, 0x10);
+    assert_int_equal(qtest_inb(n.q, n.io + CR), 1);
+    finish(&n);
+}
+
+static void the_plain_chip_has_no_rings_of_descriptors(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_outw(n.q, n.io + CPCR, 3);
+    assert_int_equal(qtest_inw(n.q, n.io + CPCR), 0);
+    finish(&n);
+}
+
 static void mistakes_are_told(void **state)
 {
     char *said;
@@ -597,6 +828,11 @@ int main(void)
         cmocka_unit_test_teardown(the_timer_matches, stop),
         cmocka_unit_test_teardown(the_link_goes_down_and_up, stop),
         cmocka_unit_test_teardown(hostile_registers, stop),
+        cmocka_unit_test_teardown(cplus_transmits, stop),
+        cmocka_unit_test_teardown(cplus_cuts_segments, stop),
+        cmocka_unit_test_teardown(cplus_receives, stop),
+        cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
+        cmocka_unit_test_teardown(the_plain_chip_has_no_rings_of_descriptors, stop),
         cmocka_unit_test(mistakes_are_told),
     };
 
