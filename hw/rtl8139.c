@@ -126,6 +126,9 @@ enum {
 #define DESC_RX_SIZE 0x1FFFu
 #define DESC_TAGC    0x00020000u
 
+#define CSCR_CHANGED 0x0800 /* the link did; until the driver writes the register */
+#define CSCR_LINK_OK 0x0400
+
 #define BMCR_RESET   0x8000
 #define BMCR_RESTART 0x0200
 #define BMSR_FIXED   0x7809 /* 10 and 100 Mbit/s, half and full duplex, negotiation, extended registers */
@@ -550,7 +553,10 @@ static bool card_receive(void *opaque, const uint8_t *data, size_t length)
 
 static void card_link_changed(void *opaque, bool up)
 {
-    raise(opaque, INT_LINKCHG);
+    struct rtl8139 *s = opaque;
+
+    s->cscr |= CSCR_CHANGED;
+    raise(s, INT_LINKCHG);
 }
 
 /* ---- transmitter ---- */
@@ -882,7 +888,7 @@ static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
     case NWAYTR:
         return s->nwaytr;
     case CSCR:
-        return s->cscr;
+        return s->cscr | (link ? CSCR_LINK_OK : 0);
     default:
         return 0;
     }
@@ -974,7 +980,7 @@ static void write_phy(struct rtl8139 *s, unsigned offset, uint16_t value)
         s->nwaytr = value & 0x00FF;
         break;
     case CSCR:
-        s->cscr = value;
+        s->cscr = value & ~(CSCR_LINK_OK | CSCR_CHANGED);
         break;
     }
 }

@@ -32,6 +32,7 @@ enum {
     CONFIG3 = 0x59,
     TSAD = 0x60,
     BMSR = 0x64,
+    CSCR = 0x74,
     TPPOLL = 0xD9,
     CPCR = 0xE0,
     RDSAR = 0xE4,
@@ -535,6 +536,7 @@ static void the_link_goes_down_and_up(void **state)
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 4);
     assert_int_equal(qtest_inw(n.q, n.io + BMSR) & 0x24, 0);
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x20);
+    assert_int_equal(qtest_inw(n.q, n.io + CSCR), 0x0800);
     json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
     finish(&n);
