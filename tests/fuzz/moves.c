@@ -682,6 +682,8 @@ static void rtl8139(struct moves *m)
 
     if (!io)
         return;
+    if (one_in(m, 2))
+        io += 0x100; /* the second card: the I/O windows of both, 256 bytes each, lie side by side */
     outb(m, io + 0x37, below(m, 32));
     outl(m, io + 0x30, one_in(m, 3) ? dma_address(m) : TABLES_END);
     outl(m, io + 0x40, one_in(m, 2) ? 0x03000700 | below(m, 4) << 17 : any_value(m)); /* loopback */
