@@ -93,7 +93,7 @@ at_text='
     $v type "Hello, World_42 {~}\n"'
 at_mouse='
     v="$VNCDO -S 1.5 -s 127.0.0.1:$VNC_PORT"
-    $v move 100 100 move 140 130 move 150 120 click 1 wheel 1 wheel -1 pause 1 type "\n"'
+    $v move 100 100 move 140 130 move 150 120 click 1 wheel 1 wheel 1 pause 1 type "\n"'
 at_picture='
     v="$VNCDO -S 1.5 -t 60 -s 127.0.0.1:$VNC_PORT"
     $v expect-picture $case_dir/picture.png && touch $case_dir/picture-right
