@@ -16,6 +16,8 @@
 
 #define MEMORY_WRITE_BACK 6 /* MTRR type WB, for pin_memory_cacheattr */
 
+#define LOOK_NS (25 * NS_PER_MS) /* between two looks at a quiet screen's log */
+
 /* ---- the cache of foreign mappings ---- */
 
 static void drop_chunk(struct xen *x, struct chunk *chunk)
@@ -138,6 +140,8 @@ void xen_memory_destroy(struct xen *x)
 
 /* ---- video memory ---- */
 
+static void look_at_log(void *opaque);
+
 static bool populate(struct xen *x, uint64_t gfn, uint64_t pages, struct error *err)
 {
     xen_pfn_t *gfns = calloc(pages, sizeof(*gfns));
@@ -182,6 +186,7 @@ bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
     if (!vram->host)
         return error_set(err, "cannot map the video memory of domain %u: %s", x->domid, strerror(errno));
     memset(vram->host, 0, vram->size);
+    timer_init(&x->screen.look, &m->clock, look_at_log, x);
     x->screen.vram = vram;
     return true;
 }
@@ -190,6 +195,7 @@ void xen_vram_free(struct machine *m, struct vram *vram)
 {
     struct xen *x = m->accel_data;
 
+    timer_cancel(&x->screen.look);
     xenforeignmemory_unmap(x->fmem, vram->host, vram->size / XC_PAGE_SIZE);
     x->screen.vram = NULL;
 }
@@ -244,8 +250,28 @@ void xen_vram_sync(struct machine *m, struct vram *vram)
     free(bitmap);
 }
 
+/*
+ * Nobody tells of a quiet screen's first write: Xen's log is looked at often enough that a person sees no
+ * delay. Only while somebody watches and the guest has the memory mapped.
+ */
+static void look_at_log(void *opaque)
+{
+    struct xen *x = opaque;
+    struct vram *vram = x->screen.vram;
+
+    if (!vram || vram->watch != VRAM_ARMED)
+        return;
+    timer_set(&x->screen.look, clock_now(&x->m->clock) + LOOK_NS);
+    xen_vram_sync(x->m, vram);
+}
+
 void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
 {
+    struct xen *x = m->accel_data;
+
+    timer_cancel(&x->screen.look);
     if (watch == VRAM_UNWATCHED)
-        stop_tracking(m->accel_data);
+        stop_tracking(x);
+    else if (watch == VRAM_ARMED)
+        timer_set(&x->screen.look, clock_now(&m->clock) + LOOK_NS);
 }

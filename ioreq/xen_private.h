@@ -29,11 +29,11 @@ struct chunk {
 };
 
 struct xen_vram {
-    uint64_t gfn;     /* where the video memory is now */
-    uint64_t parking; /* where it is while its BAR is not decoded */
+    uint64_t gfn;      /* where the video memory is now */
+    uint64_t parking;  /* where it is while its BAR is not decoded */
+    struct timer look; /* while armed */
     struct vram *vram;
     bool tracked; /* Xen's dirty tracking is on for it */
-    bool trapped; /* its pages have the write-trapping type */
 };
 
 struct xen_vkbd;
