@@ -21,24 +21,25 @@ void bus_destroy(struct bus *bus)
     *bus = (struct bus){0};
 }
 
-/* Makes room for one more element; memory for a handful of regions is not something that a guest can exhaust.
- */
-static void *grow(void *array, size_t *room, size_t count, size_t size)
+/* Makes room for one more element of *array. False: the host has no memory; the array stays as it is. */
+static bool grow(void *array, size_t *room, size_t count, size_t size)
 {
-    void *bigger;
+    void **at = array, *bigger;
 
     if (count < *room)
-        return array;
-    bigger = reallocarray(array, *room ? *room * 2 : 32, size);
+        return true;
+    bigger = reallocarray(*at, *room ? *room * 2 : 32, size);
     if (!bigger)
-        abort(); /* at most a few hundred regions can exist: the host is out of memory */
+        return false;
+    *at = bigger;
     *room = *room ? *room * 2 : 32;
-    return bigger;
+    return true;
 }
 
 static void append_range(struct flat_view *view, uint64_t start, uint64_t end, struct region *region)
 {
-    view->ranges = grow(view->ranges, &view->room, view->count, sizeof(*view->ranges));
+    if (!grow(&view->ranges, &view->room, view->count, sizeof(*view->ranges)))
+        return; /* the host is out of memory: nobody answers there */
     view->ranges[view->count++] = (struct flat_range){start, end, region, start - region->base};
 }
 
@@ -159,8 +160,11 @@ void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t 
     bus_unmap(bus, region);
     if (space == SPACE_PORT && region->size > PORTS - base)
         region->size = PORTS - base;
-    bus->spaces[space].regions = grow(bus->spaces[space].regions, &bus->spaces[space].room,
-                                      bus->spaces[space].count, sizeof(struct region *));
+    if (!grow(&bus->spaces[space].regions, &bus->spaces[space].room, bus->spaces[space].count,
+              sizeof(struct region *))) {
+        bus_commit(bus);
+        return; /* it stays unmapped */
+    }
     bus->spaces[space].regions[bus->spaces[space].count++] = region;
     region->mapped = true;
     region->space = space;
