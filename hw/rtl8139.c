@@ -5,11 +5,10 @@
  */
 #include <string.h>
 
+#include "hw/nic.h"
 #include "machine/machine.h"
-#include "machine/pci.h"
-#include "net/net.h"
 
-enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792, EEPROM_WORDS = 64, FCS = 4 };
+enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792, EEPROM_WORDS = 64 };
 enum { DESC_MAX = 64, TX_LARGE = 65536, TX_BATCH = 64, REVISION_CPLUS = 0x20 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
@@ -149,9 +148,7 @@ struct eeprom {
 struct rtl8139 {
     struct pci_device pci;
     struct region io, memory;
-    struct net_card card;
-    struct net_port *port;
-    uint8_t mac[6];
+    struct nic nic;
     struct eeprom eeprom;
     struct timer timer;
 
@@ -164,14 +161,12 @@ struct rtl8139 {
     uint16_t imr, isr, mulint, bmcr, anar, nwaytr, cscr;
     uint32_t tcr, rcr, mpc, timer_int;
     int64_t timer_start; /* guest time at which the timer was 0 */
-    bool rx_waits;       /* the wire keeps a frame for which there was no room */
 
     /* C+ mode */
     uint8_t revision; /* property */
     uint16_t cpcr;
     uint32_t rdsar[2];
     uint8_t rx_index, tx_index; /* of the next descriptor */
-    struct timer rx_timer;
     struct loop_work tx_work;
     bool tx_ready, tx_bad, tx_last; /* all of a frame is there; part of it could not be read; last segment */
     uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
@@ -238,7 +233,7 @@ static void eeprom_fill(struct rtl8139 *s)
     words[4] = pci_get16(&s->pci, PCI_SUBSYSTEM_ID);
     words[5] = 0x4020; /* maximum latency, minimum grant */
     for (int i = 0; i < 3; i++)
-        words[7 + i] = s->mac[2 * i] | s->mac[2 * i + 1] << 8;
+        words[7 + i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
 }
 
 static void eeprom_write_all(struct eeprom *ee, uint16_t value)
@@ -362,30 +357,20 @@ static uint32_t ring_room(const struct rtl8139 *s)
     return (ring_reader(s) - ring_writer(s) - 4) & (size - 1);
 }
 
-/* The driver may have made room, or a reset has made the question void. */
-static void rx_resume(struct rtl8139 *s)
-{
-    if (!s->rx_waits)
-        return;
-    s->rx_waits = false;
-    net_resume(s->port);
-}
-
 static void ring_restart(struct rtl8139 *s)
 {
     s->cbr = 0;
     s->capr = 0xFFF0;
     s->rx_index = 0;
-    rx_resume(s);
+    nic_resume(&s->nic);
 }
 
 /* The status bits for the destination, 0: not for us. */
 static uint16_t match(const struct rtl8139 *s, const uint8_t *to)
 {
-    static const uint8_t broadcast[6] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
     unsigned hash;
 
-    if (!memcmp(to, broadcast, 6))
+    if (nic_is_broadcast(to))
         return s->rcr & (RCR_AB | RCR_AAP) ? RX_ROK | RX_BAR : 0;
     if (to[0] & 1) {
         hash = net_multicast_hash(to);
@@ -412,18 +397,16 @@ static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
 /* Header, frame and check sequence into the ring. False: no room. */
 static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
 {
-    uint8_t entry[4 + NET_MAX_FRAME + FCS + 3] = {0};
-    size_t frame = length < NET_MIN_FRAME ? NET_MIN_FRAME : length;
-    uint32_t total = (4 + frame + FCS + 3) & ~3u, crc;
+    uint8_t entry[4 + NET_MAX_FRAME + NIC_FCS + 3] = {0};
+    uint32_t total;
 
+    memcpy(entry + 4, data, length);
+    length = nic_seal(entry + 4, nic_pad(entry + 4, length));
+    total = (4 + length + 3) & ~3u;
     if (ring_room(s) < total)
         return false;
-    memcpy(entry + 4, data, length);
-    crc = ~net_crc(entry + 4, frame);
-    for (int i = 0; i < 4; i++) {
-        entry[i] = (uint32_t)((frame + FCS) << 16 | status) >> 8 * i;
-        entry[4 + frame + i] = crc >> 8 * i;
-    }
+    for (int i = 0; i < 4; i++)
+        entry[i] = (uint32_t)(length << 16 | status) >> 8 * i;
     if (ring_write(s, entry, total)) {
         s->cbr = (ring_writer(s) + total) & (ring_size(s) - 1);
         raise(s, INT_ROK);
@@ -450,15 +433,6 @@ static uint8_t next_index(uint32_t command, uint8_t index)
     return command & DESC_EOR ? 0 : (index + 1) % DESC_MAX;
 }
 
-/* Waits for the driver to give descriptors back, which no register tells: its interrupt handler's accesses
- * and a timer look again. */
-static bool cplus_wait(struct rtl8139 *s)
-{
-    raise(s, INT_RXOVW);
-    timer_set(&s->rx_timer, clock_now(&machine_of(s)->clock) + NS_PER_MS);
-    return false;
-}
-
 /* The tag out of a frame, as the descriptor has it: big endian, and a bit that there is one. */
 static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *length)
 {
@@ -476,24 +450,18 @@ static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *lengt
 static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
 {
     uint64_t at = descriptor_at(s->rdsar, s->rx_index);
-    uint8_t frame[NET_MAX_FRAME + FCS] = {0};
-    uint32_t desc[4], tag, crc;
+    uint8_t frame[NET_MAX_FRAME + NIC_FCS];
+    uint32_t desc[4], tag;
 
     if (!pci_dma_read(&s->pci, at, desc, sizeof(desc))) {
         s->mpc++;
         return true;
     }
     if (!(desc[0] & DESC_OWN))
-        return cplus_wait(s);
+        return false;
     memcpy(frame, data, length);
     tag = strip_tag(s, frame, &length);
-    if (length < NET_MIN_FRAME) {
-        memset(frame + length, 0, NET_MIN_FRAME - length);
-        length = NET_MIN_FRAME;
-    }
-    crc = ~net_crc(frame, length);
-    memcpy(frame + length, &crc, FCS);
-    length += FCS;
+    length = nic_seal(frame, nic_pad(frame, length));
     if (length > (desc[0] & DESC_RX_SIZE) ||
         !pci_dma_write(&s->pci, (uint64_t)desc[3] << 32 | desc[2], frame, length)) {
         s->mpc++;
@@ -510,12 +478,7 @@ static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, s
 static void cplus_look_again(struct rtl8139 *s)
 {
     if (s->cpcr & CPCR_RX)
-        rx_resume(s);
-}
-
-static void rx_timer_fire(void *opaque)
-{
-    rx_resume(opaque);
+        nic_resume(&s->nic);
 }
 
 static void count(struct rtl8139 *s, uint16_t status)
@@ -530,7 +493,7 @@ static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
 {
     uint16_t status;
 
-    if (!(s->cr & CR_RE) || s->pci.removed || length < NET_HEADER || length > NET_MAX_FRAME)
+    if (!(s->cr & CR_RE) || length < NET_HEADER || length > NET_MAX_FRAME)
         return true;
     status = match(s, data);
     if (!status)
@@ -547,8 +510,13 @@ static bool card_receive(void *opaque, const uint8_t *data, size_t length)
 
     if ((s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK)
         return true;
-    s->rx_waits = !rx_frame(s, data, length);
-    return !s->rx_waits;
+    if (rx_frame(s, data, length))
+        return true;
+    if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
+        raise(s, INT_RXOVW);
+        nic_look_again(&s->nic);
+    }
+    return false;
 }
 
 static void card_link_changed(void *opaque, bool up)
@@ -564,14 +532,10 @@ static void card_link_changed(void *opaque, bool up)
 /* False: the wire has no room. */
 static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 {
-    struct net_frame frame = {.data = data, .length = length};
+    struct net_frame frame = {.data = data, .length = length ? nic_pad(data, length) : 0};
 
-    if (length && length < NET_MIN_FRAME) {
-        memset(data + length, 0, NET_MIN_FRAME - length);
-        frame.length = NET_MIN_FRAME;
-    }
     if ((s->tcr & TCR_LOOPBACK) != TCR_LOOPBACK)
-        return net_send(s->port, &frame);
+        return net_send(s->nic.port, &frame);
     if (!rx_frame(s, data, frame.length))
         raise(s, INT_RXOVW);
     return true;
@@ -818,8 +782,8 @@ static void chip_reset(struct rtl8139 *s)
     s->imr = s->isr = s->mulint = 0;
     s->tcr = s->rcr = s->mpc = s->timer_int = 0;
     s->timer_start = clock_now(&machine_of(s)->clock);
-    timer_cancel(&s->rx_timer);
     timer_cancel(&s->timer);
+    nic_reset(&s->nic);
     ring_restart(s);
     update_irq(s);
 }
@@ -837,7 +801,7 @@ static void write_cr(struct rtl8139 *s, uint8_t value)
         ring_restart(s);
     if (before & ~s->cr & CR_TE)
         stop_transmitter(s);
-    rx_resume(s);
+    nic_resume(&s->nic);
     transmit(s);
 }
 
@@ -868,7 +832,7 @@ static unsigned register_width(unsigned offset)
 
 static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
 {
-    bool link = net_link_up(s->port);
+    bool link = net_link_up(s->nic.port);
 
     switch (offset) {
     case MSR:
@@ -991,7 +955,7 @@ static void write_ring(struct rtl8139 *s, unsigned offset, uint32_t value)
         s->capr = value;
     else if (offset == RCR)
         s->rcr = value & RCR_WRITABLE;
-    rx_resume(s);
+    nic_resume(&s->nic);
 }
 
 /* The registers that only the C+ has. */
@@ -1001,7 +965,7 @@ static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
         return;
     if (offset == CPCR) {
         s->cpcr = value & CPCR_MASK;
-        rx_resume(s);
+        nic_resume(&s->nic);
     } else if (offset == TPPOLL) {
         if (value & TPPOLL_SWI)
             raise(s, INT_SWINT);
@@ -1010,7 +974,7 @@ static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
     } else {
         s->rdsar[(offset - RDSAR) / 4] = value;
         s->rx_index = 0;
-        rx_resume(s);
+        nic_resume(&s->nic);
     }
 }
 
@@ -1189,17 +1153,12 @@ static bool realize(struct device *dev, struct error *err)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
     struct machine *m = dev->machine;
-    const char *owner = dev->id ? dev->id : dev->cls->name;
-
-    if (!net_choose_mac(s->mac, m->config.name, s->pci.devfn, err))
-        return error_prefix(err, "device %s: property mac", dev->cls->name);
-    s->card = (struct net_card){
+    const struct net_card chip = {
         .receive = card_receive, .sent = transmit, .link_changed = card_link_changed, .opaque = s};
-    if (s->port && !net_attach(s->port, &s->card, owner))
-        return error_set(err, "device %s: the network '%s' has a card already: %s", dev->cls->name,
-                         s->port->id, s->port->owner);
+
+    if (!nic_realize(&s->nic, &s->pci, &chip, err))
+        return false;
     timer_init(&s->timer, &m->clock, timer_fire, s);
-    timer_init(&s->rx_timer, &m->clock, rx_timer_fire, s);
     s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
     s->pci.config[PCI_REVISION_ID] = s->revision;
     eeprom_fill(s);
@@ -1214,11 +1173,9 @@ static void unrealize(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
-    timer_cancel(&s->rx_timer);
     loop_cancel(&dev->machine->loop, &s->tx_work);
     timer_cancel(&s->timer);
-    if (s->port)
-        net_detach(s->port);
+    nic_unrealize(&s->nic);
 }
 
 static bool loaded(struct device *dev, struct error *err)
@@ -1230,8 +1187,7 @@ static bool loaded(struct device *dev, struct error *err)
 }
 
 static const struct property properties[] = {
-    PROPERTY(PROP_NETDEV, struct rtl8139, port, "netdev", .help = "the wire"),
-    PROPERTY(PROP_MAC, struct rtl8139, mac, "mac", .help = "the card's address (default: made from -name)"),
+    NIC_PROPERTIES(struct rtl8139, nic),
     PROPERTY(PROP_UINT8, struct rtl8139, revision, "revision", .initial = "0x10", .min = 0x10, .max = 0x20,
              .help = "0x10: RTL8139C; 0x20: RTL8139C+, with descriptor rings and offloads"),
     {.name = NULL},
@@ -1276,8 +1232,7 @@ static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eep
                                            STATE_ARRAY(struct rtl8139, rdsar),
                                            STATE_FIELD_MAX(struct rtl8139, rx_index, DESC_MAX - 1),
                                            STATE_FIELD_MAX(struct rtl8139, tx_index, DESC_MAX - 1),
-                                           STATE_TIMER_FIELD(struct rtl8139, rx_timer),
-                                           STATE_FIELD(struct rtl8139, rx_waits),
+                                           STATE_SUB(struct rtl8139, nic, nic_state),
                                            STATE_FIELD(struct rtl8139, tx_ok),
                                            STATE_FIELD(struct rtl8139, rx_ok),
                                            STATE_FIELD(struct rtl8139, rx_physical),
