@@ -11,6 +11,7 @@
 #include "console/console.h"
 #include "machine/machine.h"
 #include "machine/vram.h"
+#include "net/net.h"
 
 enum {
     RAM_SIZE = 2 << 20,
@@ -23,6 +24,13 @@ struct input {
     size_t left;
 };
 
+/* The wire of network cards: what is sent is looked at and gone, frames come from the input. */
+struct wire {
+    bool full;
+    size_t kept; /* length of the frame that the card had no room for, 0: none */
+    uint8_t frame[2048];
+};
+
 struct window {
     enum space space;
     uint64_t base, size;
@@ -32,6 +40,7 @@ struct fuzz {
     struct machine m;
     struct window windows[MAX_WINDOWS];
     unsigned window_count;
+    struct wire wire;
 };
 
 /* ---- the fuzzer's bytes; behind their end come zeros ---- */
@@ -83,13 +92,47 @@ static void add_slot(struct machine *m, const char *name, off_t size, bool remov
     block_link(&m->blocks, block);
 }
 
-static bool wants_drive(const char *slot)
+static bool wants(const char *key, const char *value)
 {
     for (const struct fuzz_device *d = fuzz_target.devices; d->name; d++)
-        for (unsigned i = 0; i + 1 < 5 && d->properties[i]; i += 2)
-            if (strcmp(d->properties[i], "drive") == 0 && strcmp(d->properties[i + 1], slot) == 0)
+        for (unsigned i = 0; i + 1 < FUZZ_PROPERTIES && d->properties[i]; i += 2)
+            if (strcmp(d->properties[i], key) == 0 && strcmp(d->properties[i + 1], value) == 0)
                 return true;
     return false;
+}
+
+static bool wire_send(struct net_port *port, const uint8_t *data, size_t length)
+{
+    struct wire *wire = port->wire_data;
+
+    if (!length || length > NET_MAX_FRAME)
+        abort(); /* the card broke the contract of net.h */
+    memcpy(wire->frame, data, wire->kept || wire->full ? 0 : length); /* all of it can be read */
+    return !wire->full;
+}
+
+static void wire_resume(struct net_port *port)
+{
+    struct wire *wire = port->wire_data;
+
+    if (wire->kept && net_deliver(port, wire->frame, wire->kept))
+        wire->kept = 0;
+}
+
+static void wire_close(struct net_port *port)
+{
+}
+
+static void add_wire(struct fuzz *f)
+{
+    static const struct net_wire kind = {
+        .kind = "fuzz", .send = wire_send, .resume = wire_resume, .close = wire_close};
+    struct net_port *port = net_port_new(&f->m.loop, "wire", &kind, &f->wire);
+    struct error err = {.text = "out of memory"};
+
+    if (!port)
+        give_up(&err);
+    net_link_port(&f->m.nets, port);
 }
 
 static void make_device(struct machine *m, const struct fuzz_device *d)
@@ -97,7 +140,7 @@ static void make_device(struct machine *m, const struct fuzz_device *d)
     struct error err = {0};
     struct device *dev = device_new(m, d->name, &err);
 
-    for (unsigned i = 0; dev && i + 1 < 5 && d->properties[i]; i += 2)
+    for (unsigned i = 0; dev && i + 1 < FUZZ_PROPERTIES && d->properties[i]; i += 2)
         if (!device_set(dev, d->properties[i], d->properties[i + 1], &err))
             give_up(&err);
     if (!dev || !device_realize(dev, d->bus, &err))
@@ -152,12 +195,14 @@ static struct fuzz *start_machine(void)
         give_up(&err);
     if (fuzz_target.needs & FUZZ_CONSOLE)
         f->m.console = console_new(&f->m.loop);
-    if (wants_drive("disk"))
+    if (wants("drive", "disk"))
         add_slot(&f->m, "disk", 1 << 20, false, false);
-    if (wants_drive("cd"))
+    if (wants("drive", "cd"))
         add_slot(&f->m, "cd", 1 << 20, true, true);
-    if (wants_drive("floppy"))
+    if (wants("drive", "floppy"))
         add_slot(&f->m, "floppy", 1474560, true, false);
+    if (wants("netdev", "wire"))
+        add_wire(f);
     for (const struct fuzz_device *d = fuzz_target.devices; d->name; d++)
         make_device(&f->m, d);
     machine_reset(&f->m);
@@ -192,6 +237,8 @@ static void stop_machine(struct fuzz *f)
         next = block_next(blocks);
         block_close(blocks);
     }
+    if (m->nets)
+        net_close(m->nets);
     if (m->console)
         console_free(m->console);
     machine_destroy(m);
@@ -303,6 +350,42 @@ static void person(struct fuzz *f, struct input *in)
         console_refresh(con);
 }
 
+static void any_frame(struct wire *wire, struct input *in, uint8_t what)
+{
+    static const uint8_t to[4][6] = {
+        {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, FUZZ_MAC_BYTES, {1, 0, 0x5E, 0, 0, 1}};
+
+    memset(wire->frame, take(in, 1), sizeof(wire->frame));
+    memcpy(wire->frame, to[what & 3], 6);
+    if ((what & 3) == 3)
+        for (unsigned i = 0; i < 16; i++)
+            wire->frame[i] = take(in, 1);
+}
+
+/* A frame from the wire, or the wire itself changes. */
+static void network(struct fuzz *f, struct input *in)
+{
+    struct net_port *port = f->m.nets;
+    struct wire *wire = &f->wire;
+    uint8_t what = take(in, 1);
+    size_t length;
+
+    if (!port || wire->kept)
+        return;
+    if (what < 8) {
+        net_set_link(port, what & 1);
+    } else if (what < 16) {
+        wire->full = what & 1;
+        if (!wire->full)
+            net_sent(port);
+    } else {
+        any_frame(wire, in, what);
+        length = what & 4 ? 60 : take(in, 2) % 1600;
+        if (!net_deliver(port, wire->frame, length))
+            wire->kept = length;
+    }
+}
+
 static void one_access(struct fuzz *f, struct input *in)
 {
     static const uint8_t sizes[4] = {1, 2, 4, 8};
@@ -312,6 +395,10 @@ static void one_access(struct fuzz *f, struct input *in)
     switch (op & 0x1F) {
     default:
         write_window(f, in, small);
+        break;
+    case 0x0E:
+    case 0x0F:
+        network(f, in);
         break;
     case 0x10:
     case 0x11:

@@ -2,23 +2,32 @@
 /*
  * One harness for every chip: builds a machine that is that chip (and what it cannot be without) in this
  * process, and turns the fuzzer's bytes into accesses to every window that the chip opened, to its
- * configuration space, to guest RAM, and into time, resets and input. A target is a file that says which
- * devices.
+ * configuration space, to guest RAM, and into packets, time, resets and input. A target is a file that says
+ * which devices.
  */
 #ifndef TESTS_FUZZ_HARNESS_H
 #define TESTS_FUZZ_HARNESS_H
 
+enum { FUZZ_PROPERTIES = 9 };
+
+/* The address of network cards: mac=FUZZ_MAC. */
+#define FUZZ_MAC "52:54:00:12:34:56"
+#define FUZZ_MAC_BYTES                                                                                       \
+    {                                                                                                        \
+        0x52, 0x54, 0x00, 0x12, 0x34, 0x56                                                                   \
+    }
+
 struct fuzz_device {
     const char *name;
-    const char *properties[5]; /* key, value, key, value, NULL */
-    const char *bus;           /* NULL: the first of its kind */
+    const char *properties[FUZZ_PROPERTIES]; /* key, value, key, value, NULL */
+    const char *bus;                         /* NULL: the first of its kind */
 };
 
 struct fuzz_target {
     struct fuzz_device devices[6]; /* in order of creation; ends with a NULL name */
     enum fuzz_needs { FUZZ_CONSOLE = 1 } needs;
     /* Slots "disk" (1 MiB) and "cd" (removable, 1 MiB), "floppy" (1.44 MiB, removable) for PROP_DRIVE
-     * properties. */
+     * properties; a network "wire" for PROP_NETDEV properties, from which frames come. */
 };
 
 /* Defined by each target's file. */

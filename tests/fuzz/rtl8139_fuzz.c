@@ -2,5 +2,6 @@
 #include "tests/fuzz/harness.h"
 
 const struct fuzz_target fuzz_target = {
-    .devices = {{.name = "rtl8139", .properties = {"revision", "0x20", "romfile", ""}}},
+    .devices = {{.name = "rtl8139",
+                 .properties = {"netdev", "wire", "mac", FUZZ_MAC, "revision", "0x20", "romfile", ""}}},
 };

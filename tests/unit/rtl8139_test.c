@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* RTL8139 with a datagram socket as its wire. */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wire.h"
 
 enum {
     MAR0 = 0x08,
@@ -47,27 +46,19 @@ struct nic {
     struct qpci pci;
     uint64_t io, ring, tx;
     uint32_t reader; /* offset in the ring */
-    int wire;
-    char ours[108], theirs[108];
+    struct wire wire;
 };
 
 static void start_revision(struct nic *n, void **state, const char *revision)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX}, program = {.sun_family = AF_UNIX};
+    char options[WIRE_OPTIONS];
 
     *n = (struct nic){.q = NULL};
-    snprintf(n->theirs, sizeof(n->theirs), "%.90s.a", qtest_temp_file(".wire", 0));
-    snprintf(n->ours, sizeof(n->ours), "%.90s.b", qtest_temp_file(".wire", 0));
-    memcpy(address.sun_path, n->ours, sizeof(address.sun_path));
-    memcpy(program.sun_path, n->theirs, sizeof(program.sun_path));
-    n->wire = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(n->wire, (struct sockaddr *)&address, sizeof(address)), 0);
-    n->q = *state = qtest_startf("-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56,"
-                                 "revision=%s "
-                                 "-netdev dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
-                                 "remote.path=%s",
-                                 revision, n->theirs, n->ours);
-    assert_int_equal(connect(n->wire, (struct sockaddr *)&program, sizeof(program)), 0);
+    wire_open(&n->wire, "n", options);
+    n->q = *state = qtest_startf(
+        "-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56,revision=%s %s", revision,
+        options);
+    wire_connect(&n->wire);
     n->pci = qpci_get(n->q, 0x10EC, 0x8139);
     n->io = qpci_map(&n->pci, 0);
     qpci_enable(&n->pci);
@@ -82,8 +73,7 @@ static void start(struct nic *n, void **state)
 
 static void finish(struct nic *n)
 {
-    close(n->wire);
-    unlink(n->ours);
+    wire_close(&n->wire);
 }
 
 /* Receiver and transmitter on, as a driver does it. */
@@ -98,24 +88,10 @@ static void enable(struct nic *n, uint32_t rcr)
     n->reader = 0;
 }
 
-static void wire_send(struct nic *n, const uint8_t to[6], uint8_t mark, size_t length)
-{
-    uint8_t frame[4096];
-
-    memset(frame, mark, sizeof(frame));
-    memcpy(frame, to, 6);
-    assert_int_equal(send(n->wire, frame, length, 0), length);
-}
-
 /* Frames arrive soon, but not at once. */
 static bool arrived(struct nic *n)
 {
-    for (int i = 0; i < 2000; i++) {
-        if (!(qtest_inb(n->q, n->io + CR) & 1))
-            return true;
-        usleep(500);
-    }
-    return false;
+    return wire_wait(!(qtest_inb(n->q, n->io + CR) & 1));
 }
 
 /* Takes the next frame out of the ring; its length with the check sequence, status in *status. */
@@ -139,26 +115,6 @@ static unsigned take(struct nic *n, uint16_t *status, uint8_t frame[2048])
     n->reader = (n->reader + length + 4 + 3) & ~3u & (RING - 1);
     qtest_outw(n->q, n->io + CAPR, n->reader - 16);
     return length;
-}
-
-/* What comes out of the wire; -1: nothing. */
-static int wire_take(struct nic *n, uint8_t frame[2048], int wait_ms)
-{
-    struct pollfd fd = {.fd = n->wire, .events = POLLIN};
-
-    return poll(&fd, 1, wait_ms) == 1 ? (int)recv(n->wire, frame, 2048, 0) : -1;
-}
-
-static uint32_t crc32_of(const uint8_t *data, size_t length)
-{
-    uint32_t crc = ~0u;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
-    }
-    return ~crc;
 }
 
 static void identity(void **state)
@@ -283,7 +239,7 @@ static void transmits_in_turn(void **state)
         qtest_outl(n.q, n.io + TSAD0 + 4 * (i % 4), n.tx);
         qtest_outl(n.q, n.io + TSD0 + 4 * (i % 4), length);
         assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 4 * (i % 4)), OWN | TOK | length);
-        assert_int_equal(wire_take(&n, frame, 1000), length);
+        assert_int_equal(wire_take(&n.wire, frame, 60000), length);
         assert_memory_equal(frame, data, length);
     }
     assert_int_equal(qtest_inw(n.q, n.io + TSAD), 0xF00F);
@@ -307,7 +263,7 @@ static void odd_lengths_are_sent_or_refused(void **state)
     assert_true(qtest_inl(n.q, n.io + TSD0) & TOK);
     qtest_outl(n.q, n.io + TSAD0 + 4, n.tx);
     qtest_outl(n.q, n.io + TSD0 + 4, 20); /* a runt is filled up */
-    assert_int_equal(wire_take(&n, frame, 1000), 60);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 60);
     qtest_outl(n.q, n.io + TSAD0 + 8, n.tx);
     qtest_outl(n.q, n.io + TSD0 + 8, 0x1FFF);
     assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 8) & 0x4000A000, 0x40002000); /* aborted */
@@ -315,7 +271,7 @@ static void odd_lengths_are_sent_or_refused(void **state)
     qtest_outl(n.q, n.io + TSD0 + 12, 100);
     assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 12) & 0x4000A000, 0x40002000);
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x0C);
-    assert_int_equal(wire_take(&n, frame, 20), -1);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     finish(&n);
 }
 
@@ -327,16 +283,16 @@ static void receives(void **state)
 
     start(&n, state);
     enable(&n, APM);
-    wire_send(&n, mac, 0x77, 100);
+    wire_send(&n.wire, mac, 0x77, 100);
     assert_int_equal(take(&n, &status, frame), 104);
     assert_int_equal(status, 0x4001);
     assert_memory_equal(frame, mac, 6);
     assert_int_equal(frame[99], 0x77);
     assert_int_equal(frame[100] | frame[101] << 8 | frame[102] << 16 | (uint32_t)frame[103] << 24,
-                     crc32_of(frame, 100));
+                     wire_crc(frame, 100));
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 1);
     assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
-    wire_send(&n, mac, 0x78, 42); /* short ones are filled up */
+    wire_send(&n.wire, mac, 0x78, 42); /* short ones are filled up */
     assert_int_equal(take(&n, &status, frame), 64);
     assert_int_equal(frame[41], 0x78);
     assert_int_equal(frame[42], 0);
@@ -361,7 +317,7 @@ static void filters(void **state)
     struct nic n;
     uint8_t frame[2048];
     uint16_t status;
-    uint32_t crc = ~crc32_of(group, 6);
+    uint32_t crc = ~wire_crc(group, 6);
     unsigned hash = 0;
 
     for (int i = 0; i < 6; i++)
@@ -372,7 +328,7 @@ static void filters(void **state)
         for (int half = 0; half < 2; half++)
             qtest_outl(n.q, n.io + MAR0 + 4 * half,
                        cases[i].hash && hash / 32 == (unsigned)half ? 1u << hash % 32 : 0);
-        wire_send(&n, cases[i].to, i, 64);
+        wire_send(&n.wire, cases[i].to, i, 64);
         if (!cases[i].status) {
             usleep(3000);
             assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
@@ -397,7 +353,7 @@ static void ring_wraps(uint32_t rcr, void **state)
         unsigned length = 1000 + 13 * i;
         uint32_t at = n.reader;
 
-        wire_send(&n, mac, i, length);
+        wire_send(&n.wire, mac, i, length);
         assert_int_equal(take(&n, &status, frame), length + 4);
         if (rcr & WRAP) /* in one piece, beyond the end */
             qtest_memread(n.q, n.ring + at + 4, frame, length);
@@ -427,7 +383,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     start(&n, state);
     enable(&n, APM);
     for (int i = 0; i < 9; i++)
-        wire_send(&n, mac, i, 1514);
+        wire_send(&n.wire, mac, i, 1514);
     for (int i = 0; i < 9; i++) {
         take(&n, &status, frame);
         assert_int_equal(frame[1513], i);
@@ -435,12 +391,12 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     assert_false(qtest_inb(n.q, n.io + CR) & ~0x0D);
     /* a reset in between loses what is in the ring; the wire goes on */
     for (int i = 0; i < 9; i++)
-        wire_send(&n, mac, i, 1514);
+        wire_send(&n.wire, mac, i, 1514);
     assert_true(arrived(&n));
     enable(&n, 0);
     usleep(5000);
     qtest_outl(n.q, n.io + RCR, APM);
-    wire_send(&n, mac, 0x99, 200);
+    wire_send(&n.wire, mac, 0x99, 200);
     do
         take(&n, &status, frame);
     while (frame[20] != 0x99);
@@ -465,7 +421,7 @@ static void loopback_goes_round(void **state)
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x15);
     assert_int_equal(take(&n, &status, frame), 104);
     assert_memory_equal(frame, data, sizeof(data));
-    assert_int_equal(wire_take(&n, frame, 10), -1);
+    assert_int_equal(wire_take(&n.wire, frame, 10), -1);
     finish(&n);
 }
 
@@ -477,13 +433,13 @@ static void bad_packets_from_the_wire(void **state)
 
     start(&n, state);
     enable(&n, AAP | AB | AM | APM);
-    wire_send(&n, mac, 1, 0);
-    wire_send(&n, mac, 1, 1);
-    wire_send(&n, mac, 1, 13);
-    wire_send(&n, mac, 1, 1519);
-    wire_send(&n, mac, 1, 4096);
-    wire_send(&n, mac, 2, 14);
-    wire_send(&n, mac, 3, 1518);
+    wire_send(&n.wire, mac, 1, 0);
+    wire_send(&n.wire, mac, 1, 1);
+    wire_send(&n.wire, mac, 1, 13);
+    wire_send(&n.wire, mac, 1, 1519);
+    wire_send(&n.wire, mac, 1, 4096);
+    wire_send(&n.wire, mac, 2, 14);
+    wire_send(&n.wire, mac, 3, 1518);
     assert_int_equal(take(&n, &status, frame), 64);
     assert_int_equal(frame[13], 2);
     assert_int_equal(take(&n, &status, frame), 1522);
@@ -498,9 +454,8 @@ static void a_ring_without_memory_loses_frames_only(void **state)
     start(&n, state);
     enable(&n, APM);
     qtest_outl(n.q, n.io + RBSTART, 0xFFFFF000);
-    wire_send(&n, mac, 1, 100);
-    for (int i = 0; i < 2000 && !qtest_inl(n.q, n.io + 0x4C); i++)
-        usleep(500);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(qtest_inl(n.q, n.io + 0x4C)));
     assert_int_equal(qtest_inl(n.q, n.io + 0x4C), 1); /* missed packets */
     finish(&n);
 }
@@ -559,9 +514,9 @@ static void hostile_registers(void **state)
             qtest_outw(n.q, n.io + offset, value);
         else if (offset < 253)
             qtest_outl(n.q, n.io + offset, value);
-        if (round % 50 == 0 && send(n.wire, frame, sizeof(frame) % 1500, MSG_DONTWAIT) < 0)
+        if (round % 50 == 0 && send(n.wire.fd, frame, sizeof(frame) % 1500, MSG_DONTWAIT) < 0)
             continue;
-        while (wire_take(&n, frame, 0) >= 0)
+        while (wire_take(&n.wire, frame, 0) >= 0)
             continue;
     }
     enable(&n, APM);
@@ -653,7 +608,7 @@ static void cplus_transmits(void **state)
     descriptor(&n, n.tx, 0xA0050000 | 100, 0, buffer);
     descriptor(&n, n.tx + 16, 0xD0050000 | (length - 100), 0, buffer + 100);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
-    assert_int_equal(wire_take(&n, frame, 1000), length);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length);
     assert_memory_equal(frame + 54, data + 54, 777);
     check_ip(frame);
     assert_int_equal(qtest_readl(n.q, n.tx) >> 31, 0);
@@ -666,7 +621,7 @@ static void cplus_transmits(void **state)
     qtest_memwrite(n.q, buffer, data, length);
     descriptor(&n, n.tx, 0xF0060000 | length, 0x20000 | 0x3412, buffer);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
-    assert_int_equal(wire_take(&n, frame, 1000), length + 4);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length + 4);
     assert_int_equal(be16(frame + 12), 0x8100);
     assert_int_equal(be16(frame + 14), 0x1234);
     memmove(frame + 12, frame + 16, length);
@@ -676,7 +631,7 @@ static void cplus_transmits(void **state)
     qtest_memwrite(n.q, buffer, data, length);
     descriptor(&n, n.tx, 0xF0020000 | length, 0, buffer);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
-    assert_int_equal(wire_take(&n, frame, 1000), length);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length);
     assert_memory_equal(frame, data, length);
     finish(&n);
 }
@@ -698,7 +653,7 @@ static void cplus_cuts_segments(void **state)
     for (unsigned i = 0; sent < 40000; i++) {
         size_t part = 40000 - sent < 1460 ? 40000 - sent : 1460;
 
-        assert_int_equal(wire_take(&n, frame, 1000), 54 + part);
+        assert_int_equal(wire_take(&n.wire, frame, 60000), 54 + part);
         check_ip(frame);
         assert_int_equal(be16(frame + 18), i);
         assert_int_equal(be16(frame + 38) << 16 | be16(frame + 40), sent);
@@ -713,7 +668,7 @@ static void cplus_cuts_segments(void **state)
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
     descriptor(&n, n.tx, 0xF8000000 | 100 << 16 | 50, 0, buffer);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
-    assert_int_equal(wire_take(&n, frame, 20), -1);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     finish(&n);
 }
 
@@ -727,27 +682,24 @@ static void cplus_receives(void **state)
     start_cplus(&n, state);
     buffer = qtest_alloc(n.q, 8192, 4096);
     /* none is free at first: the wire waits, and goes on by the next look */
-    wire_send(&n, mac, 0x31, 100);
-    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 0x10); i++)
-        usleep(500);
+    wire_send(&n.wire, mac, 0x31, 100);
+    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 0x10));
     descriptor(&n, n.ring, 0x80000000 | 1600, 0, buffer);
     descriptor(&n, n.ring + 16, 0xC0000000 | 1600, 0, buffer + 2048);
     qtest_clock_step(n.q, 1000000);
-    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 1); i++)
-        usleep(500);
+    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 1));
     assert_int_equal(qtest_readl(n.q, n.ring), 0x32000000 | 104);
     qtest_memread(n.q, buffer, frame, 104);
     assert_memory_equal(frame, mac, 6);
     memcpy(&crc, frame + 100, 4);
-    assert_int_equal(crc, crc32_of(frame, 100));
+    assert_int_equal(crc, wire_crc(frame, 100));
     qtest_outw(n.q, n.io + ISR, 0xFFFF);
     /* a tag is taken out */
     memset(data, 0x55, sizeof(data));
     memcpy(data, mac, 6);
     memcpy(data + 12, (uint8_t[]){0x81, 0, 0x12, 0x34}, 4);
-    assert_int_equal(send(n.wire, data, sizeof(data), 0), sizeof(data));
-    for (int i = 0; i < 2000 && !(qtest_inw(n.q, n.io + ISR) & 1); i++)
-        usleep(500);
+    wire_send_bytes(&n.wire, data, sizeof(data));
+    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 1));
     assert_int_equal(qtest_readl(n.q, n.ring + 16), 0x72000000 | 100);
     assert_int_equal(qtest_readl(n.q, n.ring + 20), 0x13412);
     /* the counters */

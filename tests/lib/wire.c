@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/lib/wire.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/lib/cmocka.h"
+
+static struct sockaddr_un address_of(const char path[WIRE_PATH])
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, path, sizeof(address.sun_path));
+    return address;
+}
+
+void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
+{
+    struct sockaddr_un address;
+
+    snprintf(wire->theirs, sizeof(wire->theirs), "%.90s.a", qtest_temp_file(".wire", 0));
+    snprintf(wire->ours, sizeof(wire->ours), "%.90s.b", qtest_temp_file(".wire", 0));
+    address = address_of(wire->ours);
+    wire->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(wire->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    snprintf(options, WIRE_OPTIONS,
+             "-netdev dgram,id=%.32s,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", id,
+             wire->theirs, wire->ours);
+}
+
+void wire_connect(struct wire *wire)
+{
+    struct sockaddr_un address = address_of(wire->theirs);
+
+    assert_int_equal(connect(wire->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+void wire_close(struct wire *wire)
+{
+    close(wire->fd);
+    unlink(wire->ours);
+}
+
+void wire_send_bytes(struct wire *wire, const void *frame, size_t length)
+{
+    assert_int_equal(send(wire->fd, frame, length, 0), length);
+}
+
+void wire_send(struct wire *wire, const uint8_t to[6], uint8_t mark, size_t length)
+{
+    uint8_t frame[4096];
+
+    memset(frame, mark, sizeof(frame));
+    memcpy(frame, to, 6);
+    wire_send_bytes(wire, frame, length);
+}
+
+int wire_take(struct wire *wire, uint8_t frame[2048], int wait_ms)
+{
+    struct pollfd fd = {.fd = wire->fd, .events = POLLIN};
+
+    return poll(&fd, 1, wait_ms) == 1 ? (int)recv(wire->fd, frame, 2048, 0) : -1;
+}
+
+uint32_t wire_crc(const uint8_t *data, size_t length)
+{
+    uint32_t crc = ~0u;
+
+    for (size_t i = 0; i < length; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+    }
+    return ~crc;
+}
