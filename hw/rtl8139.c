@@ -5,10 +5,12 @@
  */
 #include <string.h>
 
+#include "hw/eeprom93c46.h"
+#include "hw/net_offload.h"
 #include "hw/nic.h"
 #include "machine/machine.h"
 
-enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792, EEPROM_WORDS = 64 };
+enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792 };
 enum { DESC_MAX = 64, TX_LARGE = 65536, TX_BATCH = 64, REVISION_CPLUS = 0x20 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
@@ -134,17 +136,6 @@ enum {
 #define BMSR_DONE    0x0020
 #define BMSR_LINK    0x0004
 
-enum eeprom_phase { EE_START, EE_COMMAND, EE_READ, EE_WRITE };
-
-/* 93C46 in its 16-bit organisation: a start bit, 2 bits of operation, 6 of address, 16 of data, each taken
- * when SK rises. */
-struct eeprom {
-    uint16_t words[EEPROM_WORDS];
-    uint8_t phase, bits, command;
-    uint16_t shift;
-    bool out, writable;
-};
-
 struct rtl8139 {
     struct pci_device pci;
     struct region io, memory;
@@ -236,73 +227,6 @@ static void eeprom_fill(struct rtl8139 *s)
         words[7 + i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
 }
 
-static void eeprom_write_all(struct eeprom *ee, uint16_t value)
-{
-    for (int i = 0; i < EEPROM_WORDS && ee->writable; i++)
-        ee->words[i] = value;
-}
-
-/* The command is complete. */
-static void eeprom_begin(struct eeprom *ee)
-{
-    unsigned operation = ee->command >> 6, address = ee->command & 0x3F;
-
-    ee->bits = 0;
-    ee->phase = EE_START;
-    if (operation == 2) {
-        ee->phase = EE_READ;
-        ee->shift = ee->words[address];
-        ee->out = false;
-    } else if (operation == 1 || (operation == 0 && address >> 4 == 1)) {
-        ee->phase = EE_WRITE;
-    } else if (operation == 3 && ee->writable) {
-        ee->words[address] = 0xFFFF;
-    } else if (operation == 0 && address >> 4 == 2) {
-        eeprom_write_all(ee, 0xFFFF);
-    } else if (operation == 0) {
-        ee->writable = address >> 4 == 3;
-    }
-}
-
-static void eeprom_store(struct eeprom *ee)
-{
-    ee->phase = EE_START;
-    if (ee->command >> 6 == 0)
-        eeprom_write_all(ee, ee->shift);
-    else if (ee->writable)
-        ee->words[ee->command & 0x3F] = ee->shift;
-}
-
-static void eeprom_clock(struct eeprom *ee, bool in)
-{
-    switch (ee->phase) {
-    case EE_START:
-        ee->out = true;
-        ee->bits = 0;
-        if (in)
-            ee->phase = EE_COMMAND;
-        break;
-    case EE_COMMAND:
-        ee->command = ee->command << 1 | in;
-        if (++ee->bits == 8)
-            eeprom_begin(ee);
-        break;
-    case EE_READ: /* on into the next word */
-        ee->out = ee->shift >> 15;
-        ee->shift <<= 1;
-        if (++ee->bits == 16) {
-            ee->bits = 0;
-            ee->command = (ee->command & 0xC0) | ((ee->command + 1) & 0x3F);
-            ee->shift = ee->words[ee->command & 0x3F];
-        }
-        break;
-    default:
-        ee->shift = ee->shift << 1 | in;
-        if (++ee->bits == 16)
-            eeprom_store(ee);
-    }
-}
-
 /* What the chip takes from its EEPROM at power on and on request. */
 static void eeprom_load(struct rtl8139 *s)
 {
@@ -316,7 +240,7 @@ static void write_eecr(struct rtl8139 *s, uint8_t value)
     bool selected = (value & (EECR_EEM | EECR_CS)) == (EECR_PROGRAM | EECR_CS);
 
     if (!selected)
-        s->eeprom.phase = EE_START;
+        eeprom_deselect(&s->eeprom);
     else if (value & EECR_SK && !(s->eecr & EECR_SK))
         eeprom_clock(&s->eeprom, value & EECR_DI);
     s->eecr = value & (EECR_EEM | EECR_CS | EECR_SK | EECR_DI);
@@ -436,14 +360,11 @@ static uint8_t next_index(uint32_t command, uint8_t index)
 /* The tag out of a frame, as the descriptor has it: big endian, and a bit that there is one. */
 static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *length)
 {
-    uint32_t tag;
+    uint16_t tag;
 
-    if (!(s->cpcr & CPCR_VLAN) || *length < NET_HEADER + 4 || frame[12] != 0x81 || frame[13] != 0)
+    if (!(s->cpcr & CPCR_VLAN) || !offload_take_tag(frame, length, VLAN_TYPE, &tag))
         return 0;
-    tag = 1u << 16 | frame[15] << 8 | frame[14];
-    memmove(frame + 12, frame + 16, *length - 16);
-    *length -= 4;
-    return tag;
+    return 1u << 16 | (tag & 0xFF) << 8 | tag >> 8;
 }
 
 /* False: no descriptor is free. */
@@ -543,110 +464,63 @@ static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 
 /* ---- transmitter of C+ mode ---- */
 
-static uint16_t be16(const uint8_t *bytes)
-{
-    return bytes[0] << 8 | bytes[1];
-}
-
-static void put_be16(uint8_t *bytes, uint16_t value)
-{
-    bytes[0] = value >> 8;
-    bytes[1] = value;
-}
-
-/* The length of the IPv4 header, 0: it is none, or its lengths are not those of the frame. */
-static size_t ip_header(const uint8_t *frame, size_t length)
-{
-    size_t header;
-
-    if (length < NET_HEADER + 20 || be16(frame + 12) != 0x0800 || frame[14] >> 4 != 4)
-        return 0;
-    header = (frame[14] & 15) * 4;
-    return header >= 20 && NET_HEADER + header <= length ? header : 0;
-}
-
-/* Checksum of TCP (place 16) or UDP (place 6) over [start, end), pseudo header included. */
-static void transport_checksum(uint8_t *frame, size_t start, size_t end, unsigned place)
-{
-    uint32_t sum = frame[23] + (end - start);
-
-    if (start + place + 2 > end)
-        return;
-    for (int i = 26; i < 34; i += 2)
-        sum += be16(frame + i);
-    sum = (sum & 0xFFFF) + (sum >> 16);
-    sum = (sum & 0xFFFF) + (sum >> 16);
-    put_be16(frame + start + place, sum);
-    net_checksum(frame, end, start, place);
-}
-
-static void ip_checksum(uint8_t *frame, size_t header)
-{
-    put_be16(frame + 24, 0);
-    net_checksum(frame, NET_HEADER + header, NET_HEADER, 10);
-}
-
 /* What the descriptor asks for; nothing beyond the frame is believed (CVE-2015-5165). */
 static void cplus_checksums(const struct rtl8139 *s, uint8_t *frame, size_t length)
 {
-    size_t header = ip_header(frame, length), end = header ? NET_HEADER + be16(frame + 16) : 0;
+    struct ip_packet packet;
+    struct offload_sum sum;
+    bool tcp;
 
-    if (!header)
+    if (!offload_find_ip(frame, length, &packet) || packet.version != 4)
         return;
-    if (s->tx_flags & DESC_IPCS)
-        ip_checksum(frame, header);
-    if (end > length || end < NET_HEADER + header)
+    if (s->tx_flags & DESC_IPCS) {
+        sum = offload_ip_sum(&packet);
+        put_be16(frame + sum.place, 0);
+        offload_checksum(frame, length, &sum);
+    }
+    tcp = packet.protocol == PROTOCOL_TCP;
+    sum = offload_transport_sum(&packet);
+    if ((!tcp && packet.protocol != PROTOCOL_UDP) || !(s->tx_flags & (tcp ? DESC_TCPCS : DESC_UDPCS)) ||
+        sum.end > length || sum.place + 2 > sum.end)
         return;
-    if (s->tx_flags & DESC_TCPCS && frame[23] == 6)
-        transport_checksum(frame, NET_HEADER + header, end, 16);
-    else if (s->tx_flags & DESC_UDPCS && frame[23] == 17)
-        transport_checksum(frame, NET_HEADER + header, end, 6);
-}
-
-/* All headers of a frame to be cut into segments, 0: it cannot be. */
-static size_t segment_headers(const struct rtl8139 *s)
-{
-    size_t ip = ip_header(s->tx_data, s->tx_length), tcp = NET_HEADER + ip, all;
-
-    if (!ip || s->tx_data[23] != 6 || tcp + 20 > s->tx_length)
-        return 0;
-    all = tcp + (s->tx_data[tcp + 12] >> 4) * 4;
-    return all >= tcp + 20 && all < s->tx_length ? all : 0;
+    put_be16(frame + sum.place, offload_pseudo_sum(frame, &packet, sum.end - sum.start));
+    offload_checksum(frame, length, &sum);
 }
 
 /* The next segment; its length, 0: there is none that a frame can hold. */
 static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
 {
-    size_t headers = segment_headers(s), mss = s->tx_flags >> 16 & 0x7FF, payload, ip, tcp;
-    uint32_t sequence;
+    struct offload_cut cut = {.payload = s->tx_flags >> 16 & 0x7FF,
+                              .ipv4 = true,
+                              .tcp = true,
+                              .sum_ip = true,
+                              .sum_transport = true};
+    struct ip_packet packet;
+    size_t length, taken;
 
-    if (!headers || !mss || headers + mss > NET_MAX_FRAME - 4 || s->tx_sent > s->tx_length - headers)
+    if (!offload_find_ip(s->tx_data, s->tx_length, &packet) || packet.version != 4 ||
+        packet.protocol != PROTOCOL_TCP || packet.transport + 20 > s->tx_length)
         return 0;
-    payload = s->tx_length - headers - s->tx_sent;
-    memcpy(frame, s->tx_data, headers);
-    ip = ip_header(frame, headers);
-    tcp = NET_HEADER + ip;
-    if (payload > mss) {
-        payload = mss;
-        frame[tcp + 13] &= ~0x09; /* FIN and PSH are the last one's */
-    }
-    memcpy(frame + headers, s->tx_data + headers + s->tx_sent, payload);
-    put_be16(frame + 16, headers - NET_HEADER + payload);
-    put_be16(frame + 18, be16(frame + 18) + s->tx_sent / mss);
-    sequence = ((uint32_t)be16(frame + tcp + 4) << 16 | be16(frame + tcp + 6)) + s->tx_sent;
-    put_be16(frame + tcp + 4, sequence >> 16);
-    put_be16(frame + tcp + 6, sequence);
-    ip_checksum(frame, ip);
-    transport_checksum(frame, tcp, headers + payload, 16);
-    s->tx_piece = payload;
-    s->tx_last = s->tx_sent + payload == s->tx_length - headers;
-    return headers + payload;
+    cut.ip = packet.ip;
+    cut.transport = packet.transport;
+    cut.headers = packet.transport + (s->tx_data[packet.transport + 12] >> 4) * 4;
+    cut.ip_sum = offload_ip_sum(&packet);
+    cut.transport_sum = offload_transport_sum(&packet);
+    cut.transport_sum.end = 0; /* the segment's */
+    put_be16(s->tx_data + cut.ip_sum.place, 0);
+    put_be16(s->tx_data + cut.transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
+    length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
+    if (!length || length > NET_MAX_FRAME - VLAN_TAG)
+        return 0;
+    s->tx_piece = taken;
+    s->tx_last = s->tx_sent + taken == s->tx_length - cut.headers;
+    return length;
 }
 
 static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
 {
     s->tx_last = true;
-    if (s->tx_length < NET_HEADER || s->tx_length > NET_MAX_FRAME - 4)
+    if (s->tx_length < NET_HEADER || s->tx_length > NET_MAX_FRAME - VLAN_TAG)
         return 0;
     memcpy(frame, s->tx_data, s->tx_length);
     cplus_checksums(s, frame, s->tx_length);
@@ -659,12 +533,9 @@ static bool cplus_send(struct rtl8139 *s)
     uint8_t frame[NET_MAX_FRAME];
     size_t length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
 
-    if (length && s->tx_tag & DESC_TAGC) {
-        memmove(frame + 16, frame + 12, length - 12);
-        put_be16(frame + 12, 0x8100);
-        put_be16(frame + 14, (s->tx_tag & 0xFF) << 8 | (s->tx_tag >> 8 & 0xFF));
-        length += 4;
-    }
+    if (length && s->tx_tag & DESC_TAGC)
+        length =
+            offload_insert_tag(frame, length, VLAN_TYPE, get_be16((uint8_t[]){s->tx_tag, s->tx_tag >> 8}));
     if (length && !tx_frame(s, frame, length))
         return false;
     s->tx_sent += s->tx_piece;
@@ -1141,8 +1012,7 @@ static void reset(struct device *dev)
     chip_reset(s);
     memset(s->mar, 0, sizeof(s->mar));
     s->eecr = s->config0 = s->config3 = s->config4 = s->config5 = 0;
-    s->eeprom.phase = EE_START;
-    s->eeprom.writable = false;
+    eeprom_reset(&s->eeprom);
     s->bmcr = 0x3100; /* 100 Mbit/s, full duplex, negotiated */
     s->anar = 0x05E1;
     s->nwaytr = s->cscr = 0;
@@ -1192,12 +1062,6 @@ static const struct property properties[] = {
              .help = "0x10: RTL8139C; 0x20: RTL8139C+, with descriptor rings and offloads"),
     {.name = NULL},
 };
-
-static const struct state_field eeprom_state[] = {
-    STATE_ARRAY(struct eeprom, words),        STATE_FIELD_MAX(struct eeprom, phase, EE_WRITE),
-    STATE_FIELD_MAX(struct eeprom, bits, 15), STATE_FIELD(struct eeprom, command),
-    STATE_FIELD(struct eeprom, shift),        STATE_FIELD(struct eeprom, out),
-    STATE_FIELD(struct eeprom, writable),     STATE_END};
 
 static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eeprom_state),
                                            STATE_TIMER_FIELD(struct rtl8139, timer),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "net/net.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,21 +14,32 @@ static void resume_later(void *opaque)
     port->wire->resume(port);
 }
 
-/* The Internet checksum (RFC 1071) of [start, length) into its place; a place beyond the frame: left alone.
- */
+/* The sum does not care for the order of the bytes in a word but at its end. */
+uint16_t net_sum(const uint8_t *data, size_t length)
+{
+    uint64_t sum = 0;
+    uint32_t word = 0;
+    size_t i = 0;
+
+    for (; i + 4 <= length; i += 4) {
+        memcpy(&word, data + i, 4);
+        sum += word;
+    }
+    word = 0;
+    memcpy(&word, data + i, length - i);
+    sum += word;
+    while (sum >> 16)
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    return htobe16(sum);
+}
+
 void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
 {
-    uint32_t sum = 0;
+    uint16_t sum;
 
     if (start >= length || start + offset + 2 > length)
         return;
-    for (size_t i = start; i + 1 < length; i += 2)
-        sum += data[i] << 8 | data[i + 1];
-    if ((length - start) & 1)
-        sum += data[length - 1] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xFFFF) + (sum >> 16);
-    sum = ~sum & 0xFFFF;
+    sum = ~net_sum(data + start, length - start);
     if (!sum)
         sum = 0xFFFF; /* to UDP 0 means none; the two are the same number */
     data[start + offset] = sum >> 8;

@@ -105,6 +105,9 @@ void net_link_port(struct net_port **first, struct net_port *port);
 
 /* ---- for cards: what they compute ---- */
 
+/* The sum of 16-bit big endian words, an odd byte at the end filled up, with carries added in (RFC 1071): not
+ * inverted. */
+uint16_t net_sum(const uint8_t *data, size_t length);
 /* Stores the Internet checksum (RFC 1071) of [start, length) at start + offset, where the sum of the pseudo
  * header is; a place beyond the frame is left alone. */
 void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset);
