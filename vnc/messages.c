@@ -91,6 +91,8 @@ static bool queued(struct viewer *v, const struct input *in)
             sum.x = limit_int((int64_t)last->x + in->x + 0x10000, 0x20000) - 0x10000;
             sum.y = limit_int((int64_t)last->y + in->y + 0x10000, 0x20000) - 0x10000;
         }
+        sum.from_x = last->from_x;
+        sum.from_y = last->from_y;
         *last = sum;
         return true;
     }
@@ -228,6 +230,8 @@ static void pointer_event(struct session *s, const uint8_t *m)
         in.height = s->picture->height;
         in.x = limit_int((int64_t)(in.x - s->left) * in.width / s->shown_width, in.width - 1);
         in.y = limit_int((int64_t)(in.y - s->top) * in.height / s->shown_height, in.height - 1);
+        in.from_x = in.x;
+        in.from_y = in.y;
     }
     post_input(s->v, &in);
 }

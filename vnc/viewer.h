@@ -35,10 +35,11 @@ enum input_kind { INPUT_SYMBOL, INPUT_CODE, INPUT_POSITION, INPUT_MOVEMENT };
 struct input {
     enum input_kind kind;
     bool down;
-    uint32_t key;      /* SYMBOL: key symbol; CODE: as console_key takes it */
-    int x, y;          /* POSITION: in the picture; MOVEMENT: right and down positive */
-    int width, height; /* POSITION: of the picture */
-    uint8_t buttons;   /* RFB's button mask */
+    uint32_t key;       /* SYMBOL: key symbol; CODE: as console_key takes it */
+    int x, y;           /* POSITION: in the picture; MOVEMENT: right and down positive */
+    int from_x, from_y; /* POSITION: the first of those that one event sums up */
+    int width, height;  /* POSITION: of the picture */
+    uint8_t buttons;    /* RFB's button mask */
 };
 
 #define INPUTS_WAITING 256

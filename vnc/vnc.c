@@ -306,9 +306,10 @@ static void pointer_input(struct viewer *v, const struct input *in)
     } else {
         /* The first position is where the viewer's pointer came in: nothing moved. */
         bool known = v->pointer.width;
+        int from_x = known ? v->pointer.x : in->from_x;
+        int from_y = known ? v->pointer.y : in->from_y;
 
-        console_pointer_relative(con, known ? in->x - v->pointer.x : 0, known ? in->y - v->pointer.y : 0,
-                                 wheel, buttons);
+        console_pointer_relative(con, in->x - from_x, in->y - from_y, wheel, buttons);
     }
     v->pointer = *in;
 }

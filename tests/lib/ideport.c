@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/lib/ideport.h"
+#include "tests/lib/wait.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ uint8_t ide_alternate(struct ide *ide)
 
 uint8_t ide_wait(struct ide *ide)
 {
-    time_t end = time(NULL) + (time_t)(10 * qtest_timeout_scale()) + 1;
+    time_t end = time(NULL) + (time_t)PATIENCE;
     uint8_t status;
 
     while ((status = ide_alternate(ide)) & IDE_BSY)
@@ -180,7 +181,7 @@ uint8_t ide_bm_status(struct ide *ide)
 
 uint8_t ide_bm_wait(struct ide *ide)
 {
-    time_t end = time(NULL) + (time_t)(10 * qtest_timeout_scale()) + 1;
+    time_t end = time(NULL) + (time_t)PATIENCE;
     uint8_t status;
 
     while (((status = ide_bm_status(ide)) & (BM_ACTIVE | BM_INTR)) == BM_ACTIVE)

@@ -23,7 +23,7 @@
 #include "tests/lib/qtest_private.h"
 
 #define DEFAULT_PROGRAM "build/hvm-dm-system-x86_64"
-#define ANSWER_TIMEOUT  30.0
+#define ANSWER_TIMEOUT  60.0
 #define LINES           64
 #define ALLOC_BASE      0x100000ull
 #define ALLOC_END       0x4000000ull
@@ -171,7 +171,7 @@ void qtest_fail(struct qtest *q, const char *format, ...)
 /* The connection ended: says how the program did. */
 static void __attribute__((noreturn)) died(struct qtest *q, const char *doing)
 {
-    if (!wait_exit(q, 5 * qtest_timeout_scale()))
+    if (!wait_exit(q, ANSWER_TIMEOUT * qtest_timeout_scale()))
         qtest_fail(q, "The program closed its socket and still runs, while %s", doing);
     if (WIFSIGNALED(q->status))
         qtest_fail(q, "The program died of signal %d (%s), while %s", WTERMSIG(q->status),
@@ -417,7 +417,7 @@ int qtest_start_failing(const char *args, char **stderr_text)
     split_args(q, &words, command);
     q->pid = spawn(words.we_wordv, q->stderr_fd);
     wordfree(&words);
-    if (!wait_exit(q, 10 * qtest_timeout_scale()))
+    if (!wait_exit(q, ANSWER_TIMEOUT * qtest_timeout_scale()))
         qtest_fail(q, "These options were to be refused, and it runs: %s", args);
     int status = qtest_wait_exit(q);
     if (stderr_text)

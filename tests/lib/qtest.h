@@ -7,7 +7,7 @@
  * "qemu" is started with QEMU's way to the same protocol, so that a test's expectations can be held against a
  * stock QEMU; its clock verbs fail.
  *
- * Whatever goes wrong with the program (it died, it does not answer within 30 s times TEST_TIMEOUT_SCALE, it
+ * Whatever goes wrong with the program (it died, it does not answer within 60 s times TEST_TIMEOUT_SCALE, it
  * answers FAIL) fails the running cmocka test with what the program last said on stderr; outside of cmocka it
  * ends the process, or calls what qtest_on_failure named.
  */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
+#include "tests/lib/wait.h"
 
 struct fixture {
     pthread_mutex_t lock;
@@ -115,10 +116,7 @@ static void settle(struct fixture *f)
 /* A terminal's bytes come by way of a kernel thread: soon. */
 static void settle_until(struct fixture *f, size_t length)
 {
-    for (int i = 0; i < 2000 && f->length < length; i++) {
-        usleep(1000);
-        settle(f);
-    }
+    assert_true(SOON((settle(f), f->length >= length)));
     assert_int_equal(f->length, length);
 }
 

@@ -9,6 +9,7 @@
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 
 #define MS 1000000ll
 
@@ -81,12 +82,9 @@ static struct qtest *start_empty(void **state)
 /* Status settles by itself after some microseconds of the host's. */
 static uint8_t wait_msr(struct qtest *q)
 {
-    uint8_t msr = qtest_inb(q, MSR);
+    uint8_t msr;
 
-    for (int i = 0; i < 5000 && !(msr & 0x80); i++) {
-        usleep(1000);
-        msr = qtest_inb(q, MSR);
-    }
+    SOON((msr = qtest_inb(q, MSR)) & 0x80);
     return msr;
 }
 

@@ -10,6 +10,7 @@
 #include "control/opts.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 
 /* ---- suboptions, by themselves ---- */
 
@@ -481,9 +482,7 @@ static void in_the_background_it_ends_by_its_pidfile(void **state)
     fclose(file);
     assert_true(pid > 1);
     assert_int_equal(kill(pid, SIGTERM), 0);
-    for (int i = 0; i < 10000 && access(path, F_OK) == 0; i++)
-        usleep(1000);
-    assert_int_not_equal(access(path, F_OK), 0);
+    assert_true(SOON(access(path, F_OK) != 0));
     snprintf(command, sizeof(command),
              "%s -accel qtest -display none -hda /no/such -daemonize >/dev/null 2>&1",
              program ? program : "build/hvm-dm");

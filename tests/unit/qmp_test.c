@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
+#include "tests/lib/wait.h"
 
 static char socket_path[64], quiet_path[64];
 
@@ -58,7 +59,7 @@ static json_t *get(int fd)
 
     do {
         assert_true(length < sizeof(text) - 1);
-        if (!has_input(fd, 10000 * qtest_timeout_scale()))
+        if (!has_input(fd, PATIENCE * 1000))
             fail_msg("no message, only %.*s", (int)length, text);
         assert_int_equal(read(fd, text + length, 1), 1);
     } while (text[length++] != '\n');
@@ -772,7 +773,7 @@ static void a_person_types_at_a_monitor(void **state)
     fd = dial(path);
     put(fd, "info statux\x7fs\r");
     while (!strstr(text, "VM status: running\r\n(hvm-dm) ")) {
-        if (!has_input(fd, 10000) || length > sizeof(text) - 64)
+        if (!has_input(fd, PATIENCE * 1000) || length > sizeof(text) - 64)
             fail_msg("got: %s", text);
         length += read(fd, text + length, 64);
         text[length] = '\0';

@@ -11,6 +11,7 @@
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 
 #define BASE 0x3F8
 #define MS   1000000ll
@@ -398,8 +399,7 @@ static struct qtest *start_connected(void **state, int *fd)
 /* What passes between two processes comes in its own time. */
 static uint8_t wait_for(struct qtest *q, uint8_t lsr)
 {
-    for (int i = 0; i < 5000 && (rd(q, LSR) & lsr) != lsr; i++)
-        usleep(1000);
+    SOON((rd(q, LSR) & lsr) == lsr);
     return rd(q, LSR);
 }
 
@@ -415,7 +415,7 @@ static void bytes_leave_in_order(void **state)
     while (n < sizeof(got)) {
         struct pollfd p = {fd, POLLIN, 0};
 
-        assert_int_equal(poll(&p, 1, 10000), 1);
+        assert_int_equal(poll(&p, 1, PATIENCE * 1000), 1);
         n += read(fd, got + n, sizeof(got) - n);
     }
     for (unsigned i = 0; i < sizeof(got); i++)

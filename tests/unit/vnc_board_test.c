@@ -15,6 +15,7 @@
 #include "tests/lib/picture.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 
 enum { WIDTH = 800, HEIGHT = 600 };
 
@@ -71,10 +72,7 @@ static size_t viewers(void)
 
 static void wait_for_viewers(size_t count)
 {
-    for (int i = 0; viewers() != count; i++) {
-        assert_in_range(i, 0, 5000);
-        usleep(1000);
-    }
+    assert_true(SOON(viewers() == count));
 }
 
 static rfbClient *connect_viewer(void)
@@ -101,10 +99,10 @@ static void drop_viewer(rfbClient *client)
     wait_for_viewers(0);
 }
 
-/* Handles what the server sends; false after 5 s without anything. */
+/* Handles what the server sends; false when nothing comes. */
 static bool listen_once(rfbClient *client)
 {
-    int n = client->buffered ? 1 : WaitForMessage(client, 5000000 * qtest_timeout_scale());
+    int n = client->buffered ? 1 : WaitForMessage(client, PATIENCE * 1000000);
 
     return n > 0 && HandleRFBServerMessage(client);
 }
@@ -189,10 +187,7 @@ static void test_picture_is_the_screendump(void **state)
 /* The next byte of the controller's output buffer, once it comes. */
 static uint8_t next_byte(uint8_t aux)
 {
-    for (int i = 0; (qtest_inb(q, 0x64) & 1) == 0; i++) {
-        assert_in_range(i, 0, 5000);
-        usleep(1000);
-    }
+    assert_true(SOON(qtest_inb(q, 0x64) & 1));
     assert_int_equal(qtest_inb(q, 0x64) & 0x20, aux);
     return qtest_inb(q, 0x60);
 }
