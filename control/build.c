@@ -6,6 +6,7 @@
 
 #include "console/chardev.h"
 #include "console/console.h"
+#include "control/absent.h"
 #include "control/control.h"
 #include "control/device_help.h"
 #include "control/monitor.h"
@@ -236,9 +237,13 @@ static bool create_devices(struct control *c, struct error *err)
     if (!create_graphics(c, err) || !create_serial_ports(c, err) || !drives_plug(c, err) ||
         !networks_plug(c, err))
         return false;
-    for (size_t i = 0; i < c->options.devices.count; i++)
-        if (!create_device(c, c->options.devices.items[i], err))
+    for (size_t i = 0; i < c->options.devices.count; i++) {
+        const struct opts *opts = c->options.devices.items[i];
+        const char *driver = opts_get(opts, "driver");
+
+        if (!(driver && absent_ignored(driver)) && !create_device(c, opts, err))
             return false;
+    }
     return true;
 }
 
@@ -254,16 +259,6 @@ static bool check_objects(const struct control *c, struct error *err)
         if (!type || strcmp(type, "secret"))
             return unknown_name(err, "object", type ? type : "", known) || error_prefix(err, "-object");
     }
-    return true;
-}
-
-static bool check_usb(const struct control *c, struct error *err)
-{
-    if (c->m.config.usb && !device_find_class("piix3-usb-uhci"))
-        return error_set(err, "-usb: this board has no USB controller");
-    if (c->options.usb_devices.count)
-        return error_set(err, "-usbdevice %s: this board has no USB devices",
-                         c->options.usb_devices.items[0]);
     return true;
 }
 
@@ -445,7 +440,7 @@ bool build_machine(struct control *c, struct error *err)
     m->console = console_new(&m->loop);
     if (!m->console)
         return error_set(err, "out of memory");
-    if (!check_objects(c, err) || !check_layout(c, err) || !check_usb(c, err) || !open_lines(c, err) ||
+    if (!check_objects(c, err) || !check_layout(c, err) || !absent_check(c, err) || !open_lines(c, err) ||
         !drives_open(c, err) || !networks_open(c, err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/absent.h"
 #include "control/opts.h"
 #include "machine/device.h"
 #include "machine/pci.h"
@@ -82,11 +83,13 @@ bool device_help(const char *arg)
 
 bool device_known(const char *name, struct error *err)
 {
-    const char *names[256];
+    const char *names[256], *reason = absent_reason(name);
     size_t n = 0;
 
     if (device_find_class(name))
         return true;
+    if (reason)
+        return error_set(err, "%s: %s", name, reason);
     for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls)) {
         if (n < 254)
             names[n++] = cls->name;

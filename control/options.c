@@ -500,8 +500,15 @@ static const char *const chardev_keys[] = {
     "backend", "id",  "path",   "host", "port", "fd",        "server", "wait",    "nodelay", "append",
     "delay",   "mux", "signal", "ipv4", "ipv6", "reconnect", "telnet", "logfile", NULL};
 
+static bool apply_spice(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s %s: SPICE is not supported; VNC is", option, arg);
+}
+
 static bool apply_chardev(struct options *o, const char *option, const char *arg, struct error *err)
 {
+    if (!strncmp(arg, "spice", 5))
+        return apply_spice(o, option, arg, err);
     return collect(&o->chardevs, option, arg, "backend", chardev_keys, err);
 }
 
@@ -616,12 +623,19 @@ static bool apply_vnc(struct options *o, const char *option, const char *arg, st
     return true;
 }
 
+static bool apply_sdl(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s: a window on this host is not supported; use VNC", option);
+}
+
 static bool apply_display(struct options *o, const char *option, const char *arg, struct error *err)
 {
     static const char *const known[] = {"none", "vnc", NULL};
 
     if (!strncmp(arg, "vnc=", 4))
         return apply_vnc(o, "-display vnc", arg + 4, err);
+    if (!strncmp(arg, "sdl", 3))
+        return apply_sdl(o, "-display sdl", arg, err);
     if (strcmp(arg, "none"))
         return unknown_name(err, "display", arg, known) || error_prefix(err, "-display");
     if (o->display != DISPLAY_VNC)
@@ -658,7 +672,9 @@ static bool apply_run_with(struct options *o, const char *option, const char *ar
 
 static bool apply_incoming(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    return error_set(err, "-incoming %s: restoring a saved machine is not supported", arg);
+    return error_set(
+        err, "-incoming %s: a saved or migrating domain cannot be taken in yet; hvm-dm starts guests afresh",
+        arg);
 }
 
 /* ---- what people know from elsewhere and is not here ---- */
@@ -672,6 +688,16 @@ static bool apply_kernel(struct options *o, const char *option, const char *arg,
 static bool apply_refused(struct options *o, const char *option, const char *arg, struct error *err)
 {
     return error_set(err, "%s is not supported by hvm-dm", option);
+}
+
+static bool apply_sound(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s %s: sound is not supported", option, arg);
+}
+
+static bool apply_attach(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s: hvm-dm serves HVM domains, not PV or PVH domains or their disks", option);
 }
 
 static bool apply_traditional(struct options *o, const char *option, const char *arg, struct error *err)
@@ -788,8 +814,8 @@ static const struct option table[] = {
              "a device; -device help lists them, -device NAME,help lists the properties"),
     FUNCTION("global", "NAME.PROPERTY=VALUE", apply_global,
              "another default for a property of all devices of a kind"),
-    FLAG("usb", config.usb, "a USB controller"),
-    FUNCTION("usbdevice", "tablet|mouse|keyboard", apply_usb_device, "a USB device"),
+    FLAG("usb", config.usb, "accepted with a warning: there is no USB yet"),
+    FUNCTION("usbdevice", "tablet|mouse|keyboard", apply_usb_device, "accepted with a warning, too"),
 
     HEADING("Display"),
     FUNCTION("vga", "std|cirrus|none", apply_vga, "the graphics adapter (default std)"),
@@ -849,18 +875,18 @@ static const struct option table[] = {
     HEADING("Xen (used by libxl)"),
     FUNCTION("xen-domid", "N", apply_xen_domid, "the domain to serve; means -accel xen"),
     FLAG("xen-domid-restrict", config.xen_restrict, "give up all rights over other domains once started"),
-    FUNCTION("xen-attach", NULL, apply_refused, NULL),
+    FUNCTION("xen-attach", NULL, apply_attach, NULL),
     FUNCTION("incoming", "fd:N", apply_incoming, NULL),
 
     /* Known from elsewhere: a clear word instead of "no such option". */
     FUNCTION("kernel", "FILE", apply_kernel, NULL),
     FUNCTION("initrd", "FILE", apply_kernel, NULL),
     FUNCTION("append", "TEXT", apply_kernel, NULL),
-    FUNCTION("spice", "OPTIONS", apply_refused, NULL),
-    FUNCTION("sdl", NULL, apply_refused, NULL),
+    FUNCTION("spice", "OPTIONS", apply_spice, NULL),
+    FUNCTION("sdl", NULL, apply_sdl, NULL),
     FUNCTION("sandbox", "ARG", apply_refused, NULL),
     FUNCTION("msg", "ARG", apply_refused, NULL),
-    FUNCTION("soundhw", "CARD", apply_refused, NULL),
+    FUNCTION("soundhw", "CARD", apply_sound, NULL),
     FUNCTION("audiodev", "ARG", apply_refused, NULL),
     FUNCTION("loadvm", "FILE", apply_refused, NULL),
     FUNCTION("d", "DOMAIN", apply_traditional, NULL),

@@ -402,12 +402,12 @@ static bool device_del(struct qmp_call *call)
 
 static bool xen_save_devices_state(struct qmp_call *call)
 {
-    return qmp_fail(call, "Saving a machine is not supported");
+    return qmp_fail(call, "Saving a domain is not supported yet");
 }
 
 static bool xen_set_global_dirty_log(struct qmp_call *call)
 {
-    return !qmp_truth(call, "enable", false) || qmp_fail(call, "Migrating a machine is not supported");
+    return !qmp_truth(call, "enable", false) || qmp_fail(call, "Migrating a domain is not supported yet");
 }
 
 static bool set_link(struct qmp_call *call)

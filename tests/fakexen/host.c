@@ -76,10 +76,15 @@ struct host *host_new(unsigned vcpus)
     return host;
 }
 
+static const char *program_path(void)
+{
+    return getenv("HVM_DM") ?: "build/hvm-dm-system-x86_64";
+}
+
 static void __attribute__((noreturn)) run_program(const char *args)
 {
-    const char *program = getenv("HVM_DM") ?: "build/hvm-dm-system-x86_64";
-    char line[1024], fds[64], fake[1024], *copy = strdup(program);
+    const char *program = program_path();
+    char fds[64], fake[1024], *copy = strdup(program);
     wordexp_t words;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -87,9 +92,7 @@ static void __attribute__((noreturn)) run_program(const char *args)
     copy = realpath(fake, NULL);
     snprintf(fds, sizeof(fds), "%d,%d,%d,%d,%d", child_fd[STATE], child_fd[RAM], child_fd[EVENTS],
              child_fd[WATCHES], child_fd[FIRE]);
-    snprintf(line, sizeof(line), "%s -xen-domid 1 -nodefaults -display none -vnc none -m %d %s", program,
-             HOST_RAM_MB, args);
-    if (!copy || wordexp(line, &words, WRDE_NOCMD))
+    if (!copy || wordexp(program, &words, WRDE_NOCMD) || wordexp(args, &words, WRDE_NOCMD | WRDE_APPEND))
         _exit(127);
     setenv("FAKEXEN", fds, 1);
     setenv("LD_PRELOAD", copy, 1);
@@ -109,13 +112,25 @@ static void alive(struct host *host)
     }
 }
 
-void host_run(struct host *host, const char *args)
+void host_run_line(struct host *host, const char *line, int stderr_fd)
 {
     host->pid = fork();
-    if (host->pid == 0)
-        run_program(args);
+    if (host->pid == 0) {
+        if (stderr_fd >= 0)
+            dup2(stderr_fd, STDERR_FILENO);
+        run_program(line);
+    }
     for (unsigned i = EVENTS; i <= WATCHES; i++)
         close(child_fd[i]);
+}
+
+void host_run(struct host *host, const char *args)
+{
+    char line[1024];
+
+    snprintf(line, sizeof(line), "-xen-domid 1 -nodefaults -display none -vnc none -m %d %s", HOST_RAM_MB,
+             args);
+    host_run_line(host, line, -1);
 }
 
 void host_start(struct host *host, const char *args)

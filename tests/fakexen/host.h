@@ -27,6 +27,8 @@ enum { HOST_RAM_MB = 128 };
 struct host *host_new(unsigned vcpus);
 void host_start(struct host *host, const char *args);
 void host_run(struct host *host, const char *args); /* without the wait */
+/* Runs the program with exactly these arguments; stderr_fd, unless -1, becomes its standard error. */
+void host_run_line(struct host *host, const char *line, int stderr_fd);
 /* SIGTERM, and the program must end with status 0. Frees. */
 void host_stop(struct host *host);
 
