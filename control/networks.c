@@ -1,181 +1,95 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Networks: the wires of -netdev, and -nic, which is a wire and a card in one. */
+/* Networks: the wires of -netdev, and -nic, which is a wire and a card in one; -net says the same in two. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/control.h"
+#include "control/wires.h"
 #include "machine/pci.h"
-#include "net/wires.h"
+#include "net/net.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { PCI_CLASS_ETHERNET = 0x020000 };
+enum { PCI_CLASS_ETHERNET = 0x020000, ID_SIZE = 64 };
+
+static bool has_type(const struct opts *opts, const char *type)
+{
+    const char *given = opts_get(opts, "type");
+
+    return given && !strcmp(given, type);
+}
+
+static bool is_old(const struct opts *opts)
+{
+    return !strcmp(opts->option, "-net");
+}
 
 /* ---- wires ---- */
 
-static bool read_fd(const struct opts *opts, const char *key, int *fd, struct error *err)
+static bool open_wire(struct control *c, const struct opts *opts, const char *id, struct error *err)
 {
-    uint64_t value = 0;
-
-    *fd = -1;
-    if (!opts_number(opts, key, 0, INT32_MAX, &value, err))
-        return false;
-    if (opts_get(opts, key))
-        *fd = value;
-    return true;
-}
-
-/* Says of which option an opener's error is. */
-static struct net_port *opened(struct net_port *port, const struct opts *opts, struct error *err)
-{
-    if (!port)
-        error_prefix(err, "%s %s", opts->option, opts->text);
-    return port;
-}
-
-static const char *script(const struct opts *opts, const char *key)
-{
-    const char *text = opts_get(opts, key);
-
-    return text && *text && strcmp(text, "no") ? text : NULL;
-}
-
-/* br= is for the script, or for whoever gave the descriptor. */
-static const char *const tap_keys[] = {"ifname", "br", "script", "downscript", "fd", NULL};
-
-static struct net_port *open_tap(struct control *c, const struct opts *opts, const char *id,
-                                 struct error *err)
-{
-    struct net_tap_options options = {.ifname = opts_get(opts, "ifname"),
-                                      .script = script(opts, "script"),
-                                      .downscript = script(opts, "downscript")};
-
-    if (!read_fd(opts, "fd", &options.fd, err))
-        return NULL;
-    if (options.fd >= 0 && (options.ifname || options.script || options.downscript)) {
-        opts_error(opts, err, "fd excludes ifname, script and downscript");
-        return NULL;
-    }
-    return opened(net_open_tap(&c->m.loop, id, &options, err), opts, err);
-}
-
-static const char *const dgram_keys[] = {"local.type",  "local.path",  "local.str",
-                                         "remote.type", "remote.path", NULL};
-
-static struct net_port *open_dgram(struct control *c, const struct opts *opts, const char *id,
-                                   struct error *err)
-{
-    const char *local = opts_get(opts, "local.type"), *remote = opts_get(opts, "remote.type");
-    struct net_dgram_options options = {
-        .local = opts_get(opts, "local.path"), .remote = opts_get(opts, "remote.path"), .fd = -1};
-
-    if (local && !strcmp(local, "fd")) {
-        if (!opts_get(opts, "local.str"))
-            opts_error(opts, err, "local.str=FD is missing");
-        else if (read_fd(opts, "local.str", &options.fd, err))
-            return opened(net_open_dgram(&c->m.loop, id, &options, err), opts, err);
-        return NULL;
-    }
-    if (!local || strcmp(local, "unix") || !remote || strcmp(remote, "unix"))
-        opts_error(opts, err, "local.type takes unix or fd, and remote.type unix");
-    else if (!options.local || !options.remote)
-        opts_error(opts, err, "local.path and remote.path are both needed");
-    else
-        return opened(net_open_dgram(&c->m.loop, id, &options, err), opts, err);
-    return NULL;
-}
-
-static const struct {
-    const char *type;
-    const char *const *keys;
-    struct net_port *(*open)(struct control *c, const struct opts *opts, const char *id, struct error *err);
-} wires[] = {{"tap", tap_keys, open_tap}, {"dgram", dgram_keys, open_dgram}};
-
-static size_t find_wire(const struct opts *opts, struct error *err)
-{
-    const char *type = opts_get(opts, "type"), *names[COUNT(wires) + 1];
-    size_t i;
-
-    for (i = 0; i < COUNT(wires); i++) {
-        if (type && !strcmp(type, wires[i].type))
-            return i;
-        names[i] = wires[i].type;
-    }
-    names[i] = NULL;
-    if (!type)
-        opts_error(opts, err, "the kind of network is missing");
-    else if (!unknown_name(err, "kind of network", type, names))
-        error_prefix(err, "%s %s", opts->option, opts->text);
-    return i;
-}
-
-static bool is_wire_key(size_t wire, const char *key)
-{
-    for (const char *const *known = wires[wire].keys; *known; known++)
-        if (!strcmp(*known, key))
-            return true;
-    return !strcmp(key, "type") || !strcmp(key, "id");
-}
-
-static bool open_wire(struct control *c, const struct opts *opts, size_t wire, const char *id,
-                      struct error *err)
-{
+    const struct wire_kind *kind = wire_kind_find(opts, err);
     struct net_port *port;
 
+    if (!kind)
+        return false;
     if (net_find(c->m.nets, id))
         return opts_error(opts, err, "the id '%s' is taken", id);
-    port = wires[wire].open(c, opts, id, err);
+    port = kind->open(c, opts, id, err);
     if (!port)
         return false;
     net_link_port(&c->m.nets, port);
     return true;
 }
 
+/* A suboption that neither the wire nor the old `-net` has. */
+static bool check_keys(const struct opts *opts, struct error *err)
+{
+    const struct wire_kind *kind = wire_kind_find(opts, err);
+
+    for (size_t i = 0; kind && i < opts->count; i++) {
+        const char *key = opts->pairs[i].key;
+        bool old = is_old(opts) && (!strcmp(key, "vlan") || !strcmp(key, "name"));
+
+        if (!old && !wire_kind_takes(kind, key))
+            return unknown_name(err, "suboption", key, kind->keys) ||
+                   error_prefix(err, "%s %s", opts->option, opts->text);
+    }
+    return kind;
+}
+
 static bool open_netdev(struct control *c, const struct opts *opts, struct error *err)
 {
-    size_t wire = find_wire(opts, err);
-
-    if (wire == COUNT(wires))
+    if (!check_keys(opts, err))
         return false;
     if (!opts_get(opts, "id"))
         return opts_error(opts, err, "id= is missing");
-    for (size_t i = 0; i < opts->count; i++)
-        if (!is_wire_key(wire, opts->pairs[i].key))
-            return unknown_name(err, "suboption", opts->pairs[i].key, wires[wire].keys) ||
-                   error_prefix(err, "%s %s", opts->option, opts->text);
-    return open_wire(c, opts, wire, opts_get(opts, "id"), err);
+    return open_wire(c, opts, opts_get(opts, "id"), err);
 }
 
-/* ---- -nic ---- */
+/* ---- -nic, -net ---- */
 
-static bool is_none(const struct opts *opts)
+/* The id that was given, or one of the option's number. */
+static void network_id(const struct opts *opts, size_t nth, char id[ID_SIZE])
 {
-    const char *type = opts_get(opts, "type");
+    const char *given = opts_get(opts, is_old(opts) ? "name" : "id");
 
-    return type && !strcmp(type, "none");
-}
-
-static void nic_id(const struct opts *opts, size_t nth, char id[64])
-{
-    if (opts_get(opts, "id"))
-        snprintf(id, 64, "%s", opts_get(opts, "id"));
+    if (given)
+        snprintf(id, ID_SIZE, "%s", given);
     else
-        snprintf(id, 64, "nic%zu", nth);
+        snprintf(id, ID_SIZE, "%s%zu", is_old(opts) ? "net" : "nic", nth);
 }
 
-static bool open_nic(struct control *c, const struct opts *opts, size_t nth, struct error *err)
+static bool open_network(struct control *c, const struct opts *opts, size_t nth, struct error *err)
 {
-    size_t wire;
-    char id[64];
+    char id[ID_SIZE];
 
-    if (is_none(opts))
+    if (has_type(opts, "none") || (is_old(opts) && has_type(opts, "nic")))
         return true;
-    if (!strcmp(opts->option, "-net"))
-        return opts_error(opts, err, "only none is taken; -nic says the rest");
-    wire = find_wire(opts, err);
-    nic_id(opts, nth, id);
-    return wire < COUNT(wires) && open_wire(c, opts, wire, id, err);
+    network_id(opts, nth, id);
+    if (is_old(opts) && !check_keys(opts, err))
+        return false;
+    return open_wire(c, opts, id, err);
 }
 
 static bool is_network_card(const struct device_class *cls)
@@ -198,35 +112,75 @@ static bool check_model(const struct opts *opts, const char *model, struct error
            error_prefix(err, "%s %s", opts->option, opts->text);
 }
 
-/* What the wire does not take is the card's. */
-static bool plug_nic(struct control *c, const struct opts *opts, size_t nth, struct error *err)
+/* What the wire does not take is the card's. wire: NULL if the option says a card only. */
+static bool plug_card(struct control *c, const struct opts *opts, const struct wire_kind *wire,
+                      const char *netdev, struct error *err)
 {
+    static const char *const not_its[] = {"type", "model", "vlan", "netdev"};
     const char *model = opts_get(opts, "model");
     struct opts *card;
-    char id[64];
-    size_t wire;
     bool ok;
 
-    if (is_none(opts))
-        return true;
-    wire = find_wire(opts, err);
     if (!model)
         model = "rtl8139";
     if (!check_model(opts, model, err))
         return false;
-    nic_id(opts, nth, id);
     card = opts_new(opts->option, opts->text);
     opts_add(card, "driver", model);
-    opts_add(card, "netdev", id);
+    if (netdev)
+        opts_add(card, "netdev", netdev);
     for (size_t i = 0; i < opts->count; i++) {
         const struct opts_pair *pair = &opts->pairs[i];
+        const char *key = pair->key;
+        bool other = wire && wire_kind_takes(wire, key);
 
-        if (!is_wire_key(wire, pair->key) && strcmp(pair->key, "model"))
-            opts_add(card, !strcmp(pair->key, "macaddr") ? "mac" : pair->key, pair->value);
+        for (size_t j = 0; j < COUNT(not_its); j++)
+            other |= !strcmp(key, not_its[j]);
+        if (!strcmp(key, "macaddr"))
+            key = "mac";
+        else if (is_old(opts) && !strcmp(key, "name"))
+            key = "id";
+        if (!other)
+            opts_add(card, key, pair->value);
     }
     ok = create_device(c, card, err);
     opts_free(card);
     return ok;
+}
+
+/* What the nth `-net nic` is plugged into: the nth of the other -net. False: there are more cards than wires.
+ */
+static bool old_wire(const struct opts_list *nets, size_t nth, char id[ID_SIZE])
+{
+    for (size_t i = 0; i < nets->count; i++) {
+        const struct opts *opts = nets->items[i];
+
+        if (!is_old(opts) || has_type(opts, "nic") || has_type(opts, "none") || nth--)
+            continue;
+        network_id(opts, i, id);
+        return true;
+    }
+    return false;
+}
+
+static bool plug_network(struct control *c, size_t nth, size_t *old_cards, struct error *err)
+{
+    const struct opts_list *nets = &c->options.nets;
+    const struct opts *opts = nets->items[nth];
+    const char *netdev = opts_get(opts, "netdev");
+    char id[ID_SIZE];
+
+    if (has_type(opts, "none"))
+        return true;
+    if (!is_old(opts)) {
+        network_id(opts, nth, id);
+        return plug_card(c, opts, wire_kind_find(opts, err), id, err);
+    }
+    if (!has_type(opts, "nic"))
+        return true;
+    if (!netdev && old_wire(nets, (*old_cards)++, id))
+        netdev = id;
+    return plug_card(c, opts, NULL, netdev, err);
 }
 
 /* ---- all of them ---- */
@@ -239,15 +193,17 @@ bool networks_open(struct control *c, struct error *err)
         if (!open_netdev(c, o->netdevs.items[i], err))
             return false;
     for (size_t i = 0; i < o->nets.count; i++)
-        if (!open_nic(c, o->nets.items[i], i, err))
+        if (!open_network(c, o->nets.items[i], i, err))
             return false;
     return true;
 }
 
 bool networks_plug(struct control *c, struct error *err)
 {
+    size_t old_cards = 0;
+
     for (size_t i = 0; i < c->options.nets.count; i++)
-        if (!plug_nic(c, c->options.nets.items[i], i, err))
+        if (!plug_network(c, i, &old_cards, err))
             return false;
     return true;
 }

@@ -383,7 +383,27 @@ static bool apply_cdrom(struct options *o, const char *option, const char *arg, 
     return add_file_drive(o, option, arg, "ide", "2", "cdrom");
 }
 
-/* {"driver": "file", "cache": {"direct": true}} becomes driver=file,cache.direct=on. */
+static void flatten(struct opts *opts, const char *prefix, json_t *object);
+
+static void flatten_value(struct opts *opts, const char *name, json_t *value)
+{
+    char number[32];
+    size_t i;
+    json_t *member;
+
+    snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    if (json_is_object(value))
+        flatten(opts, name, value);
+    else if (json_is_array(value))
+        json_array_foreach(value, i, member) flatten_value(opts, name, member);
+    else if (json_is_string(value))
+        opts_add(opts, name, json_string_value(value));
+    else
+        opts_add(opts, name, json_is_integer(value) ? number : json_is_true(value) ? "on" : "off");
+}
+
+/* {"driver": "file", "cache": {"direct": true}} becomes driver=file,cache.direct=on; an array is its member's
+ * name given several times. */
 static void flatten(struct opts *opts, const char *prefix, json_t *object)
 {
     const char *key;
@@ -391,16 +411,10 @@ static void flatten(struct opts *opts, const char *prefix, json_t *object)
 
     json_object_foreach(object, key, value)
     {
-        char name[128], number[32];
+        char name[128];
 
         snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
-        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        if (json_is_object(value))
-            flatten(opts, name, value);
-        else if (json_is_string(value))
-            opts_add(opts, name, json_string_value(value));
-        else
-            opts_add(opts, name, json_is_integer(value) ? number : json_is_true(value) ? "on" : "off");
+        flatten_value(opts, name, value);
     }
 }
 
@@ -847,14 +861,20 @@ static const struct option table[] = {
 
     HEADING("Network"),
     FUNCTION("netdev",
+             "user,id=ID[,net=ADDRESS/BITS][,host=ADDRESS][,dhcpstart=ADDRESS][,dns=ADDRESS][,hostname=NAME]"
+             "[,domainname=NAME][,dnssearch=NAME][,tftp=DIRECTORY][,bootfile=FILE][,restrict=on][,ipv4=off]"
+             "[,ipv6=off][,hostfwd=[tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT]|"
              "tap,id=ID[,ifname=NAME][,script=FILE][,downscript=FILE]|tap,id=ID,fd=N|"
              "dgram,id=ID,local.type=unix,local.path=PATH,remote.type=unix,remote.path=PATH",
              apply_netdev,
-             "a wire that a -device names by netdev=ID: a tap interface of the host, or a socket of which "
-             "each datagram is a frame"),
-    FUNCTION("nic", "none|tap[,model=CARD][,mac=ADDRESS][,...]", apply_net,
+             "a wire that a -device names by netdev=ID. user: a network of its own with DHCP, DNS and TFTP, "
+             "from which the guest reaches what this process reaches (10.0.2.0/24, the host is 10.0.2.2, the "
+             "first guest 10.0.2.15); hostfwd, which may be given again, lets the host in. tap: an interface "
+             "of the host. dgram: a socket of which each datagram is a frame"),
+    FUNCTION("nic", "none|user|tap[,model=CARD][,mac=ADDRESS][,...]", apply_net,
              "a network card and its wire in one, with the words of both -netdev and -device"),
-    FUNCTION("net", "none", apply_net, "accepted: there is no network by default"),
+    FUNCTION("net", "none|nic[,model=CARD][,macaddr=ADDRESS]|user|tap|...", apply_net,
+             "the old form of -nic: the first nic is plugged into the first other, and so on"),
 
     HEADING("Process"),
     FLAG("S", start_paused, "wait for the command cont before the guest runs"),

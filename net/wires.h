@@ -24,4 +24,21 @@ struct net_dgram_options {
 struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct net_dgram_options *options,
                                 struct error *err);
 
+/* The user-mode network of libslirp, which needs no rights on the host. NULL stands for what QEMU has. */
+struct net_user_options {
+    bool no_ipv4, no_ipv6;
+    bool restricted; /* nothing beyond the network's own addresses */
+    const char *net; /* ADDRESS[/BITS] */
+    const char *host, *dhcpstart, *dns;
+    const char *hostname, *domainname;
+    const char *tftp, *tftp_server_name, *bootfile; /* tftp: a directory */
+    const char *ipv6_prefix, *ipv6_host, *ipv6_dns;
+    unsigned ipv6_prefix_length;
+    const char *const *hostfwd; /* [tcp|udp]:[hostaddr]:port-[guestaddr]:port; ends with NULL */
+    const char **dnssearch;     /* ends with NULL */
+};
+
+struct net_port *net_open_user(struct loop *loop, const char *id, const struct net_user_options *options,
+                               struct error *err);
+
 #endif

@@ -335,7 +335,7 @@ static void mistakes_are_one_clear_line(void **state)
         {"-netdev dgram,id=a,local.type=fd,local.str=0", "no socket"},
         {"-netdev dgram,id=a,local.type=unix,local.path=/nowhere/a,remote.type=unix,remote.path=/b",
          "No such file"},
-        {"-net nic", "-nic says the rest"},
+        {"-net nic,model=rtl8193", "did you mean 'rtl8139'"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
