@@ -610,12 +610,11 @@ static void mistakes_are_one_clear_line(void **state)
 static void the_options_make_networks(void **state)
 {
     static const char *const args[] = {
-        "-netdev user,id=a,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp:127.0.0.1:0-:53,dnssearch=a.b,dnssearch="
-        "c.d,"
-        "ipv6-net=fd00::/64,restrict=y"
-        "es -device rtl8139,netdev=a,id=card",
-        "-netdev \"{\\\"type\\\":\\\"user\\\",\\\"id\\\":\\\"a\\\",\\\"hostfwd\\\":[{\\\"str\\\":\\\"tcp:127."
-        "0.0.1:0-:22\\\"}]}\" -device rtl8139,netdev=a,id=card",
+        "-netdev user,id=a,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp::0-:53,dnssearch=a.b,dnssearch=c.d "
+        "-device rtl8139,netdev=a",
+        "-netdev user,id=a,ipv6-net=fd00::/64,restrict=yes -device rtl8139,netdev=a",
+        "-netdev '{\"type\":\"user\",\"id\":\"a\",\"hostfwd\":[{\"str\":\"udp::0-:22\"}]}' "
+        "-device rtl8139,netdev=a",
         "-nic user,id=a,model=rtl8139,mac=52:54:00:12:34:56,ipv6=off",
         "-net nic,model=rtl8139,macaddr=52:54:00:12:34:56,vlan=0,name=card -net user,vlan=0,name=a",
         "-net user,name=a -net nic",
