@@ -58,6 +58,11 @@ $(BUILD)/libhvmdm.a: $(LIB_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
 
+# Likewise: what needs cmocka is for those who have it.
+$(BUILD)/libtest.a: $(TEST_LIB_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+
 # A real VNC client, and the product's VNC server beside it.
 $(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test: LIB_LIBS += -lvncclient
 
@@ -69,7 +74,7 @@ $(BUILD)/fakexen.so: tests/fakexen/fakexen.c tests/fakexen/store.c tests/fakexen
 	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)
 $(BUILD)/tests/xen_test $(BUILD)/tests/libxl_options_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIB_LIBS)
@@ -94,7 +99,7 @@ check-unit: $(BUILD)/hvm-dm $(UNIT_TESTS)
 
 # hvm-dm beside Debian's QEMU; ROWS='words' keeps the rows whose name contains one of the words.
 BENCH_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/*.c))
-$(BUILD)/bench/bench: $(BENCH_OBJS) $(TEST_LIB_OBJS) $(BUILD)/libhvmdm.a
+$(BUILD)/bench/bench: $(BENCH_OBJS) $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient $(LIB_LIBS)
 .PHONY: bench
@@ -111,7 +116,7 @@ bench-xen: $(BUILD)/hvm-dm
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
 HOSTILE_SECONDS ?= 20
 HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c tests/fuzz/watcher.c)
-$(BUILD)/hostile: $(HOSTILE_OBJS) $(TEST_LIB_OBJS)
+$(BUILD)/hostile: $(HOSTILE_OBJS) $(BUILD)/libtest.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 .PHONY: check-hostile
 check-hostile: $(BUILD)/hvm-dm $(BUILD)/hostile

@@ -6,5 +6,6 @@ const struct fuzz_target fuzz_target = {
                 {.name = "piix3", .properties = {"addr", "1.0"}},
                 {.name = "piix4-pm", .properties = {"addr", "1.3"}},
                 {.name = "port92"},
-                {.name = "pc-testdev"}},
+                {.name = "pc-testdev"},
+                {.name = "isa-debugcon", .properties = {"chardev", "line"}}},
 };

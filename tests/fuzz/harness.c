@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "console/chardev.h"
 #include "console/console.h"
 #include "machine/machine.h"
 #include "machine/vram.h"
@@ -90,6 +91,18 @@ static void add_slot(struct machine *m, const char *name, off_t size, bool remov
     if (!block)
         give_up(&err);
     block_link(&m->blocks, block);
+}
+
+/* Where a serial line's bytes go: nowhere. */
+static void add_line(struct machine *m)
+{
+    const struct chardev_options options = {.backend = "null", .fd = -1};
+    struct error err = {0};
+    struct chardev *chr = chardev_open(&m->loop, "line", &options, &err);
+
+    if (!chr)
+        give_up(&err);
+    chardev_link(&m->chardevs, chr);
 }
 
 static bool wants(const char *key, const char *value)
@@ -203,6 +216,8 @@ static struct fuzz *start_machine(void)
         add_slot(&f->m, "floppy", 1474560, true, false);
     if (wants("netdev", "wire"))
         add_wire(f);
+    if (wants("chardev", "line"))
+        add_line(&f->m);
     for (const struct fuzz_device *d = fuzz_target.devices; d->name; d++)
         make_device(&f->m, d);
     machine_reset(&f->m);
@@ -239,6 +254,8 @@ static void stop_machine(struct fuzz *f)
     }
     if (m->nets)
         net_close(m->nets);
+    if (m->chardevs)
+        chardev_close(m->chardevs);
     if (m->console)
         console_free(m->console);
     machine_destroy(m);

@@ -24,10 +24,11 @@ struct fuzz_device {
 };
 
 struct fuzz_target {
-    struct fuzz_device devices[6]; /* in order of creation; ends with a NULL name */
+    struct fuzz_device devices[8]; /* in order of creation; ends with a NULL name */
     enum fuzz_needs { FUZZ_CONSOLE = 1 } needs;
     /* Slots "disk" (1 MiB) and "cd" (removable, 1 MiB), "floppy" (1.44 MiB, removable) for PROP_DRIVE
-     * properties; a network "wire" for PROP_NETDEV properties, from which frames come. */
+     * properties, "line" (a character device) for PROP_CHARDEV; a network "wire" for PROP_NETDEV, from which
+     * frames come. */
 };
 
 /* Defined by each target's file. */

@@ -7,8 +7,8 @@
  *   hostile --replay LOG                              the lines of one session again
  *   hostile --minimise LOG                            drops lines as long as the fault stays; rewrites LOG
  *
- * A log's first line is the machine's options; @DISK@, @CD@ and @FLOPPY@ in it stand for images that are made
- * anew. The other lines are the test port's, or "qmp" and a QMP command.
+ * A log's first line is the machine's options; @DISK@, @CD@, @DVD@ and @FLOPPY@ in it stand for images that
+ * are made anew. The other lines are the test port's, or "qmp" and a QMP command.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static const struct machine {
      "-serial null -serial null -device pc-testdev -vnc unix:@VNC@"},
     {"cirrus-vga", 5120,
      "-m 5120 -vga cirrus -drive file=@DISK@,if=ide,index=1,format=raw,snapshot=on "
-     "-drive file=@CD@,if=ide,index=3,media=cdrom,id=cd0 -serial null -vnc unix:@VNC@"},
+     "-drive file=@DVD@,if=ide,index=3,media=cdrom,id=cd0 -serial null -vnc unix:@VNC@"},
     {"xen-platform", 16,
      "-m 16 -machine xenfv -vga none -drive file=@DISK@,if=ide,index=0,format=raw,snapshot=on "
      "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0"},
@@ -180,15 +180,16 @@ static const char *vnc_socket(void)
 /* A line with the images' paths put in; caller frees. */
 static char *with_images(const char *line)
 {
-    static const char *disk, *cd, *floppy;
+    static const char *disk, *cd, *dvd, *floppy;
 
     if (!disk) {
         disk = image(".disk", 32 << 20);
         cd = image(".iso", 4 << 20);
+        dvd = image(".dvd", 1 << 30);
         floppy = image(".floppy", 1474560);
     }
     char *text = replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd);
-    return replace(replace(text, "@FLOPPY@", floppy), "@VNC@", vnc_socket());
+    return replace(replace(replace(text, "@DVD@", dvd), "@FLOPPY@", floppy), "@VNC@", vnc_socket());
 }
 
 /* The machine; and, where it has a screen on VNC, its viewer in *watcher. */

@@ -264,28 +264,68 @@ static void prd_table(struct moves *m, uint64_t table)
     }
 }
 
-static const uint8_t packet_commands[] = {0x00, 0x03, 0x12, 0x1A, 0x1B, 0x1E, 0x23, 0x25, 0x28, 0x2B,
-                                          0x35, 0x42, 0x43, 0x44, 0x46, 0x4A, 0x4B, 0x51, 0x52, 0x55,
-                                          0x5A, 0xA0, 0xA4, 0xA8, 0xAC, 0xAD, 0xB9, 0xBB, 0xBD, 0xBE};
+/* A packet that the drive carries out: the command, a second byte that some want, and what else is not zero.
+ */
+static const struct packet_form {
+    uint8_t bytes[12];
+    uint8_t vary; /* this byte takes a few small values */
+} packet_forms[] = {
+    {{0x00}, 0},
+    {{0x03, 0, 0, 0, 18}, 0},
+    {{0x12, 0, 0, 0, 36}, 0},
+    {{0x12, 1, 0, 0, 64}, 2},
+    {{0x12, 1, 0x80, 0, 64}, 0},
+    {{0x12, 1, 0x83, 0, 64}, 0},
+    {{0x15, 0x10, 0, 0, 16}, 4},
+    {{0x1A, 0, 0x3F, 0, 255}, 0},
+    {{0x1B}, 4},
+    {{0x1E}, 4},
+    {{0x23, 0, 0, 0, 0, 0, 0, 0, 12}, 0},
+    {{0x25}, 0},
+    {{0x28, 0, 0, 0, 0, 0, 0, 0, 3}, 8},
+    {{0x28, 0, 0, 0, 0, 0, 0, 0, 90}, 5},
+    {{0x2B}, 5},
+    {{0x2F, 0, 0, 0, 0, 0, 0, 0, 3}, 5},
+    {{0x42, 0, 0x40, 1, 0, 0, 0, 0, 24}, 3},
+    {{0x43, 0, 0, 0, 0, 0, 0, 1, 0}, 2},
+    {{0x43, 2, 0, 0, 0, 0, 0, 1, 0}, 6},
+    {{0x44, 2, 0, 0, 0, 0, 0, 0, 8}, 5},
+    {{0x46, 0, 0, 0, 0, 0, 0, 1, 0}, 1},
+    {{0x4A, 1, 0, 0, 0x10, 0, 0, 0, 8}, 0},
+    {{0x4E}, 0},
+    {{0x51, 0, 0, 0, 0, 0, 0, 0, 34}, 0},
+    {{0x52, 0, 0, 0, 0, 1, 0, 0, 36}, 1},
+    {{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28}, 8},
+    {{0x5A, 0, 0x3F, 0, 0, 0, 0, 1, 0}, 0},
+    {{0x5A, 0, 0x2A, 0, 0, 0, 0, 1, 0}, 0},
+    {{0xA8, 0, 0, 0, 0, 0, 0, 0, 0, 2}, 5},
+    {{0xAD, 0, 0, 0, 0, 0, 0, 0, 8, 4}, 7},
+    {{0xB6}, 0},
+    {{0xB9, 0, 0, 0, 2, 0, 0, 2, 3, 0xF8}, 8},
+    {{0xBB}, 0},
+    {{0xBD, 0, 0, 0, 0, 0, 0, 0, 0, 8}, 0},
+    {{0xBE, 0, 0, 0, 0, 0, 0, 0, 3, 0xF8}, 8},
+    {{0xBE, 0, 0, 0, 0, 0, 0, 0, 120, 0xF8}, 5},
+    {{0xBE, 0, 0, 0, 0, 0, 0, 0, 3, 0x10}, 1},
+};
 
 static void packet(struct moves *m, uint16_t base)
 {
-    uint8_t bytes[12];
+    struct packet_form form = packet_forms[below(m, COUNT(packet_forms))];
 
-    bool sane = one_in(m, 2);
-
-    for (unsigned i = 0; i < sizeof(bytes); i++)
-        bytes[i] = !sane && one_in(m, 3) ? any_value(m) : one_in(m, 3) ? below(m, 4) : 0;
-    bytes[0] = one_in(m, 16) ? below(m, 256) : packet_commands[below(m, COUNT(packet_commands))];
-    if (sane)
-        bytes[2] = bytes[3] = bytes[6] = bytes[7] = 0; /* block numbers and counts that the medium has */
-    if (sane && bytes[0] == 0xBE) {
-        static const uint8_t parts[] = {0x10, 0xF8, 0x78, 0x20, 0x60, 0xFA};
-        bytes[8] = 1 + below(m, 4);
-        bytes[9] = parts[below(m, COUNT(parts))];
-    }
+    if (form.vary)
+        form.bytes[form.vary] += below(m, 5);
+    if (one_in(m, 2))
+        for (unsigned n = 1 + below(m, 4); n > 0; n--)
+            form.bytes[below(m, one_in(m, 8) ? 1 : 12)] = any_value(m);
     for (unsigned i = 0; i < 12; i += 2)
-        outw(m, base, bytes[i] | bytes[i + 1] << 8);
+        outw(m, base, form.bytes[i] | form.bytes[i + 1] << 8);
+}
+
+/* Between commands and answers the disk's threads come to an end of it. */
+static void let_disks_work(struct moves *m)
+{
+    emit(m, "qmp {'execute': 'query-status'}");
 }
 
 static void ide(struct moves *m)
@@ -319,9 +359,8 @@ static void ide(struct moves *m)
         packet(m, base);
     if (one_in(m, 2))
         outb(m, bm, 1 | below(m, 2) << 3);
-    /* Between commands and answers the disk's threads come to an end of it. */
     if (one_in(m, 4))
-        emit(m, "qmp {'execute': 'query-status'}");
+        let_disks_work(m);
     for (unsigned n = below(m, 12); n > 0; n--)
         switch (below(m, 4)) {
         case 0:
@@ -344,42 +383,103 @@ static void ide(struct moves *m)
         outb(m, bm, 0);
 }
 
+/* So many bytes through a data port, in or out, with an odd access now and then. */
+static void drain(struct moves *m, uint16_t base, unsigned bytes, bool write)
+{
+    for (; bytes >= 4; bytes -= 4)
+        if (one_in(m, 200))
+            emit(m, "in%c 0x%x", "bwl"[below(m, 3)], (unsigned)(base + below(m, 8)));
+        else if (write)
+            outl(m, base, one_in(m, 8) ? next_random(m) : 0);
+        else
+            emit(m, "inl 0x%x", base);
+}
+
+static uint64_t start_bus_master(struct moves *m, uint16_t base)
+{
+    uint64_t bm = bar_of(m, 0x8086, 0x7010, 4) + (base == 0x1F0 ? 0 : 8);
+
+    outl(m, bm + 4, TABLES);
+    outb(m, bm, 0);
+    outb(m, bm + 2, 6);
+    return bm;
+}
+
 /* One packet command to its end, as a driver would; the drive is on the secondary channel. */
 static void cd_command(struct moves *m)
 {
-    uint16_t base = 0x170, bm = bar_of(m, 0x8086, 0x7010, 4) + 8;
+    uint16_t base = 0x170, bm = 0;
     bool dma = one_in(m, 3);
 
     if (dma) {
         prd_table(m, TABLES);
-        outl(m, bm + 4, TABLES);
-        outb(m, bm, 8);
-        outb(m, bm + 2, 6);
+        bm = start_bus_master(m, base);
     }
     outb(m, base + 6, 0xA0 | below(m, 2) << 4);
+    if (one_in(m, 4))
+        outb(m, base + 7, 0x08); /* DEVICE RESET */
     outb(m, base + 1, dma);
     outb(m, base + 4, one_in(m, 4) ? any_value(m) : 0xFE);
     outb(m, base + 5, one_in(m, 4) ? any_value(m) : 0xFF);
     outb(m, base + 7, 0xA0);
     packet(m, base);
     if (dma)
-        outb(m, bm, 9);
-    emit(m, "qmp {'execute': 'query-status'}");
-    for (unsigned n = below(m, 40); n > 0 && !dma; n--)
-        emit(m, one_in(m, 8) ? "inb 0x177" : "inl 0x170");
+        outb(m, bm, one_in(m, 4) ? 0x01 : 0x09);
+    let_disks_work(m);
+    if (!dma)
+        drain(m, base, below(m, 160), one_in(m, 3));
 }
 
-/* Whole sectors through the data port: how PIO transfers reach their ends. */
-static void ide_drain(struct moves *m)
+/* One disk command to its end: whole sectors through the data port, or a table that is long enough. */
+static void disk_command(struct moves *m)
 {
-    uint16_t base = one_in(m, 2) ? 0x1F0 : 0x170;
-    bool write = one_in(m, 2);
+    enum { NO_DATA, IN, OUT, BY_DMA };
+    static const struct {
+        uint8_t command, way;
+    } commands[] = {
+        {0x20, IN},      {0x24, IN},      {0x29, IN},      {0xC4, IN},      {0xE4, IN},      {0xEC, IN},
+        {0xB0, IN},      {0xB0, NO_DATA}, {0x30, OUT},     {0x34, OUT},     {0x39, OUT},     {0xC5, OUT},
+        {0xCE, OUT},     {0xE8, OUT},     {0x06, BY_DMA},  {0x06, BY_DMA},  {0x25, BY_DMA},  {0x35, BY_DMA},
+        {0xC8, BY_DMA},  {0xCA, BY_DMA},  {0x40, NO_DATA}, {0x42, NO_DATA}, {0xC6, NO_DATA}, {0xEF, NO_DATA},
+        {0xE7, NO_DATA}, {0xEA, NO_DATA}, {0xE5, NO_DATA}, {0x91, NO_DATA},
+    };
+    static const uint8_t settings[] = {0x02, 0x03, 0x05, 0x42, 0x55, 0x66, 0x82, 0x85, 0xAA, 0xC2, 0xCC};
+    unsigned which = below(m, COUNT(commands)), sectors = 1 + below(m, 3);
+    uint8_t command = commands[which].command, way = commands[which].way;
+    uint8_t feature = command == 0xB0   ? 0xD0 + below(m, 12)
+                      : command == 0xEF ? settings[below(m, COUNT(settings))]
+                                        : 1;
+    uint16_t base = one_in(m, 2) ? 0x1F0 : 0x170, bm = 0;
 
-    for (unsigned n = 64 + below(m, 80); n > 0; n--)
-        if (write)
-            outl(m, base, n * 0x01010101u);
-        else
-            emit(m, "inl 0x%x", base);
+    if (way == BY_DMA) {
+        bm = start_bus_master(m, base);
+        writel(m, TABLES, TABLES_END);
+        writel(m, TABLES + 4, 0x80000000u | 512 * (1 + below(m, 4)));
+        /* ranges to trim: LBA, and the count in the upper 16 bits */
+        for (unsigned i = 0; i < 4; i++)
+            emit(m, "writeq 0x%lx 0x%lx", TABLES_END + 8 * i,
+                 (one_in(m, 4) ? any_value(m) : below(m, 256)) | below(m, 64) << 48);
+    }
+    if (one_in(m, 4)) {
+        outb(m, base + 0x206, 0x04);
+        outb(m, base + 0x206, 0x00);
+    }
+    outb(m, base + 6, 0xE0 | below(m, 2) << 4);
+    for (unsigned i = 2; i < 6; i++)
+        outb(m, base + i, 0); /* what the 48-bit commands take as the upper half */
+    outb(m, base + 1, feature);
+    outb(m, base + 2, command == 0x06 || command == 0xB0 ? 1 : command == 0xEF ? below(m, 80) : sectors);
+    outb(m, base + 3, below(m, 7));
+    outb(m, base + 4, command == 0xB0 ? 0x4F : 0);
+    outb(m, base + 5, command == 0xB0 ? 0xC2 : 0);
+    outb(m, base + 7, command);
+    if (way == BY_DMA)
+        outb(m, bm, command == 0xC8 || command == 0x25 ? 0x09 : 0x01);
+    let_disks_work(m);
+    if (way == IN || way == OUT) {
+        drain(m, base, 512 * sectors, way == OUT);
+        let_disks_work(m);
+    }
 }
 
 /* ---- floppy and ISA DMA ---- */
@@ -421,6 +521,56 @@ static void floppy(struct moves *m)
         emit(m, "clock_step 0x%lx", below(m, 100000000));
     for (unsigned n = below(m, 12); n > 0; n--)
         inb(m, one_in(m, 4) ? 0x3F4 : 0x3F5);
+}
+
+/* One floppy command that moves sectors, to its end, by DMA or through the FIFO. */
+static void floppy_command(struct moves *m)
+{
+    static const uint8_t commands[] = {0x46, 0x46, 0x45, 0x45, 0x4C, 0x49, 0x42,
+                                       0x56, 0x51, 0x59, 0x5D, 0x4D, 0x4A};
+    uint8_t command =
+        commands[below(m, COUNT(commands))] | (one_in(m, 2) ? 0x80 : 0) | (one_in(m, 4) ? 0x20 : 0);
+    bool format = (command & 0x1F) == 0x0D, read_id = (command & 0x1F) == 0x0A, pio = one_in(m, 3);
+    uint8_t cylinder = below(m, 82), head = below(m, 2), first = 1 + below(m, 18);
+
+    outb(m, 0x3F2, 0x1C);
+    outb(m, 0x3F7, 0); /* 500 kbit/s */
+    outb(m, 0x3F5, 0x03);
+    outb(m, 0x3F5, 0xDF);
+    outb(m, 0x3F5, pio);
+    outb(m, 0x3F5, 0x0F);
+    outb(m, 0x3F5, head << 2);
+    outb(m, 0x3F5, cylinder);
+    outb(m, 0x3F5, 0x08);
+    inb(m, 0x3F5);
+    inb(m, 0x3F5);
+    if (!pio)
+        isa_dma(m, 2);
+
+    outb(m, 0x3F5, command);
+    outb(m, 0x3F5, head << 2);
+    if (read_id) {
+        emit(m, "clock_step");
+    } else if (format) {
+        uint8_t parameters[] = {2, 1 + below(m, 18), 0x54, 0xF6};
+        for (unsigned i = 0; i < sizeof(parameters); i++)
+            outb(m, 0x3F5, parameters[i]);
+    } else {
+        uint8_t parameters[] = {cylinder, head, first, 2, first + below(m, 4), 0x1B, 0xFF};
+        if (one_in(m, 6))
+            parameters[below(m, sizeof(parameters))] = any_value(m);
+        for (unsigned i = 0; i < sizeof(parameters); i++)
+            outb(m, 0x3F5, parameters[i]);
+    }
+    let_disks_work(m);
+    for (unsigned n = pio ? below(m, 1100) : 0; n > 0; n--)
+        if ((command & 0x1F) != 0x06 && (command & 0x1F) != 0x0C && (command & 0x1F) != 0x02)
+            outb(m, 0x3F5, 0);
+        else
+            inb(m, 0x3F5);
+    let_disks_work(m);
+    for (unsigned n = 0; n < 7; n++)
+        inb(m, 0x3F5);
 }
 
 /* ---- graphics ---- */
@@ -764,7 +914,7 @@ static void command(struct moves *m)
         "{'execute': 'eject', 'arguments': {'device': 'cd0', 'force': true}}",
         "{'execute': 'eject', 'arguments': {'device': 'cd0'}}",
         "{'execute': 'blockdev-change-medium', 'arguments': {'device': 'cd0', 'filename': '@CD@'}}",
-        "{'execute': 'blockdev-change-medium', 'arguments': {'device': 'cd0', 'filename': '@CD@'}}",
+        "{'execute': 'blockdev-change-medium', 'arguments': {'device': 'cd0', 'filename': '@DVD@'}}",
         "{'execute': 'system_powerdown'}",
         "{'execute': 'system_wakeup'}",
         "{'execute': 'screendump', 'arguments': {'filename': '/dev/null'}}",
@@ -780,11 +930,12 @@ static const struct {
     void (*make)(struct moves *m);
     unsigned weight;
 } kinds[] = {
-    {random_port, 60}, {random_memory, 40}, {random_block, 10}, {random_config, 12}, {ide, 30},
-    {ide_drain, 4},    {cd_command, 12},    {floppy, 16},       {vga, 60},           {blit, 30},
-    {rtc, 8},          {keyboard, 12},      {serial, 6},        {fw_cfg, 8},         {power, 6},
-    {reset_line, 1},   {card, 30},          {rtl8139, 12},      {pcnet, 12},         {e1000, 12},
-    {command, 2},
+    {random_port, 60},   {random_memory, 40}, {random_block, 10}, {random_config, 12},
+    {ide, 30},           {disk_command, 12},  {cd_command, 12},   {floppy, 16},
+    {floppy_command, 6}, {vga, 60},           {blit, 30},         {rtc, 8},
+    {keyboard, 12},      {serial, 6},         {fw_cfg, 8},        {power, 6},
+    {reset_line, 1},     {card, 30},          {rtl8139, 12},      {pcnet, 12},
+    {e1000, 12},         {command, 2},
 };
 
 void moves_next(struct moves *m)

@@ -2,5 +2,5 @@
 #include "tests/fuzz/harness.h"
 
 const struct fuzz_target fuzz_target = {
-    .devices = {{.name = "isa-serial"}},
+    .devices = {{.name = "isa-serial", .properties = {"chardev", "line"}}},
 };
