@@ -77,7 +77,7 @@ $(BUILD)/tests/xen_test $(BUILD)/tests/libxl_options_test: $(FAKEXEN_OBJS) | $(B
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)
 	@echo "LINK $@"
-	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIB_LIBS)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIB_LIBS)
 
 $(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
