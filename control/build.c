@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From options to a machine. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "console/chardev.h"
 #include "console/console.h"
@@ -247,6 +249,18 @@ static bool create_devices(struct control *c, struct error *err)
     return true;
 }
 
+/* Who names the secret reads it; that it can be read is known before the guest starts. */
+static bool check_secret(const struct opts *opts, struct error *err)
+{
+    const char *file = opts_get(opts, "file");
+
+    if (!opts_get(opts, "id"))
+        return opts_error(opts, err, "id= is missing");
+    if (file && access(file, R_OK) < 0)
+        return opts_error(opts, err, "cannot read %s: %s", file, strerror(errno));
+    return true;
+}
+
 /* Only those that something here looks for. */
 static bool check_objects(const struct control *c, struct error *err)
 {
@@ -258,6 +272,8 @@ static bool check_objects(const struct control *c, struct error *err)
 
         if (!type || strcmp(type, "secret"))
             return unknown_name(err, "object", type ? type : "", known) || error_prefix(err, "-object");
+        if (!check_secret(objects->items[i], err))
+            return false;
     }
     return true;
 }

@@ -68,15 +68,15 @@ static bool open_unix(struct vnc *vnc, const char *path, struct error *err)
     int fd;
 
     if (!*path || strlen(path) >= sizeof(addr.sun_path))
-        return error_set(err, "-vnc unix:%s: the path is %s", path, *path ? "too long" : "missing");
+        return error_set(err, "unix:%s: the path is %s", path, *path ? "too long" : "missing");
     strcpy(addr.sun_path, path);
     if (socket_in_use(&addr))
-        return error_set(err, "-vnc unix:%s: somebody listens there already", path);
+        return error_set(err, "unix:%s: somebody listens there already", path);
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path); /* left behind by a process that is gone */
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, SOMAXCONN) < 0) {
-        error_set(err, "-vnc unix:%s: %s", path, strerror(errno));
+        error_set(err, "unix:%s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return false;
@@ -120,7 +120,7 @@ static int open_port(struct vnc *vnc, const char *host, unsigned port, struct er
     snprintf(service, sizeof(service), "%u", port);
     error = getaddrinfo(host[0] ? host : NULL, service, &hints, &list);
     if (error) {
-        error_set(err, "-vnc %s:%d: %s", host, (int)port - VNC_BASE_PORT, gai_strerror(error));
+        error_set(err, "%s:%d: %s", host, (int)port - VNC_BASE_PORT, gai_strerror(error));
         return EINVAL;
     }
     for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
@@ -140,7 +140,7 @@ static int open_port(struct vnc *vnc, const char *host, unsigned port, struct er
     if (opened && reason != EADDRINUSE)
         return 0;
     listen_stop(vnc);
-    error_set(err, "-vnc %s:%d: port %u: %s", host, (int)port - VNC_BASE_PORT, port, strerror(reason));
+    error_set(err, "%s:%d: port %u: %s", host, (int)port - VNC_BASE_PORT, port, strerror(reason));
     return reason ? reason : EINVAL;
 }
 
@@ -153,17 +153,17 @@ static bool parse_address(const char *text, char host[108], unsigned *display, s
     unsigned long number;
 
     if (!colon || colon[1] < '0' || colon[1] > '9')
-        return error_set(err, "-vnc %s: expected ADDRESS:DISPLAY or unix:PATH", text);
+        return error_set(err, "%s: expected ADDRESS:DISPLAY or unix:PATH", text);
     number = strtoul(colon + 1, &rest, 10);
     if (*rest || number > 65535 - VNC_BASE_PORT)
-        return error_set(err, "-vnc %s: the display is a number from 0 to %d", text, 65535 - VNC_BASE_PORT);
+        return error_set(err, "%s: the display is a number from 0 to %d", text, 65535 - VNC_BASE_PORT);
     if (*text == '[') {
         start++;
         if (end == text || *--end != ']')
-            return error_set(err, "-vnc %s: ']' is missing", text);
+            return error_set(err, "%s: ']' is missing", text);
     }
     if (end - start >= 108)
-        return error_set(err, "-vnc %s: the address is too long", text);
+        return error_set(err, "%s: the address is too long", text);
     memcpy(host, start, end - start);
     host[end - start] = 0;
     *display = number;
@@ -186,7 +186,7 @@ static bool open_display(struct vnc *vnc, const char *address, unsigned to, stru
             break;
     }
     if (reason == EADDRINUSE && display > first)
-        error_set(err, "-vnc %s: all ports from %u to %u are in use", address, VNC_BASE_PORT + first,
+        error_set(err, "%s: all ports from %u to %u are in use", address, VNC_BASE_PORT + first,
                   VNC_BASE_PORT + display);
     return false;
 }

@@ -12,11 +12,29 @@ stage() {
     echo "check: stage $1"
 }
 
-# wait_for FILE: up to ten seconds for a device to be there.
+# wait_for FILE: up to two minutes for a device to be there.
 wait_for() {
     local i=0
-    until [ -e "$1" ] || [ $i = 50 ]; do sleep 0.2; i=$((i + 1)); done
+    until [ -e "$1" ] || [ $i = 600 ]; do sleep 0.2; i=$((i + 1)); done
     [ -e "$1" ]
+}
+
+# input_device PATTERN: the device file of the input device of that name, which may take its driver a while to find.
+input_device() {
+    local i=0 file
+    while [ $i -lt 600 ]; do
+        for file in /sys/class/input/event*/device/name; do
+            if grep -qi "$1" "$file"; then
+                file=${file%/device/name}
+                wait_for "/dev/input/${file##*/}" && echo "/dev/input/${file##*/}"
+                return
+            fi
+        done
+        sleep 0.2
+        i=$((i + 1))
+    done
+    echo "/no/input/device/$1"
+    return 1
 }
 
 # typed SECONDS: the line that the test types on the screen's terminal.

@@ -137,6 +137,9 @@ static void mistakes_are_one_clear_line(void **state)
         {"-vnc :70000", ":70000", NULL},
         {"-vnc :0,share=all", "'all'", NULL},
         {"-vnc 127.0.0.1:77,to=99,password-secret=p", "secret", "p"},
+        {"-object secret,id=p,file=/no/such/file", "/no/such/file", NULL},
+        {"-object secret,file=/dev/null", "id= is missing", NULL},
+        {"-vnc :70000", "-vnc: :70000:", NULL}, /* the option named once */
         {"-k klingon", "klingon", NULL},
         {"-serial stdoi", "'stdoi'", "'stdio'"},
         {"-serial tcp:nowhere", "nowhere", NULL},

@@ -1303,7 +1303,7 @@ static void test_bad_options(void **state)
     expect_refused((struct vnc_options){.address = "localhost:"}, "expected ADDRESS:DISPLAY");
     expect_refused((struct vnc_options){.address = "localhost:x"}, "expected ADDRESS:DISPLAY");
     expect_refused((struct vnc_options){.address = "127.0.0.1:99999"}, "0 to 59635");
-    expect_refused((struct vnc_options){.address = "::1]:1"}, "-vnc");
+    expect_refused((struct vnc_options){.address = "::1]:1"}, "::1]:1");
     expect_refused((struct vnc_options){.address = "[::1:1"}, "']' is missing");
     expect_refused((struct vnc_options){.address = "192.0.2.1:1"}, "192.0.2.1");
     expect_refused((struct vnc_options){.address = "unix:"}, "path is missing");

@@ -9,11 +9,10 @@ cd "$(dirname "$0")/../../.."
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-cat >"$dir/script" <<'END'
-#!/bin/sh
+cat tests/lab/guest-lib.sh - >"$dir/script" <<'END'
 modprobe evdev
 modprobe psmouse
-sleep 2
+event=$(input_device mouse)
 dmesg | grep -E "i8042|input:|psmouse" | sed 's/^/kernel: /'
 grep -E "^N:|^H:" /proc/bus/input/devices | sed 's/^/device: /'
 stty -F /dev/tty1 sane
@@ -22,9 +21,8 @@ read -r line </dev/tty1
 echo "typed: $line"
 read -r line </dev/tty1
 echo "typed: $line"
-event=$(basename /sys/class/input/mouse0/device/event*)
 # Opened before the host is told: what comes before the reader runs waits in the descriptor.
-exec 4<"/dev/input/$event"
+exec 4<"$event"
 echo "script: point now"
 # struct input_event: 16 bytes of time, type, code, value
 dd bs=24 count=10 <&4 2>/dev/null | od -An -v -tx2 -w24 | cut -c 41- | sed 's/^/event:/'

@@ -52,10 +52,9 @@ line=$(typed 120)
 
 modprobe psmouse
 modprobe evdev
-sleep 1
-mouse=$(grep -l . /sys/class/input/event*/device/name | while read -r f; do grep -qi mouse "$f" && basename "$(dirname "$(dirname "$f")")"; done | head -n 1)
+mouse=$(input_device mouse)
 # Opened before the host is told: what comes before the reader runs waits in the descriptor.
-exec 4<"/dev/input/$mouse"
+exec 4<"$mouse"
 cat <&4 >/tmp/mouse.raw &
 stage mouse
 typed 120 >/dev/null

@@ -17,8 +17,7 @@ line=$(typed 120)
 if [ "$line" = "second" ]; then
     modprobe button 2>/dev/null
     modprobe evdev
-    power=$(grep -l 'Power Button' /sys/class/input/event*/device/name | head -n 1)
-    power=/dev/input/$(basename "$(dirname "$(dirname "$power")")")
+    power=$(input_device 'Power Button')
     stage power
     timeout 120 head -c 24 "$power" >/dev/null; check $? "system_powerdown presses the power button" "nothing came from $power"
     poweroff -f
