@@ -70,7 +70,7 @@ bool offload_find_ip(const uint8_t *frame, size_t length, struct ip_packet *foun
                                : false;
 }
 
-static uint16_t add(uint32_t sum, uint32_t more)
+uint16_t offload_add(uint32_t sum, uint32_t more)
 {
     sum += more;
     sum = (sum & 0xFFFF) + (sum >> 16);
@@ -82,7 +82,7 @@ uint16_t offload_pseudo_sum(const uint8_t *frame, const struct ip_packet *packet
     const uint8_t *header = frame + packet->ip;
     uint16_t addresses = packet->version == 4 ? net_sum(header + 12, 8) : net_sum(header + 8, 32);
 
-    return add(addresses, packet->protocol + (uint32_t)bytes);
+    return offload_add(addresses, packet->protocol + (uint32_t)bytes);
 }
 
 struct offload_sum offload_ip_sum(const struct ip_packet *packet)
@@ -154,7 +154,7 @@ size_t offload_segment(const struct offload_cut *cut, const uint8_t *packet, siz
         offload_checksum(frame, size, &cut->ip_sum);
     if (cut->sum_transport) {
         seed = frame + cut->transport_sum.place;
-        put_be16(seed, add(get_be16(seed), size - cut->transport));
+        put_be16(seed, offload_add(get_be16(seed), size - cut->transport));
         offload_checksum(frame, size, &cut->transport_sum);
     }
     return size;

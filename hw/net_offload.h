@@ -45,6 +45,8 @@ struct ip_packet {
 };
 /* Behind the Ethernet header and at most one tag; false: no IP, or no whole header of it. */
 bool offload_find_ip(const uint8_t *frame, size_t length, struct ip_packet *found);
+/* Two sums, or a sum and a number, as one. */
+uint16_t offload_add(uint32_t sum, uint32_t more);
 /* The sum of the pseudo header for so many bytes from the transport header on. */
 uint16_t offload_pseudo_sum(const uint8_t *frame, const struct ip_packet *packet, size_t bytes);
 /* The sums that go into the IPv4 header and into that of TCP or UDP. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
+#include "tests/lib/packet.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
 #include "tests/lib/wire.h"
@@ -549,50 +550,6 @@ static void descriptor(struct nic *n, uint64_t at, uint32_t command, uint32_t ta
     qtest_memwrite(n->q, at, desc, sizeof(desc));
 }
 
-static uint16_t be16(const uint8_t *bytes)
-{
-    return bytes[0] << 8 | bytes[1];
-}
-
-static uint16_t sum_of(const uint8_t *data, size_t length, uint32_t sum)
-{
-    for (size_t i = 0; i < length; i++)
-        sum += i & 1 ? data[i] : data[i] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xFFFF) + (sum >> 16);
-    return sum;
-}
-
-/* Ethernet, IPv4 and a protocol's header with `payload` bytes behind it. */
-static size_t ip_frame(uint8_t *frame, uint8_t protocol, size_t header, size_t payload)
-{
-    size_t total = 20 + header + payload;
-
-    memset(frame, 0, 34 + header);
-    memcpy(frame, mac, 6);
-    memcpy(frame + 6, mac, 6);
-    frame[12] = 8;
-    frame[14] = 0x45;
-    frame[16] = total >> 8;
-    frame[17] = total;
-    frame[22] = 64;
-    frame[23] = protocol;
-    memcpy(frame + 26, (uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
-    frame[46] = 0x50;
-    frame[47] = 0x19; /* FIN, PSH, ACK */
-    for (size_t i = 0; i < payload; i++)
-        frame[34 + header + i] = i * 3;
-    return 14 + total;
-}
-
-static void check_ip(const uint8_t *frame)
-{
-    size_t length = be16(frame + 16) - 20;
-
-    assert_int_equal(sum_of(frame + 14, 20, 0), 0xFFFF);
-    assert_int_equal(sum_of(frame + 34, length, sum_of(frame + 26, 8, frame[23] + length)), 0xFFFF);
-}
-
 static void cplus_transmits(void **state)
 {
     struct nic n;
@@ -602,7 +559,7 @@ static void cplus_transmits(void **state)
 
     start_cplus(&n, state);
     buffer = qtest_alloc(n.q, 4096, 4096);
-    length = ip_frame(data, 6, 20, 777);
+    length = packet_make(data, mac, 4, PACKET_TCP, 777);
     qtest_memwrite(n.q, buffer, data, length);
     /* in two parts, with checksums; the ring ends behind them */
     descriptor(&n, n.tx, 0xA0050000 | 100, 0, buffer);
@@ -610,22 +567,20 @@ static void cplus_transmits(void **state)
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
     assert_int_equal(wire_take(&n.wire, frame, 60000), length);
     assert_memory_equal(frame + 54, data + 54, 777);
-    check_ip(frame);
+    packet_check(frame);
     assert_int_equal(qtest_readl(n.q, n.tx) >> 31, 0);
     assert_int_equal(qtest_readl(n.q, n.tx + 16) >> 31, 0);
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x84);
     /* UDP, with a tag */
-    length = ip_frame(data, 17, 8, 101);
-    data[38] = 0;
-    data[46] = data[47] = 7;
+    length = packet_make(data, mac, 4, PACKET_UDP, 101);
     qtest_memwrite(n.q, buffer, data, length);
     descriptor(&n, n.tx, 0xF0060000 | length, 0x20000 | 0x3412, buffer);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
     assert_int_equal(wire_take(&n.wire, frame, 60000), length + 4);
-    assert_int_equal(be16(frame + 12), 0x8100);
-    assert_int_equal(be16(frame + 14), 0x1234);
+    assert_int_equal(packet_be16(frame + 12), 0x8100);
+    assert_int_equal(packet_be16(frame + 14), 0x1234);
     memmove(frame + 12, frame + 16, length);
-    check_ip(frame);
+    packet_check(frame);
     /* lengths that lie: sent as it is */
     data[16] = 0xFF;
     qtest_memwrite(n.q, buffer, data, length);
@@ -646,7 +601,7 @@ static void cplus_cuts_segments(void **state)
 
     start_cplus(&n, state);
     buffer = qtest_alloc(n.q, 65536, 4096);
-    length = ip_frame(data, 6, 20, 40000);
+    length = packet_make(data, mac, 4, PACKET_TCP, 40000);
     qtest_memwrite(n.q, buffer, data, length);
     descriptor(&n, n.tx, 0xF8000000 | 1460 << 16 | length, 0, buffer);
     qtest_outb(n.q, n.io + TPPOLL, 0x40);
@@ -654,9 +609,9 @@ static void cplus_cuts_segments(void **state)
         size_t part = 40000 - sent < 1460 ? 40000 - sent : 1460;
 
         assert_int_equal(wire_take(&n.wire, frame, 60000), 54 + part);
-        check_ip(frame);
-        assert_int_equal(be16(frame + 18), i);
-        assert_int_equal(be16(frame + 38) << 16 | be16(frame + 40), sent);
+        packet_check(frame);
+        assert_int_equal(packet_be16(frame + 18), i);
+        assert_int_equal(packet_be16(frame + 38) << 16 | packet_be16(frame + 40), sent);
         assert_int_equal(frame[47], sent + part == 40000 ? 0x19 : 0x10);
         assert_memory_equal(frame + 54, data + 54 + sent, part);
         sent += part;

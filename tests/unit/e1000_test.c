@@ -1,0 +1,1357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Intel 82540EM with a datagram socket as its wire. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/lib/cmocka.h"
+#include "tests/lib/packet.h"
+#include "tests/lib/qpci.h"
+#include "tests/lib/qtest.h"
+#include "tests/lib/wire.h"
+
+enum {
+    CTRL = 0x0000,
+    STATUS = 0x0008,
+    EECD = 0x0010,
+    EERD = 0x0014,
+    MDIC = 0x0020,
+    VET = 0x0038,
+    ICR = 0x00C0,
+    ITR = 0x00C4,
+    ICS = 0x00C8,
+    IMS = 0x00D0,
+    IMC = 0x00D8,
+    RCTL = 0x0100,
+    TCTL = 0x0400,
+    PBA = 0x1000,
+    RDBAL = 0x2800,
+    RDLEN = 0x2808,
+    RDH = 0x2810,
+    RDT = 0x2818,
+    RDTR = 0x2820,
+    RADV = 0x282C,
+    TDBAL = 0x3800,
+    TDLEN = 0x3808,
+    TDH = 0x3810,
+    TDT = 0x3818,
+    TIDV = 0x3820,
+    TXDCTL = 0x3828,
+    TADV = 0x382C,
+    MPC = 0x4010,
+    PRC64 = 0x405C,
+    PRC127 = 0x4060,
+    PRC1522 = 0x4070,
+    GPRC = 0x4074,
+    BPRC = 0x4078,
+    MPRC = 0x407C,
+    GPTC = 0x4080,
+    GORCL = 0x4088,
+    RNBC = 0x40A0,
+    TOTL = 0x40C8,
+    TPR = 0x40D0,
+    PTC127 = 0x40DC,
+    MPTC = 0x40F0,
+    TSCTC = 0x40F8,
+    RXCSUM = 0x5000,
+    MTA = 0x5200,
+    RA = 0x5400,
+    VFTA = 0x5600,
+};
+
+enum { EN = 2, UPE = 8, MPE = 0x10, BAM = 0x8000, VFE = 0x40000, SECRC = 0x4000000, LBM_MAC = 0x40 };
+enum { RING = 16, BUFFER = 2048, DD = 1, EOP = 2, IXSM = 4, VP = 8, TCPCS = 0x20, IPCS = 0x40, PIF = 0x80 };
+enum { TXDW = 1, TXQE = 2, LSC = 4, RXDMT0 = 0x10, RXO = 0x40, RXT0 = 0x80, MDAC = 0x200 };
+
+/* Commands of transmit descriptors */
+#define TX_EOP  0x01000000u
+#define TX_IC   0x04000000u
+#define TX_TSE  0x04000000u
+#define TX_RS   0x08000000u
+#define TX_DATA 0x20100000u
+#define TX_CTX  0x20000000u
+#define TX_VLE  0x40000000u
+#define TX_IDE  0x80000000u
+#define OPT_IP  0x00000100u
+#define OPT_TCP 0x00000200u
+
+#define CTRL_VME 0x40000000u
+#define CTRL_RST 0x04000000u
+
+static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
+
+struct nic {
+    struct qtest *q;
+    struct qpci pci;
+    uint64_t mem, io, rx_ring, tx_ring, buffers, data;
+    unsigned rx, tx; /* next descriptors */
+    struct wire wire;
+};
+
+static uint32_t get(struct nic *n, unsigned offset)
+{
+    return qtest_readl(n->q, n->mem + offset);
+}
+
+static void set(struct nic *n, unsigned offset, uint32_t value)
+{
+    qtest_writel(n->q, n->mem + offset, value);
+}
+
+static void start(struct nic *n, void **state)
+{
+    char options[WIRE_OPTIONS];
+
+    *n = (struct nic){.q = NULL};
+    wire_open(&n->wire, "n", options);
+    n->q = *state =
+        qtest_startf("-nodefaults -vga none -device e1000,netdev=n,id=c,mac=52:54:00:12:34:56 %s", options);
+    wire_connect(&n->wire);
+    n->pci = qpci_get(n->q, 0x8086, 0x100E);
+    n->mem = qpci_map(&n->pci, 0);
+    n->io = qpci_map(&n->pci, 1);
+    qpci_enable(&n->pci);
+    n->rx_ring = qtest_alloc(n->q, RING * 16, 4096);
+    n->tx_ring = qtest_alloc(n->q, RING * 16, 4096);
+    n->buffers = qtest_alloc(n->q, RING * BUFFER, 4096);
+    n->data = qtest_alloc(n->q, 0x20000, 4096);
+}
+
+static void finish(struct nic *n)
+{
+    wire_close(&n->wire);
+}
+
+static void rx_descriptor(struct nic *n, unsigned nth, uint64_t buffer)
+{
+    uint64_t desc[2] = {buffer, 0};
+
+    qtest_memwrite(n->q, n->rx_ring + 16 * nth, desc, sizeof(desc));
+}
+
+/* Rings as a driver makes them; all but one receive descriptor are the chip's. */
+static void enable(struct nic *n, uint32_t rctl)
+{
+    set(n, CTRL, get(n, CTRL) | CTRL_RST);
+    for (unsigned i = 0; i < RING; i++)
+        rx_descriptor(n, i, n->buffers + i * BUFFER);
+    set(n, RDBAL, n->rx_ring);
+    set(n, RDLEN, RING * 16);
+    set(n, TDBAL, n->tx_ring);
+    set(n, TDLEN, RING * 16);
+    set(n, RDT, RING - 1);
+    set(n, TCTL, EN | 8);
+    set(n, RCTL, rctl | EN);
+    n->rx = n->tx = 0;
+}
+
+/* Waits for the next frame; its length, and the last doubleword of its descriptor in *status. */
+static unsigned take(struct nic *n, uint32_t *status, uint8_t frame[BUFFER])
+{
+    uint64_t at = n->rx_ring + 16 * n->rx;
+    unsigned length;
+
+    assert_true(wire_wait(qtest_readl(n->q, at + 12) & DD));
+    *status = qtest_readl(n->q, at + 12);
+    length = qtest_readw(n->q, at + 8);
+    assert_in_range(length, 1, BUFFER);
+    qtest_memread(n->q, qtest_readq(n->q, at), frame, length);
+    qtest_writel(n->q, at + 12, 0);
+    set(n, RDT, n->rx);
+    n->rx = (n->rx + 1) % RING;
+    return length;
+}
+
+static void tx_put(struct nic *n, uint64_t buffer, uint32_t command, uint32_t options)
+{
+    uint32_t desc[4] = {buffer, buffer >> 32, command, options};
+
+    qtest_memwrite(n->q, n->tx_ring + 16 * n->tx, desc, sizeof(desc));
+    n->tx = (n->tx + 1) % RING;
+}
+
+static void kick(struct nic *n)
+{
+    set(n, TDT, n->tx);
+}
+
+static void identity(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(qpci_readw(&n.pci, 0x0A), 0x0200);
+    assert_int_equal(qpci_readb(&n.pci, 0x3D), 1);
+    assert_int_equal(qpci_bar_size(&n.pci, 0), 128 << 10);
+    assert_int_equal(qpci_bar_size(&n.pci, 1), 64);
+    assert_true(qpci_bar_is_io(&n.pci, 1));
+    assert_true(qpci_bar_size(&n.pci, QPCI_ROM) >= 65536);
+    assert_int_equal(get(&n, RA), 0x12005452);
+    assert_int_equal(get(&n, RA + 4), 0x80005634);
+    assert_int_equal(get(&n, STATUS) & 0x3FF, 0x283); /* 1000 Mbit/s, full duplex, link */
+    assert_int_equal(get(&n, PBA), 0x00100030);
+    assert_int_equal(qtest_readw(n.q, n.mem + RA + 2), 0x1200); /* parts can be read, not written */
+    qtest_writew(n.q, n.mem + RA, 0xFFFF);
+    assert_int_equal(get(&n, RA), 0x12005452);
+    assert_int_equal(get(&n, 0x1FFFC), 0); /* nothing there */
+    set(&n, 0x1FFFC, 1);
+    finish(&n);
+}
+
+static void registers_by_ports(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_outl(n.q, n.io, RA);
+    assert_int_equal(qtest_inl(n.q, n.io), RA);
+    assert_int_equal(qtest_inl(n.q, n.io + 4), 0x12005452);
+    qtest_outl(n.q, n.io, RDBAL);
+    qtest_outl(n.q, n.io + 4, 0x12345678);
+    assert_int_equal(get(&n, RDBAL), 0x12345670);
+    assert_int_equal(get(&n, 0x0110), 0x12345670); /* where the 82542 has it */
+    qtest_outl(n.q, n.io, CTRL);
+    qtest_outl(n.q, n.io + 4, CTRL_RST);
+    assert_int_equal(get(&n, RDBAL), 0);
+    qtest_outl(n.q, n.io, 0xFFFFFFFC);
+    assert_int_equal(qtest_inl(n.q, n.io + 4), 0);
+    qtest_outl(n.q, n.io + 4, 1);
+    assert_int_equal(qtest_inl(n.q, n.io + 60), 0);
+    finish(&n);
+}
+
+static void reads_pattern(struct nic *n, unsigned offset, uint32_t mask, uint32_t write)
+{
+    static const uint32_t patterns[] = {0x5A5A5A5A, 0xA5A5A5A5, 0, 0xFFFFFFFF};
+
+    for (int i = 0; i < 4; i++) {
+        set(n, offset, write & patterns[i]);
+        assert_int_equal(get(n, offset), write & patterns[i] & mask);
+    }
+}
+
+/* What the driver's self-test (ethtool -t) expects. */
+static void registers_keep_their_bits(void **state)
+{
+    static const struct {
+        unsigned offset;
+        uint32_t mask, write;
+    } cases[] = {
+        {0x0028, 0xFFFFFFFF, 0xFFFFFFFF},
+        {0x002C, 0x0000FFFF, 0xFFFFFFFF},
+        {0x0030, 0x0000FFFF, 0xFFFFFFFF},
+        {VET, 0x0000FFFF, 0xFFFFFFFF},
+        {RDTR, 0x0000FFFF, 0xFFFFFFFF},
+        {RDBAL + 4, -1, 0xFFFFFFFF},
+        {RDLEN, 0x000FFF80, 0x000FFFFF},
+        {RDH, 0x0000FFFF, 0x0000FFFF},
+        {RDT, 0x0000FFFF, 0x0000FFFF},
+        {0x2168, 0x0000FFF8, 0x0000FFF8},
+        {0x0170, 0x0000FFFF, 0x0000FFFF},
+        {0x0410, 0x3FFFFFFF, 0x3FFFFFFF},
+        {TDBAL + 4, -1, 0xFFFFFFFF},
+        {TDLEN, 0x000FFF80, 0x000FFFFF},
+        {RDBAL, 0xFFFFFFF0, 0xFFFFFFFF},
+        {0x0178, 0xC000FFFF, 0x0000FFFF},
+        {TDBAL, 0xFFFFFFF0, 0xFFFFFFFF},
+        {TIDV, 0x0000FFFF, 0x0000FFFF},
+        {RA + 12, 0x8003FFFF, 0xFFFFFFFF},
+        {RA + 124, 0x8003FFFF, 0xFFFFFFFF},
+        {MTA, -1, 0xFFFFFFFF},
+        {MTA + 508, -1, 0xFFFFFFFF},
+    };
+    struct nic n;
+    uint32_t before;
+
+    start(&n, state);
+    before = get(&n, STATUS);
+    set(&n, STATUS, ~before);
+    assert_int_equal(get(&n, STATUS), before);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        reads_pattern(&n, cases[i].offset, cases[i].mask, cases[i].write);
+    set(&n, RCTL, 0x06DFB3FE);
+    assert_int_equal(get(&n, RCTL) & 0x06DFB3FE, 0x06DFB3FE);
+    finish(&n);
+}
+
+static unsigned eerd(struct nic *n, unsigned address)
+{
+    set(n, EERD, address << 8 | 1);
+    assert_int_equal(get(n, EERD) & 0xFF02, address << 8);
+    assert_true(get(n, EERD) & 0x10);
+    return get(n, EERD) >> 16;
+}
+
+static unsigned eecd_bits(struct nic *n, unsigned value, int count)
+{
+    unsigned out = 0;
+
+    for (int i = count - 1; i >= 0; i--) {
+        uint32_t bits = 0x42 | (value >> i & 1) << 2;
+
+        set(n, EECD, bits);
+        set(n, EECD, bits | 1);
+        out = out << 1 | (get(n, EECD) >> 3 & 1);
+        set(n, EECD, bits);
+    }
+    return out;
+}
+
+static unsigned eecd_read(struct nic *n, unsigned address)
+{
+    unsigned word;
+
+    set(n, EECD, 0x42);
+    eecd_bits(n, 0x180 | address, 9);
+    word = eecd_bits(n, 0, 16);
+    set(n, EECD, 0x40);
+    return word;
+}
+
+static void eeprom(void **state)
+{
+    struct nic n;
+    uint16_t sum = 0;
+
+    start(&n, state);
+    set(&n, EECD, 0x40);
+    assert_int_equal(get(&n, EECD) & 0x3C0, 0x1C0); /* granted, present, 64 words */
+    for (unsigned i = 0; i < 64; i++) {
+        sum += eerd(&n, i);
+        assert_int_equal(eecd_read(&n, i), eerd(&n, i));
+    }
+    assert_int_equal(sum, 0xBABA);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(eerd(&n, i), mac[2 * i] | mac[2 * i + 1] << 8);
+    assert_int_equal(eerd(&n, 13), 0x100E);
+    assert_int_equal(eerd(&n, 14), 0x8086);
+    /* writing, and what the chip takes from there at its next reset */
+    eecd_bits(&n, 0x130, 9);
+    set(&n, EECD, 0x40);
+    eecd_bits(&n, 0x140 | 2, 9);
+    eecd_bits(&n, 0x7856, 16);
+    set(&n, EECD, 0x40);
+    set(&n, EECD, 0x42);
+    assert_true(get(&n, EECD) & 8); /* ready */
+    assert_int_equal(eecd_read(&n, 2), 0x7856);
+    assert_int_equal(get(&n, RA + 4), 0x80005634);
+    set(&n, CTRL, CTRL_RST);
+    assert_int_equal(get(&n, RA + 4), 0x80007856);
+    finish(&n);
+}
+
+static unsigned phy_read(struct nic *n, unsigned nth)
+{
+    set(n, MDIC, 0x08200000 | nth << 16);
+    assert_int_equal(get(n, MDIC) & 0xFFFF0000, 0x18200000 | nth << 16);
+    return get(n, MDIC) & 0xFFFF;
+}
+
+static void phy_write(struct nic *n, unsigned nth, unsigned value)
+{
+    set(n, MDIC, 0x04200000 | nth << 16 | value);
+    assert_int_equal(get(n, MDIC), 0x14200000 | nth << 16 | value);
+}
+
+static void phy(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(phy_read(&n, 2), 0x0141);
+    assert_int_equal(phy_read(&n, 3) & 0xFFF0, 0x0C20);
+    assert_int_equal(phy_read(&n, 1), 0x796D);
+    assert_int_equal(phy_read(&n, 17) & 0xEC00, 0xAC00); /* 1000 Mbit/s, full duplex, link */
+    /* nobody at other addresses */
+    set(&n, MDIC, 0x08400000);
+    assert_int_equal(get(&n, MDIC) & 0x50000000, 0x50000000);
+    /* 100 Mbit/s, half duplex, by offering no more */
+    get(&n, ICR);
+    phy_write(&n, 9, 0);
+    phy_write(&n, 4, 0x00A1);
+    phy_write(&n, 0, 0x1200);
+    assert_int_equal(phy_read(&n, 0), 0x1000);
+    assert_int_equal(get(&n, STATUS) & 0xC3, 0x42);
+    assert_int_equal(get(&n, ICR), LSC);
+    assert_int_equal(phy_read(&n, 19), 0x0C00);
+    assert_int_equal(phy_read(&n, 19), 0);
+    /* 10 Mbit/s, forced */
+    phy_write(&n, 0, 0x0100);
+    assert_int_equal(get(&n, STATUS) & 0xC3, 0x03);
+    /* power down: no link; a reset brings it back */
+    phy_write(&n, 0, 0x1940);
+    assert_int_equal(get(&n, STATUS) & 2, 0);
+    assert_int_equal(phy_read(&n, 1) & 0x24, 0);
+    set(&n, CTRL, 0x80000040);
+    assert_int_equal(get(&n, CTRL), 0x40);
+    assert_int_equal(get(&n, STATUS) & 0xC3, 0x83);
+    /* an interrupt at the end of an access, if asked for */
+    get(&n, ICR);
+    set(&n, MDIC, 0x28220000);
+    assert_int_equal(get(&n, ICR), MDAC);
+    finish(&n);
+}
+
+static void the_link_goes_down_and_up(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, 0);
+    get(&n, ICR);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    assert_int_equal(get(&n, STATUS) & 2, 0);
+    assert_int_equal(phy_read(&n, 1) & 0x24, 0);
+    assert_int_equal(get(&n, ICR), LSC);
+    assert_int_equal(get(&n, ICR), 0);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    assert_int_equal(get(&n, STATUS) & 2, 2);
+    assert_int_equal(get(&n, ICR), LSC);
+    finish(&n);
+}
+
+static bool line(struct nic *n)
+{
+    return qpci_readw(&n->pci, 0x06) & 8;
+}
+
+static void interrupts(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    set(&n, ICS, 0x80);
+    assert_false(line(&n));
+    set(&n, IMS, 0x84);
+    assert_int_equal(get(&n, IMS), 0x84);
+    assert_true(line(&n));
+    set(&n, IMC, 0x80);
+    assert_int_equal(get(&n, IMS), 4);
+    assert_false(line(&n));
+    assert_int_equal(get(&n, ICR), 0x80); /* reading clears */
+    assert_int_equal(get(&n, ICR), 0);
+    for (uint32_t bit = 1; bit <= 0x10000; bit <<= 1) {
+        set(&n, IMS, bit);
+        set(&n, ICS, bit);
+        assert_true(line(&n));
+        set(&n, ICR, bit); /* so does writing */
+        assert_false(line(&n));
+        assert_int_equal(get(&n, ICR), 0);
+    }
+    set(&n, ICS, 4);
+    set(&n, CTRL, CTRL_RST);
+    assert_false(line(&n));
+    assert_int_equal(get(&n, IMS), 0);
+    finish(&n);
+}
+
+static void interrupts_are_moderated(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_clock_step(n.q, 1000000000);
+    set(&n, IMS, 0x80);
+    set(&n, ITR, 400); /* 102.4 us */
+    set(&n, ICS, 0x80);
+    assert_true(line(&n));
+    get(&n, ICR);
+    qtest_clock_step(n.q, 102399);
+    set(&n, ICS, 0x80);
+    assert_false(line(&n));
+    qtest_clock_step(n.q, 1);
+    assert_true(line(&n));
+    /* one that is gone before its time is not told */
+    get(&n, ICR);
+    set(&n, ICS, 0x80);
+    get(&n, ICR);
+    qtest_clock_step(n.q, 1000000);
+    assert_false(line(&n));
+    set(&n, ICS, 0x80);
+    assert_true(line(&n));
+    /* nor does one that waits survive a reset */
+    get(&n, ICR);
+    set(&n, ICS, 0x80);
+    set(&n, CTRL, CTRL_RST);
+    qtest_clock_step(n.q, 1000000);
+    assert_false(line(&n));
+    finish(&n);
+}
+
+static void transmits(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[1514];
+
+    start(&n, state);
+    enable(&n, 0);
+    get(&n, ICR);
+    for (int i = 0; i < 40; i++) { /* round the ring */
+        unsigned length = i == 39 ? 1514 : 60 + i, at = n.tx;
+
+        memset(data, i, sizeof(data));
+        qtest_memwrite(n.q, n.data, data, length);
+        tx_put(&n, n.data, TX_EOP | TX_RS | length, 0);
+        kick(&n);
+        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * at + 12), DD);
+        assert_int_equal(get(&n, TDH), n.tx);
+        assert_int_equal(wire_take(&n.wire, frame, 60000), length);
+        assert_memory_equal(frame, data, length);
+    }
+    assert_int_equal(get(&n, ICR), TXDW | TXQE);
+    assert_int_equal(get(&n, GPTC), 40);
+    assert_int_equal(get(&n, GPTC), 0); /* cleared by reading */
+    assert_int_equal(get(&n, PTC127), 39 - 1);
+    finish(&n);
+}
+
+static void frames_of_several_descriptors(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[1200];
+
+    start(&n, state);
+    enable(&n, 0);
+    for (unsigned i = 0; i < sizeof(data); i++)
+        data[i] = i * 7;
+    qtest_memwrite(n.q, n.data, data, sizeof(data));
+    for (int i = 0; i < 12; i++)
+        tx_put(&n, n.data + 100 * i, 100 | (i == 11 ? TX_EOP : 0), 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 1200);
+    assert_memory_equal(frame, data, 1200);
+    assert_int_equal(qtest_readl(n.q, n.tx_ring + 12), 0); /* nobody asked for a report */
+    /* nothing in between, a part of no bytes, extended descriptors; the end comes later */
+    tx_put(&n, n.data, TX_DATA | 500, 0);
+    tx_put(&n, n.data + 500, TX_DATA, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    tx_put(&n, n.data + 500, TX_DATA | TX_EOP | 700, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 1200);
+    assert_memory_equal(frame, data, 1200);
+    finish(&n);
+}
+
+static void odd_frames_are_sent_or_gone(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    enable(&n, 0);
+    tx_put(&n, n.data, TX_EOP | TX_RS | 20, 0); /* padded: TCTL.PSP */
+    tx_put(&n, n.data, TX_EOP | TX_RS, 0);      /* nothing to send */
+    tx_put(&n, n.data, TX_EOP | TX_RS | 13, 0);
+    tx_put(&n, n.data, TX_EOP | TX_RS | 1519, 0);
+    tx_put(&n, n.data, TX_EOP | TX_RS | 16000, 0);
+    tx_put(&n, 0xFFFFFFF0, TX_EOP | TX_RS | 100, 0); /* no memory there */
+    tx_put(&n, n.mem, TX_EOP | TX_RS | 100, 0);      /* the chip itself */
+    tx_put(&n, n.data, TX_DATA | TX_EOP | TX_RS | 0xFFFFF, 0);
+    tx_put(&n, n.data, TX_EOP | TX_RS | 1518, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 60);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 1518);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * i + 12) & DD, DD);
+    set(&n, TCTL, EN);
+    tx_put(&n, n.data, TX_EOP | 20, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 20);
+    set(&n, TCTL, 0); /* off: the frame goes when it is on again */
+    tx_put(&n, n.data, TX_EOP | 100, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    set(&n, TCTL, EN);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 100);
+    finish(&n);
+}
+
+static void context(struct nic *n, unsigned version, bool tcp, bool cut, unsigned mss)
+{
+    unsigned transport = version == 4 ? 34 : 54, header = tcp ? 20 : 8;
+    uint32_t desc[4] = {14 | 24 << 8 | (transport - 1) << 16, transport | (transport + (tcp ? 16 : 6)) << 8,
+                        TX_CTX | (cut ? TX_TSE : 0) | (tcp ? 0x01000000 : 0) |
+                            (version == 4 ? 0x02000000 : 0),
+                        (transport + header) << 8 | mss << 16};
+
+    qtest_memwrite(n->q, n->tx_ring + 16 * n->tx, desc, sizeof(desc));
+    n->tx = (n->tx + 1) % RING;
+}
+
+/* As drivers do: the sum of the pseudo header is where the checksum goes. */
+static void put_seed(uint8_t *frame, size_t bytes)
+{
+    bool v4 = frame[14] >> 4 == 4, tcp = frame[v4 ? 23 : 20] == PACKET_TCP;
+    uint16_t sum = packet_pseudo_sum(frame, bytes);
+
+    memcpy(frame + (v4 ? 34 : 54) + (tcp ? 16 : 6), (uint8_t[]){sum >> 8, sum}, 2);
+}
+
+static void checksums_are_inserted(void **state)
+{
+    static const struct {
+        unsigned version;
+        uint8_t protocol;
+    } cases[] = {{4, PACKET_TCP}, {4, PACKET_UDP}, {6, PACKET_TCP}, {6, PACKET_UDP}};
+    struct nic n;
+    uint8_t data[2048], frame[2048];
+    size_t length;
+
+    start(&n, state);
+    enable(&n, 0);
+    for (size_t i = 0; i < 4; i++) {
+        bool tcp = cases[i].protocol == PACKET_TCP;
+
+        length = packet_make(data, mac, cases[i].version, cases[i].protocol, 777 + i);
+        put_seed(data, 777 + i + (tcp ? 20 : 8));
+        qtest_memwrite(n.q, n.data, data, length);
+        context(&n, cases[i].version, tcp, false, 0);
+        tx_put(&n, n.data, TX_DATA | 60, cases[i].version == 4 ? OPT_IP | OPT_TCP : OPT_TCP);
+        tx_put(&n, n.data + 60, TX_DATA | TX_EOP | (length - 60), 0);
+        kick(&n);
+        assert_int_equal(wire_take(&n.wire, frame, 60000), length);
+        packet_check(frame);
+        assert_memory_equal(frame + length - 700, data + length - 700, 700);
+    }
+    /* not asked for */
+    tx_put(&n, n.data, TX_DATA | TX_EOP | length, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length);
+    assert_memory_equal(frame, data, length);
+    /* legacy: from CSS on, to CSO */
+    length = packet_make(data, mac, 4, PACKET_TCP, 100);
+    packet_seal(data);
+    memset(data + 50, 0, 2);
+    put_seed(data, 120);
+    qtest_memwrite(n.q, n.data, data, length);
+    tx_put(&n, n.data, TX_EOP | TX_IC | 50 << 16 | length, 34 << 8);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length);
+    packet_check(frame);
+    /* places beyond the frame: as it is */
+    tx_put(&n, n.data, TX_EOP | TX_IC | 200 << 16 | length, 190 << 8);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), length);
+    assert_memory_equal(frame, data, length);
+    finish(&n);
+}
+
+static void cut_and_check(struct nic *n, unsigned version, size_t payload, unsigned mss)
+{
+    static uint8_t data[65536 + 100];
+    uint8_t frame[2048];
+    size_t headers = version == 4 ? PACKET_IPV4_TCP : PACKET_IPV6_TCP, sent = 0, tcp = headers - 20;
+    size_t length = packet_make(data, mac, version, PACKET_TCP, payload);
+
+    if (version == 4)
+        memset(data + 16, 0, 2);
+    else
+        memset(data + 18, 0, 2);
+    put_seed(data, 0);
+    qtest_memwrite(n->q, n->data, data, length);
+    context(n, version, true, true, mss);
+    tx_put(n, n->data, TX_DATA | TX_TSE | headers, OPT_TCP | (version == 4 ? OPT_IP : 0));
+    tx_put(n, n->data + headers, TX_DATA | TX_TSE | TX_EOP | (length - headers), 0);
+    kick(n);
+    for (unsigned i = 0; sent < payload; i++) {
+        size_t part = payload - sent < mss ? payload - sent : mss;
+
+        assert_int_equal(wire_take(&n->wire, frame, 60000), headers + part);
+        packet_check(frame);
+        if (version == 4)
+            assert_int_equal(packet_be16(frame + 18), i);
+        assert_int_equal(packet_be16(frame + tcp + 4) << 16 | packet_be16(frame + tcp + 6), sent);
+        assert_int_equal(frame[tcp + 13], sent + part == payload ? 0x19 : 0x10);
+        assert_memory_equal(frame + headers, data + headers + sent, part);
+        sent += part;
+    }
+}
+
+static void packets_are_cut_into_segments(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    enable(&n, 0);
+    cut_and_check(&n, 4, 40000, 1460);
+    cut_and_check(&n, 6, 40000, 1440);
+    cut_and_check(&n, 4, 65535 - 40, 1460);
+    cut_and_check(&n, 4, 1460, 1460);
+    cut_and_check(&n, 6, 10, 1000);
+    assert_int_equal(get(&n, TSCTC), 5);
+    /* segments that no frame holds, or of no bytes, and headers that are not there */
+    context(&n, 4, true, true, 0xFFFF);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, OPT_TCP);
+    context(&n, 4, true, true, 0);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, OPT_TCP);
+    context(&n, 6, true, true, 1000);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 50, OPT_TCP);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    assert_int_equal(get(&n, TDH), n.tx);
+    finish(&n);
+}
+
+static void udp_is_cut_too(void **state)
+{
+    struct nic n;
+    uint8_t data[4096], frame[2048];
+    size_t length;
+
+    start(&n, state);
+    enable(&n, 0);
+    length = packet_make(data, mac, 4, PACKET_UDP, 3000);
+    put_seed(data, 0);
+    memset(data + 16, 0, 2);
+    qtest_memwrite(n.q, n.data, data, length);
+    context(&n, 4, false, true, 1400);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | length, OPT_IP | OPT_TCP);
+    kick(&n);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wire_take(&n.wire, frame, 60000), i < 2 ? 1442 : 242);
+        packet_check(frame);
+        assert_int_equal(packet_be16(frame + 38), i < 2 ? 1408 : 208);
+    }
+    finish(&n);
+}
+
+static void tags_are_put_in(void **state)
+{
+    struct nic n;
+    uint8_t data[200], frame[2048];
+
+    start(&n, state);
+    enable(&n, 0);
+    memset(data, 0x5A, sizeof(data));
+    qtest_memwrite(n.q, n.data, data, sizeof(data));
+    tx_put(&n, n.data, TX_EOP | TX_VLE | 200, 0x1234u << 16); /* CTRL.VME is off */
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 200);
+    set(&n, CTRL, get(&n, CTRL) | CTRL_VME);
+    tx_put(&n, n.data, TX_EOP | TX_VLE | 200, 0x1234u << 16);
+    tx_put(&n, n.data, TX_DATA | TX_EOP | TX_VLE | 200, 0x0FFFu << 16);
+    tx_put(&n, n.data, TX_EOP | 200, 0x1234u << 16);
+    tx_put(&n, n.data, TX_EOP | TX_VLE | 1518, 0); /* too long then */
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 204);
+    assert_memory_equal(frame, data, 12);
+    assert_memory_equal(frame + 12, ((uint8_t[]){0x81, 0, 0x12, 0x34}), 4);
+    assert_memory_equal(frame + 16, data + 12, 188);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 204);
+    assert_memory_equal(frame + 12, ((uint8_t[]){0x81, 0, 0x0F, 0xFF}), 4);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 200);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    finish(&n);
+}
+
+static void transmit_interrupts_wait(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, 0);
+    set(&n, TIDV, 10); /* 10.24 us after the last */
+    set(&n, TADV, 15); /* 15.36 us after the first */
+    get(&n, ICR);
+    tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
+    kick(&n);
+    assert_int_equal(get(&n, ICR), TXQE);
+    qtest_clock_step(n.q, 10000);
+    tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
+    kick(&n);
+    qtest_clock_step(n.q, 5359);
+    assert_int_equal(get(&n, ICR), TXQE);
+    qtest_clock_step(n.q, 1);
+    assert_int_equal(get(&n, ICR), TXDW);
+    tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
+    kick(&n);
+    get(&n, ICR);
+    set(&n, TIDV, 0x80000000 | 10); /* now */
+    assert_int_equal(get(&n, ICR), TXDW);
+    /* the threshold of descriptors that are left: 8 */
+    set(&n, TXDCTL, 1u << 25);
+    for (int i = 0; i < 10; i++)
+        tx_put(&n, n.data, TX_EOP | 60, 0);
+    kick(&n);
+    assert_int_equal(get(&n, ICR), 0x8000 | TXQE);
+    finish(&n);
+}
+
+static void receives(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status, crc;
+
+    start(&n, state);
+    enable(&n, BAM);
+    get(&n, ICR);
+    wire_send(&n.wire, mac, 0x77, 100);
+    assert_int_equal(take(&n, &status, frame), 104);
+    assert_int_equal(status, DD | EOP | IXSM);
+    assert_memory_equal(frame, mac, 6);
+    assert_int_equal(frame[99], 0x77);
+    memcpy(&crc, frame + 100, 4);
+    assert_int_equal(crc, wire_crc(frame, 100));
+    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, RDH), 1);
+    wire_send(&n.wire, broadcast, 0x78, 42); /* short ones are filled up */
+    assert_int_equal(take(&n, &status, frame), 64);
+    assert_int_equal(frame[41], 0x78);
+    assert_int_equal(frame[42], 0);
+    set(&n, RCTL, EN | BAM | SECRC);
+    wire_send(&n.wire, mac, 0x79, 1514);
+    assert_int_equal(take(&n, &status, frame), 1514);
+    assert_int_equal(get(&n, GPRC), 3);
+    assert_int_equal(get(&n, TPR), 3);
+    assert_int_equal(get(&n, BPRC), 1);
+    assert_int_equal(get(&n, PRC64), 1);
+    assert_int_equal(get(&n, PRC127), 1);
+    assert_int_equal(get(&n, PRC1522), 1);
+    assert_int_equal(get(&n, GORCL), 104 + 64 + 1518);
+    assert_int_equal(get(&n, GORCL), 0);
+    finish(&n);
+}
+
+static void receives_round_the_ring(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, SECRC);
+    for (int i = 0; i < 50; i++) {
+        wire_send(&n.wire, mac, i, 60 + 29 * i);
+        assert_int_equal(take(&n, &status, frame), 60 + 29 * i);
+        assert_int_equal(frame[59 + 29 * i], i);
+    }
+    finish(&n);
+}
+
+static void long_frames_take_several_buffers(void **state)
+{
+    static const struct {
+        uint32_t rctl;
+        unsigned size;
+    } cases[] = {{0x30000, 256}, {0x20000, 512}, {0x10000, 1024}, {0x02030000, 4096}};
+    struct nic n;
+    uint8_t data[1514], frame[BUFFER];
+
+    start(&n, state);
+    for (unsigned i = 0; i < sizeof(data); i++)
+        data[i] = i < 6 ? mac[i] : i * 5;
+    for (int c = 0; c < 4; c++) {
+        unsigned size = cases[c].size, done = 0;
+
+        enable(&n, SECRC | cases[c].rctl);
+        wire_send_bytes(&n.wire, data, sizeof(data));
+        for (unsigned i = 0; done < sizeof(data); i++) {
+            unsigned part = sizeof(data) - done < size ? sizeof(data) - done : size;
+            uint64_t at = n.rx_ring + 16 * i;
+
+            assert_true(wire_wait(qtest_readb(n.q, at + 12) & DD));
+            assert_int_equal(qtest_readb(n.q, at + 12) & EOP, done + part == sizeof(data) ? EOP : 0);
+            assert_int_equal(qtest_readw(n.q, at + 8), part);
+            qtest_memread(n.q, n.buffers + i * BUFFER, frame, part);
+            assert_memory_equal(frame, data + done, part);
+            done += part;
+        }
+    }
+    finish(&n);
+}
+
+static void filters(void **state)
+{
+    static const uint8_t other[6] = {2, 1, 1, 1, 1, 1}, group[6] = {1, 0, 0x5E, 0, 0xAB, 0xCD};
+    static const struct {
+        uint32_t rctl;
+        const uint8_t *to;
+        int table; /* RCTL.MO for which the table's bit is set, -1: none */
+        bool taken;
+        uint32_t status;
+    } cases[] = {
+        {0, mac, -1, true, 0},          {0, broadcast, -1, false, 0},   {BAM, broadcast, -1, true, 0},
+        {BAM, other, -1, false, 0},     {UPE, other, -1, true, 0},      {UPE, group, -1, false, 0},
+        {MPE, group, -1, true, 0},      {MPE, other, -1, false, 0},     {0, group, 0, true, PIF},
+        {1 << 12, group, 1, true, PIF}, {2 << 12, group, 2, true, PIF}, {3 << 12, group, 3, true, PIF},
+        {3 << 12, group, 2, false, 0},
+    };
+    static const unsigned shifts[4] = {4, 3, 2, 0};
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+    unsigned hash;
+
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enable(&n, cases[i].rctl);
+        if (cases[i].table >= 0) {
+            hash = 0xCDAB >> shifts[cases[i].table] & 0xFFF;
+            set(&n, MTA + hash / 32 * 4, 1u << hash % 32);
+        }
+        wire_send(&n.wire, cases[i].to, i, 64);
+        wire_send(&n.wire, mac, 0xEE, 70);
+        if (cases[i].taken) {
+            assert_int_equal(take(&n, &status, frame), 68);
+            assert_int_equal(frame[60], i);
+            assert_int_equal(status & 0xFF, DD | EOP | IXSM | cases[i].status);
+        }
+        assert_int_equal(take(&n, &status, frame), 74);
+        assert_int_equal(get(&n, TPR), 2);
+    }
+    /* more addresses than the first */
+    enable(&n, 0);
+    set(&n, RA + 15 * 8, 0x01010102);
+    set(&n, RA + 15 * 8 + 4, 0x80000101);
+    wire_send(&n.wire, other, 0x11, 64);
+    assert_int_equal(take(&n, &status, frame), 68);
+    set(&n, RA + 15 * 8 + 4, 0x0101);
+    set(&n, RA + 4, 0);
+    wire_send(&n.wire, other, 0x11, 64);
+    wire_send(&n.wire, mac, 0x11, 64);
+    assert_true(wire_wait(get(&n, TPR) >= 1));
+    assert_int_equal(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12), 0);
+    finish(&n);
+}
+
+static void send_tagged(struct nic *n, uint16_t tag)
+{
+    uint8_t data[100];
+
+    memset(data, 0x55, sizeof(data));
+    memcpy(data, mac, 6);
+    memcpy(data + 12, (uint8_t[]){0x81, 0, tag >> 8, tag}, 4);
+    wire_send_bytes(&n->wire, data, sizeof(data));
+}
+
+static void tags_are_taken_out_and_filtered(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, SECRC);
+    send_tagged(&n, 0x1234);
+    assert_int_equal(take(&n, &status, frame), 100);
+    assert_int_equal(status & VP, 0);
+    set(&n, CTRL, get(&n, CTRL) | CTRL_VME);
+    send_tagged(&n, 0x1234);
+    assert_int_equal(take(&n, &status, frame), 96);
+    assert_int_equal(status & VP, VP);
+    assert_int_equal(qtest_readl(n.q, n.rx_ring + 12), 0);
+    assert_int_equal(status >> 16, 0x1234);
+    assert_int_equal(packet_be16(frame + 12), 0x5555);
+    /* the filter: only tag 0x234 passes, and what has none */
+    set(&n, RCTL, EN | SECRC | VFE);
+    set(&n, VFTA + 0x234 / 32 * 4, 1u << 0x234 % 32);
+    send_tagged(&n, 0x233);
+    send_tagged(&n, 0x234);
+    wire_send(&n.wire, mac, 1, 80);
+    assert_int_equal(take(&n, &status, frame), 96);
+    assert_int_equal(status >> 16, 0x234);
+    assert_int_equal(take(&n, &status, frame), 80);
+    /* and the canonical form's bit */
+    set(&n, RCTL, EN | SECRC | VFE | 0x80000);
+    send_tagged(&n, 0x1234);
+    send_tagged(&n, 0x2234);
+    assert_int_equal(take(&n, &status, frame), 96);
+    assert_int_equal(status >> 16, 0x2234);
+    finish(&n);
+}
+
+static void checksums_are_looked_at(void **state)
+{
+    struct nic n;
+    uint8_t data[2048], frame[BUFFER];
+    uint32_t status;
+    size_t length;
+
+    start(&n, state);
+    enable(&n, SECRC);
+    set(&n, RXCSUM, 0x300 | 14);
+    for (unsigned version = 4; version <= 6; version += 2)
+        for (int tcp = 0; tcp < 2; tcp++) {
+            uint32_t good = DD | EOP | TCPCS | (version == 4 ? IPCS : 0);
+
+            length = packet_make(data, mac, version, tcp ? PACKET_TCP : PACKET_UDP, 333 + tcp);
+            packet_seal(data);
+            wire_send_bytes(&n.wire, data, length);
+            assert_int_equal(take(&n, &status, frame), length);
+            assert_int_equal(status, good);
+            data[length - 1] ^= 1;
+            wire_send_bytes(&n.wire, data, length);
+            assert_int_equal(take(&n, &status, frame), length);
+            assert_int_equal(status, good | 0x2000);
+            data[length - 1] ^= 1;
+            data[21] ^= version == 4; /* a fragment, and the header's sum is wrong */
+            wire_send_bytes(&n.wire, data, length);
+            assert_int_equal(take(&n, &status, frame), length);
+            assert_int_equal(status, version == 4 ? DD | EOP | IPCS | 0x4000 : good);
+        }
+    /* UDP without a checksum, a length that lies, no IP */
+    length = packet_make(data, mac, 4, PACKET_UDP, 100);
+    packet_seal(data);
+    memset(data + 40, 0, 2);
+    wire_send_bytes(&n.wire, data, length);
+    take(&n, &status, frame);
+    assert_int_equal(status, DD | EOP | IPCS);
+    length = packet_make(data, mac, 4, PACKET_TCP, 100);
+    packet_seal(data);
+    data[16] = 0xFF;
+    wire_send_bytes(&n.wire, data, length);
+    take(&n, &status, frame);
+    assert_int_equal(status, DD | EOP | IPCS | 0x4000);
+    wire_send(&n.wire, mac, 8, 100);
+    take(&n, &status, frame);
+    assert_int_equal(status, DD | EOP | IXSM);
+    /* the sum of all from PCSS on */
+    assert_int_equal(qtest_readw(n.q, n.rx_ring + 16 * ((n.rx + RING - 1) % RING) + 10),
+                     (uint16_t)~packet_sum(frame + 14, 86, 0));
+    finish(&n);
+}
+
+static void receive_interrupts_wait(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, SECRC);
+    get(&n, ICR);
+    set(&n, RDTR, 10);
+    set(&n, RADV, 15);
+    wire_send(&n.wire, mac, 1, 100);
+    take(&n, &status, frame);
+    assert_int_equal(get(&n, ICR), 0);
+    qtest_clock_step(n.q, 10000);
+    wire_send(&n.wire, mac, 1, 100);
+    take(&n, &status, frame);
+    qtest_clock_step(n.q, 5359);
+    assert_int_equal(get(&n, ICR), 0);
+    qtest_clock_step(n.q, 1);
+    assert_int_equal(get(&n, ICR), RXT0);
+    wire_send(&n.wire, mac, 1, 100);
+    take(&n, &status, frame);
+    set(&n, RDTR, 0x80000000);
+    assert_int_equal(get(&n, ICR), RXT0);
+    /* small ones at once */
+    set(&n, RDTR, 10);
+    set(&n, 0x2C00, 80);
+    wire_send(&n.wire, mac, 1, 80);
+    take(&n, &status, frame);
+    assert_int_equal(get(&n, ICR), 0x10000);
+    finish(&n);
+}
+
+/* Issue 4: nothing is lost while the driver has no descriptors, and it goes on at once. */
+static void a_full_ring_makes_the_wire_wait(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, SECRC);
+    set(&n, RDT, 4);
+    get(&n, ICR);
+    for (int i = 0; i < 10; i++)
+        wire_send(&n.wire, mac, i, 1514);
+    assert_true(wire_wait(get(&n, RNBC)));
+    assert_int_equal(get(&n, RDH), 4);
+    assert_int_equal(get(&n, RNBC), 0); /* told once */
+    for (int i = 0; i < 10; i++) {
+        set(&n, RDT, (4 + i) % RING);
+        assert_true(wire_wait(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12) & DD));
+        qtest_memread(n.q, n.buffers + n.rx * BUFFER, frame, 1514);
+        assert_int_equal(frame[1513], i);
+        qtest_writel(n.q, n.rx_ring + 16 * n.rx + 12, 0);
+        n.rx = (n.rx + 1) % RING;
+    }
+    assert_int_equal(get(&n, MPC), 0);
+    assert_int_equal(get(&n, GPRC), 10);
+    /* a frame for which there are not enough of them waits whole */
+    enable(&n, SECRC | 0x30000);
+    set(&n, RDT, 5);
+    wire_send(&n.wire, mac, 0x21, 1514);
+    assert_true(wire_wait(get(&n, RNBC)));
+    assert_int_equal(get(&n, RDH), 0);
+    set(&n, RDT, 6);
+    assert_true(wire_wait(get(&n, RDH) == 6));
+    /* the threshold */
+    enable(&n, SECRC);
+    get(&n, ICR);
+    for (int i = 0; i < 6; i++)
+        wire_send(&n.wire, mac, i, 60);
+    assert_true(wire_wait(get(&n, RDH) == 6));
+    assert_int_equal(get(&n, ICR), RXT0);
+    wire_send(&n.wire, mac, 7, 60);
+    assert_true(wire_wait(get(&n, RDH) == 7));
+    assert_int_equal(get(&n, ICR), RXT0 | RXDMT0);
+    /* a reset in between: the wire goes on */
+    set(&n, RDT, 7);
+    wire_send(&n.wire, mac, 9, 60);
+    assert_true(wire_wait(get(&n, RNBC)));
+    enable(&n, SECRC);
+    wire_send(&n.wire, mac, 10, 60);
+    do
+        take(&n, &status, frame);
+    while (frame[20] != 10);
+    finish(&n);
+}
+
+static void bad_packets_from_the_wire(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, UPE | MPE | BAM | SECRC);
+    wire_send(&n.wire, mac, 1, 0);
+    wire_send(&n.wire, mac, 1, 1);
+    wire_send(&n.wire, mac, 1, 13);
+    wire_send(&n.wire, mac, 1, 1519);
+    wire_send(&n.wire, mac, 1, 2048);
+    wire_send(&n.wire, mac, 2, 14);
+    wire_send(&n.wire, mac, 3, 1518);
+    assert_int_equal(take(&n, &status, frame), 60);
+    assert_int_equal(frame[13], 2);
+    assert_int_equal(take(&n, &status, frame), 1518);
+    assert_int_equal(get(&n, TPR), 2);
+    finish(&n);
+}
+
+static void loopback_goes_round(bool by_phy, void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER], data[1024];
+    uint32_t status;
+
+    start(&n, state);
+    enable(&n, BAM | SECRC | (by_phy ? 0 : LBM_MAC));
+    if (by_phy)
+        phy_write(&n, 0, 0x4140);
+    get(&n, ICR);
+    memset(data, 0xFF, sizeof(data));
+    memset(data + 512, 0xAA, 512);
+    qtest_memwrite(n.q, n.data, data, sizeof(data));
+    for (int i = 0; i < 100; i++) {
+        tx_put(&n, n.data, TX_EOP | 1024, 0);
+        kick(&n);
+        assert_int_equal(take(&n, &status, frame), 1024);
+        assert_memory_equal(frame, data, 1024);
+    }
+    /* nobody takes them out: an overrun, no more */
+    get(&n, ICR);
+    for (int i = 0; i < 2 * RING; i++) {
+        tx_put(&n, n.data, TX_EOP | 1024, 0);
+        kick(&n);
+    }
+    assert_int_equal(get(&n, ICR), TXQE | RXT0 | RXDMT0 | RXO);
+    assert_int_equal(get(&n, MPC), RING + 1);
+    assert_int_equal(wire_take(&n.wire, frame, 10), -1);
+    finish(&n);
+}
+
+static void loopback_in_the_mac(void **state)
+{
+    loopback_goes_round(false, state);
+}
+
+static void loopback_in_the_phy(void **state)
+{
+    loopback_goes_round(true, state);
+}
+
+static void rings_without_memory_lose_frames_only(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, 0);
+    rx_descriptor(&n, 0, 0xFFFFF000);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(get(&n, MPC)));
+    rx_descriptor(&n, 0, n.mem); /* the chip itself */
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(get(&n, MPC)));
+    set(&n, RDBAL, n.mem);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(get(&n, MPC)));
+    set(&n, TDBAL, n.mem);
+    set(&n, TDT, 5);
+    assert_int_equal(get(&n, TDH), 0);
+    set(&n, TDBAL, n.tx_ring);
+    set(&n, TDT, 0xFFFF); /* pointers beyond the ring */
+    set(&n, TDH, 0xFFFF);
+    set(&n, TDT, 3);
+    assert_int_equal(get(&n, TDH), 0xFFFF);
+    set(&n, TDLEN, 0);
+    set(&n, TDT, 0);
+    set(&n, RDBAL, n.rx_ring);
+    rx_descriptor(&n, 0, n.buffers);
+    set(&n, RDLEN, 0);
+    set(&n, RDH, 0);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(get(&n, RNBC)));
+    set(&n, RDLEN, RING * 16);
+    assert_true(wire_wait(get(&n, RDH) == 1));
+    finish(&n);
+}
+
+/* A tail behind the ring is never reached: drivers that give the whole ring away so work on the real chip. */
+static void a_tail_behind_the_ring_gives_all_of_it(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    enable(&n, 0);
+    set(&n, RDT, RING);
+    for (int i = 0; i < 3 * RING; i++) {
+        wire_send(&n.wire, mac, i, 60);
+        assert_true(wire_wait(get(&n, GPRC) == 1));
+    }
+    assert_int_equal(get(&n, RDH), 0);
+    finish(&n);
+}
+
+/* As CVE-2016-8910 of another chip: what is looped back lands on the transmit ring itself. */
+static void a_ring_that_feeds_itself_stops_nobody(void **state)
+{
+    struct nic n;
+    uint8_t data[1024];
+
+    start(&n, state);
+    enable(&n, UPE | MPE | BAM | LBM_MAC);
+    memset(data, 0xFF, sizeof(data));
+    qtest_memwrite(n.q, n.data, data, sizeof(data));
+    for (unsigned i = 0; i < RING; i++)
+        rx_descriptor(&n, i, i & 1 ? n.rx_ring : n.tx_ring);
+    set(&n, RDT, 0xFFFF);
+    for (int round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < RING; i++)
+            tx_put(&n, n.data, TX_EOP | 1024, 0);
+        set(&n, TDT, (get(&n, TDH) + RING - 1) % RING);
+    }
+    set(&n, CTRL, CTRL_RST);
+    assert_int_equal(get(&n, TCTL), 0);
+    finish(&n);
+}
+
+static void a_reset_drops_what_is_under_way(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[200];
+
+    start(&n, state);
+    enable(&n, 0);
+    memset(data, 0x11, sizeof(data));
+    qtest_memwrite(n.q, n.data, data, sizeof(data));
+    tx_put(&n, n.data, 100, 0); /* half a frame */
+    kick(&n);
+    set(&n, TIDV, 100);
+    tx_put(&n, n.data, TX_RS | TX_IDE | 50, 0);
+    kick(&n);
+    enable(&n, 0);
+    qtest_clock_step(n.q, 1000000);
+    assert_int_equal(get(&n, ICR), 0);
+    tx_put(&n, n.data, TX_EOP | 80, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 80);
+    finish(&n);
+}
+
+static void hostile_registers(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048] = {0};
+
+    start(&n, state);
+    enable(&n, UPE | MPE);
+    srand(82540);
+    for (int round = 0; round < 4000; round++) {
+        static const unsigned interesting[] = {RCTL,  TCTL,  RDBAL, RDLEN, RDH, RDT,
+                                               TDBAL, TDLEN, TDH,   TDT,   CTRL};
+        unsigned offset = round % 2 ? interesting[rand() % 11] : (unsigned)rand() % 0x6000u & ~3u;
+        uint32_t value = rand() % 3 ? rand() % 4096u : (uint32_t)rand() << 16 ^ rand();
+
+        set(&n, offset, value);
+        if (round % 7 == 0)
+            get(&n, offset);
+        if (round % 50 == 0 && send(n.wire.fd, frame, sizeof(frame) % 1500, MSG_DONTWAIT) < 0)
+            continue;
+        while (wire_take(&n.wire, frame, 0) >= 0)
+            continue;
+    }
+    enable(&n, 0);
+    assert_int_equal(get(&n, RDT), RING - 1);
+    finish(&n);
+}
+
+static void names_and_mistakes(void **state)
+{
+    char *said;
+
+    *state = qtest_start("-nodefaults -vga none -device e1000-82540em -nic none");
+    qpci_get(*state, 0x8086, 0x100E);
+    qtest_stop(*state);
+    *state = qtest_start("-nodefaults -vga none -nic user,model=e1000");
+    qpci_get(*state, 0x8086, 0x100E);
+    qtest_stop(*state);
+    *state = qtest_start("-nodefaults -vga none -net nic,model=e1000 -net user");
+    qpci_get(*state, 0x8086, 0x100E);
+    qtest_stop(*state);
+    *state = NULL;
+    assert_int_equal(qtest_start_failing("-accel qtest -device e1000,mac=01:00:00:00:00:00", &said), 1);
+    assert_non_null(strstr(said, "multicast"));
+    free(said);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        qtest_unit_test(identity),
+        qtest_unit_test(registers_by_ports),
+        qtest_unit_test(registers_keep_their_bits),
+        qtest_unit_test(eeprom),
+        qtest_unit_test(phy),
+        qtest_unit_test(the_link_goes_down_and_up),
+        qtest_unit_test(interrupts),
+        qtest_unit_test(interrupts_are_moderated),
+        qtest_unit_test(transmits),
+        qtest_unit_test(frames_of_several_descriptors),
+        qtest_unit_test(odd_frames_are_sent_or_gone),
+        qtest_unit_test(checksums_are_inserted),
+        qtest_unit_test(packets_are_cut_into_segments),
+        qtest_unit_test(udp_is_cut_too),
+        qtest_unit_test(tags_are_put_in),
+        qtest_unit_test(transmit_interrupts_wait),
+        qtest_unit_test(receives),
+        qtest_unit_test(receives_round_the_ring),
+        qtest_unit_test(long_frames_take_several_buffers),
+        qtest_unit_test(filters),
+        qtest_unit_test(tags_are_taken_out_and_filtered),
+        qtest_unit_test(checksums_are_looked_at),
+        qtest_unit_test(receive_interrupts_wait),
+        qtest_unit_test(a_full_ring_makes_the_wire_wait),
+        qtest_unit_test(bad_packets_from_the_wire),
+        qtest_unit_test(loopback_in_the_mac),
+        qtest_unit_test(loopback_in_the_phy),
+        qtest_unit_test(rings_without_memory_lose_frames_only),
+        qtest_unit_test(a_tail_behind_the_ring_gives_all_of_it),
+        qtest_unit_test(a_ring_that_feeds_itself_stops_nobody),
+        qtest_unit_test(a_reset_drops_what_is_under_way),
+        qtest_unit_test(hostile_registers),
+        cmocka_unit_test(names_and_mistakes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
