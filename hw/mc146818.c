@@ -37,7 +37,8 @@ enum {
     REG_B = 11,
     REG_C = 12,
     REG_D = 13,
-    CENTURY = 0x32, /* where PC firmware and ACPI's FADT keep it */
+    CENTURY = 0x32,     /* where PC firmware and ACPI's FADT keep it */
+    PS2_CENTURY = 0x37, /* and where the PS/2's firmware had it: the same byte */
 
     A_UIP = 0x80,
     A_DV = 0x70,
@@ -338,18 +339,23 @@ static void catch_up(struct rtc *rtc)
  * change. */
 static void settle(struct rtc *rtc)
 {
+    struct machine *m = rtc->dev.machine;
+    uint8_t causes = rtc->cmos[REG_C] & rtc->cmos[REG_B] & C_FLAGS;
+    bool raised = causes && !rtc->irq.level;
     int64_t until;
 
-    if (rtc->cmos[REG_C] & rtc->cmos[REG_B] & C_FLAGS)
+    if (causes)
         rtc->cmos[REG_C] |= C_IRQF;
     else
         rtc->cmos[REG_C] &= ~C_IRQF;
-    irq_set(&rtc->irq, rtc->cmos[REG_C] & C_IRQF);
+    irq_set(&rtc->irq, causes);
+    if (raised && causes & C_AF && m->rtc_alarm)
+        m->rtc_alarm(m->rtc_alarm_opaque);
     until = until_event(rtc, rtc->seen);
     if (until == NEVER)
         timer_cancel(&rtc->timer);
     else
-        timer_set(&rtc->timer, clock_now(&rtc->dev.machine->clock) + until);
+        timer_set(&rtc->timer, clock_now(&m->clock) + until);
 }
 
 static void rtc_fire(void *opaque)
@@ -451,7 +457,9 @@ static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
 
     if (offset == 0 || (rtc->cmos_only && rtc->index < MC146818_RAM))
         return 0xFF;
-    return rtc->cmos_only ? rtc->cmos[rtc->index] : rtc_read(rtc, rtc->index);
+    if (rtc->cmos_only)
+        return rtc->cmos[rtc->index];
+    return rtc_read(rtc, rtc->index == PS2_CENTURY ? CENTURY : rtc->index);
 }
 
 static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -461,7 +469,7 @@ static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
     if (offset == 0)
         rtc->index = value & (MC146818_SIZE - 1); /* bit 7 is the board's NMI mask */
     else if (!rtc->cmos_only)
-        rtc_write(rtc, rtc->index, value);
+        rtc_write(rtc, rtc->index == PS2_CENTURY ? CENTURY : rtc->index, value);
     else if (rtc->index >= MC146818_RAM)
         rtc->cmos[rtc->index] = value;
 }

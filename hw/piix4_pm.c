@@ -209,6 +209,17 @@ static void press_power_button(void *opaque)
     machine_wakeup(pm->pci.dev.machine);
 }
 
+/* RTC_STS follows the RTC's interrupt line whatever is enabled; with RTC_EN it wakes (82371AB 7.2.1). */
+static void rtc_alarm(void *opaque)
+{
+    struct piix4_pm *pm = opaque;
+
+    pm->pm1_status |= RTC_STS;
+    update_sci(pm);
+    if (pm->pm1_enable & RTC_STS)
+        machine_wakeup(pm->pci.dev.machine);
+}
+
 /* ---- GPE0: two bytes of status, two of enable ---- */
 
 static uint64_t gpe_read(void *opaque, uint64_t offset, unsigned size)
@@ -332,6 +343,8 @@ static bool realize(struct device *dev, struct error *err)
     machine_listen(m, &pm->listener);
     m->power_button = press_power_button;
     m->power_button_opaque = pm;
+    m->rtc_alarm = rtc_alarm;
+    m->rtc_alarm_opaque = pm;
     m->cpu_added = cpu_added;
     m->cpu_added_opaque = pm;
     return true;
@@ -345,6 +358,7 @@ static void unrealize(struct device *dev)
     timer_cancel(&pm->overflow);
     machine_unlisten(dev->machine, &pm->listener);
     dev->machine->power_button = NULL;
+    dev->machine->rtc_alarm = NULL;
     dev->machine->cpu_added = NULL;
     for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
         bus_unmap(&dev->machine->bus, regions[i]);

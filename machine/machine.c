@@ -153,14 +153,14 @@ void machine_run(struct machine *m)
 
 static void halt(struct machine *m, enum run_state state)
 {
-    bool was_running = m->state == RUN_RUNNING;
+    enum run_state was = m->state;
 
     m->state = state;
-    if (!was_running)
-        return;
-    if (m->accel->pause)
+    if (was == RUN_RUNNING && m->accel->pause)
         m->accel->pause(m);
     clock_stop(&m->clock);
+    if (was != RUN_RUNNING)
+        return;
     tell(m, EVENT_STOP, false);
 }
 
@@ -203,8 +203,8 @@ static void do_reset(struct machine *m, bool by_guest)
     if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
         m->state = RUN_PAUSED;
     if (m->state == RUN_SUSPENDED) {
-        m->state = RUN_PAUSED; /* a reset wakes */
-        machine_run(m);
+        m->state = RUN_RUNNING; /* a reset wakes */
+        go_on = true;
     }
     tell(m, EVENT_RESET, by_guest);
     if (go_on && m->accel->resume)
@@ -222,9 +222,12 @@ static void do_shutdown(struct machine *m, bool by_guest)
     loop_quit(&m->loop);
 }
 
+/* Only the processors sleep: the clock goes on, for the RTC's alarm may wake the guest. */
 static void do_suspend(struct machine *m)
 {
-    halt(m, RUN_SUSPENDED);
+    m->state = RUN_SUSPENDED;
+    if (m->accel->pause)
+        m->accel->pause(m);
     tell(m, EVENT_SUSPEND, true);
 }
 
@@ -241,8 +244,9 @@ bool machine_wakeup(struct machine *m)
     if (m->accel->reset_cpus)
         m->accel->reset_cpus(m);
     tell(m, EVENT_WAKEUP, false);
-    m->state = RUN_PAUSED;
-    machine_run(m);
+    m->state = RUN_RUNNING;
+    if (m->accel->resume)
+        m->accel->resume(m);
     return true;
 }
 

@@ -109,6 +109,10 @@ struct machine {
     /* pressed by QMP system_powerdown; set by the power management chip */
     void (*power_button)(void *opaque);
     void *power_button_opaque;
+    /* the RTC's alarm raised its interrupt; set by the power management chip, which may wake the guest by it
+     */
+    void (*rtc_alarm)(void *opaque);
+    void *rtc_alarm_opaque;
     /* QMP device_add has raised config.cpus, where the hypervisor has the processors; set by the power
      * management chip, which tells the guest */
     void (*cpu_added)(void *opaque);

@@ -329,6 +329,48 @@ static void soft_off_ends_the_machine(void **state)
     qtest_stop(q);
 }
 
+static void expect_status(struct qtest *q, const char *status)
+{
+    json_t *answer = qtest_qmp_ok(q, "{'execute': 'query-status'}");
+
+    assert_string_equal(json_string_value(json_object_get(answer, "status")), status);
+    json_decref(answer);
+}
+
+/* Time goes on in S3. */
+static void rtc_alarm_wakes_when_enabled(void **state)
+{
+    enum { RTC_STS = 0x0400, WAK_STS = 0x8000 };
+    struct qtest *q = *state;
+
+    power_management(q);
+    json_decref(qtest_qmp_ok(q, "{'execute': 'cont'}"));
+    for (unsigned enabled = 0; enabled < 2; enabled++) {
+        for (uint8_t alarm = 1; alarm <= 5; alarm += 2) {
+            qtest_outb(q, 0x70, alarm);
+            qtest_outb(q, 0x71, 0xFF); /* every second */
+        }
+        qtest_outb(q, 0x70, 0x0B);
+        qtest_outb(q, 0x71, 0x22); /* AIE, 24 hours */
+        qtest_outb(q, 0x70, 0x0C);
+        qtest_inb(q, 0x71);
+        qtest_outw(q, PM_BASE, RTC_STS | WAK_STS);
+        qtest_outw(q, PM_BASE + 2, enabled ? RTC_STS : 0);
+        qtest_outw(q, PM_BASE + 4, 0x2400); /* SLP_EN, S3 */
+        json_decref(qtest_qmp_event(q, "SUSPEND"));
+        expect_status(q, "suspended");
+        qtest_clock_step(q, 1000 * NS_PER_MS);
+        assert_int_equal(qtest_inw(q, PM_BASE) & RTC_STS, RTC_STS);
+        if (!enabled) {
+            expect_status(q, "suspended");
+            json_decref(qtest_qmp_ok(q, "{'execute': 'system_wakeup'}"));
+        }
+        json_decref(qtest_qmp_event(q, "WAKEUP"));
+        expect_status(q, "running");
+        assert_int_equal(qtest_inw(q, PM_BASE) & WAK_STS, WAK_STS);
+    }
+}
+
 static void gpe_and_hotplug_blocks(void **state)
 {
     struct qtest *q = *state;
@@ -373,6 +415,7 @@ int main(void)
         CASE(power_button_interrupts),
         CASE(added_processor_interrupts),
         CASE(status_byte_write_clears_its_own_byte_only),
+        CASE(rtc_alarm_wakes_when_enabled),
         CASE(gpe_and_hotplug_blocks),
         cmocka_unit_test(soft_off_ends_the_machine),
         cmocka_unit_test(no_acpi_means_no_function),

@@ -449,6 +449,17 @@ static void the_periodic_interrupt_goes_on_under_set(void **state)
     assert_int_equal(rd(q, C), IRQF | PF); /* and no update, no alarm */
 }
 
+/* Where the PS/2's firmware had the century: the same byte. */
+static void century_has_two_places(void **state)
+{
+    struct qtest *q = start_ours(state);
+
+    set_time(q, (struct when){2026, 11, 21, 12, 34, 56}, H24);
+    assert_int_equal(rd(q, 0x37), 0x20);
+    wr(q, 0x37, 0x21);
+    assert_int_equal(rd(q, CENTURY), 0x21);
+}
+
 static void alarm_at(struct qtest *q, uint8_t hour, uint8_t min, uint8_t sec)
 {
     wr(q, HOUR_ALARM, hour);
@@ -682,6 +693,7 @@ int main(void)
         qtest_unit_test(fast_periodic_rates),
         qtest_unit_test(rate_0_and_a_divider_reset_give_no_periodic_interrupt),
         qtest_unit_test(the_periodic_interrupt_goes_on_under_set),
+        qtest_unit_test(century_has_two_places),
         qtest_unit_test(alarms_with_and_without_wildcards),
         qtest_unit_test(alarm_in_every_format),
         qtest_unit_test(an_alarm_that_never_comes_does_not_come),
