@@ -35,7 +35,8 @@ static void link_changed(void *opaque, bool up)
 {
     struct nic *nic = opaque;
 
-    nic->chip.link_changed(nic->chip.opaque, up);
+    if (nic->chip.link_changed)
+        nic->chip.link_changed(nic->chip.opaque, up);
 }
 
 static void look(void *opaque)

@@ -29,7 +29,7 @@ extern const struct state_field nic_state[]; /* for STATE_SUB */
 
 /*
  * Chooses the address and attaches to the wire. chip.receive gets frames of NET_HEADER..NET_MAX_FRAME bytes,
- * none while the function is unplugged.
+ * none while the function is unplugged; chip.link_changed may be NULL.
  */
 bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card *chip, struct error *err);
 void nic_unrealize(struct nic *nic);

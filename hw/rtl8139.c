@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hw/eeprom93c46.h"
+#include "hw/mii.h"
 #include "hw/net_offload.h"
 #include "hw/nic.h"
 #include "machine/machine.h"
@@ -130,16 +131,11 @@ enum {
 #define CSCR_CHANGED 0x0800 /* the link did; until the driver writes the register */
 #define CSCR_LINK_OK 0x0400
 
-#define BMCR_RESET   0x8000
-#define BMCR_RESTART 0x0200
-#define BMSR_FIXED   0x7809 /* 10 and 100 Mbit/s, half and full duplex, negotiation, extended registers */
-#define BMSR_DONE    0x0020
-#define BMSR_LINK    0x0004
-
 struct rtl8139 {
     struct pci_device pci;
     struct region io, memory;
     struct nic nic;
+    struct mii_phy phy;
     struct eeprom eeprom;
     struct timer timer;
 
@@ -149,7 +145,7 @@ struct rtl8139 {
     uint32_t rbstart;
     uint16_t capr, cbr;
     uint8_t cr, eecr, config0, config1, config3, config4, config5;
-    uint16_t imr, isr, mulint, bmcr, anar, nwaytr, cscr;
+    uint16_t imr, isr, mulint, nwaytr, cscr;
     uint32_t tcr, rcr, mpc, timer_int;
     int64_t timer_start; /* guest time at which the timer was 0 */
 
@@ -711,15 +707,12 @@ static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
     case TSAD:
         return tx_summary(s);
     case BMCR:
-        return s->bmcr;
     case BMSR:
-        return BMSR_FIXED | (link ? BMSR_DONE | BMSR_LINK : 0);
+        return mii_read(&s->phy, MII_BMCR + (offset - BMCR) / 2, link);
     case ANAR:
-        return s->anar;
-    case ANLPAR: /* a switch that can do all that this card can */
-        return link ? 0x45E1 : 0;
+    case ANLPAR:
     case ANER:
-        return link;
+        return mii_read(&s->phy, MII_ANAR + (offset - ANAR) / 2, link);
     case NWAYTR:
         return s->nwaytr;
     case CSCR:
@@ -805,11 +798,11 @@ static void write_config(struct rtl8139 *s, unsigned offset, uint8_t value)
 static void write_phy(struct rtl8139 *s, unsigned offset, uint16_t value)
 {
     switch (offset) {
-    case BMCR: /* reset and restart are done at once */
-        s->bmcr = value & BMCR_RESET ? 0x3100 : value & ~BMCR_RESTART & 0x7D80;
+    case BMCR:
+        mii_write(&s->phy, MII_BMCR, value);
         break;
     case ANAR:
-        s->anar = value;
+        mii_write(&s->phy, MII_ANAR, value);
         break;
     case NWAYTR:
         s->nwaytr = value & 0x00FF;
@@ -1013,8 +1006,7 @@ static void reset(struct device *dev)
     memset(s->mar, 0, sizeof(s->mar));
     s->eecr = s->config0 = s->config3 = s->config4 = s->config5 = 0;
     eeprom_reset(&s->eeprom);
-    s->bmcr = 0x3100; /* 100 Mbit/s, full duplex, negotiated */
-    s->anar = 0x05E1;
+    mii_reset(&s->phy);
     s->nwaytr = s->cscr = 0;
     eeprom_load(s);
 }
@@ -1083,8 +1075,7 @@ static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eep
                                            STATE_FIELD(struct rtl8139, imr),
                                            STATE_FIELD(struct rtl8139, isr),
                                            STATE_FIELD(struct rtl8139, mulint),
-                                           STATE_FIELD(struct rtl8139, bmcr),
-                                           STATE_FIELD(struct rtl8139, anar),
+                                           STATE_SUB(struct rtl8139, phy, mii_state),
                                            STATE_FIELD(struct rtl8139, nwaytr),
                                            STATE_FIELD(struct rtl8139, cscr),
                                            STATE_FIELD(struct rtl8139, tcr),

@@ -31,6 +31,8 @@
 #define PCI_CAPABILITY_LIST      0x34
 #define PCI_INTERRUPT_LINE       0x3C
 #define PCI_INTERRUPT_PIN        0x3D
+#define PCI_MIN_GRANT            0x3E
+#define PCI_MAX_LATENCY          0x3F
 
 #define PCI_DEVFN(slot, function) ((slot) << 3 | (function))
 

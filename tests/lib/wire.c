@@ -20,10 +20,11 @@ static struct sockaddr_un address_of(const char path[WIRE_PATH])
 
 void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
 {
+    const char *path = qtest_temp_file(".wire", 0);
     struct sockaddr_un address;
 
-    snprintf(wire->theirs, sizeof(wire->theirs), "%.90s.a", qtest_temp_file(".wire", 0));
-    snprintf(wire->ours, sizeof(wire->ours), "%.90s.b", qtest_temp_file(".wire", 0));
+    snprintf(wire->theirs, sizeof(wire->theirs), "%.90s.a", path);
+    snprintf(wire->ours, sizeof(wire->ours), "%.90s.b", path);
     address = address_of(wire->ours);
     wire->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(wire->fd, (struct sockaddr *)&address, sizeof(address)), 0);

@@ -1,0 +1,1276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* PCnet with a datagram socket as its wire. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/lib/cmocka.h"
+#include "tests/lib/qpci.h"
+#include "tests/lib/qtest.h"
+#include "tests/lib/wire.h"
+
+enum { INIT = 1, STRT = 2, STOP = 4, TDMD = 8, TXON = 0x10, RXON = 0x20, IENA = 0x40, INTR = 0x80 };
+enum { IDON = 0x100, TINT = 0x200, RINT = 0x400, MERR = 0x800, MISS = 0x1000, ERR = 0x8000, BABL = 0x4000 };
+enum { OWN = 0x80, BAD = 0x40, STP = 2, ENP = 1 }; /* in the status byte of descriptors */
+enum { LOOP = 4, DXMTFCS = 8, DRCVBC = 0x4000, DRCVPA = 0x2000, PROM = 0x8000 };
+enum { RX_SIZE = 1544, RING = 8 };
+enum { PHY = 30, FOREVER = 60000 };
+
+static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255}, group[6] = {1, 0, 0x5E, 0, 0, 1};
+
+struct nic {
+    struct qtest *q;
+    struct qpci pci;
+    uint64_t io, block, rx, tx, rx_buffers, tx_buffer;
+    bool dwio;
+    unsigned style, rx_next, tx_next; /* what the driver does next */
+    struct wire wire;
+};
+
+static void start_with(struct nic *n, void **state, const char *properties)
+{
+    char options[WIRE_OPTIONS];
+
+    *n = (struct nic){.q = NULL};
+    wire_open(&n->wire, "n", options);
+    n->q = *state = qtest_startf(
+        "-nodefaults -vga none -device pcnet,netdev=n,id=c,mac=52:54:00:12:34:56%s %s", properties, options);
+    wire_connect(&n->wire);
+    n->pci = qpci_get(n->q, 0x1022, 0x2000);
+    n->io = qpci_map(&n->pci, 0);
+    qpci_enable(&n->pci);
+    n->block = qtest_alloc(n->q, 64, 64);
+    n->rx = qtest_alloc(n->q, 16 * 128, 4096);
+    n->tx = qtest_alloc(n->q, 16 * 128, 4096);
+    n->rx_buffers = qtest_alloc(n->q, RING * 2048, 4096);
+    n->tx_buffer = qtest_alloc(n->q, 4096, 4096);
+}
+
+static void start(struct nic *n, void **state)
+{
+    start_with(n, state, "");
+}
+
+static void finish(struct nic *n)
+{
+    wire_close(&n->wire);
+}
+
+/* ---- registers ---- */
+
+static uint16_t reg_read(struct nic *n, unsigned nth, bool bcr)
+{
+    if (n->dwio) {
+        qtest_outl(n->q, n->io + 0x14, nth);
+        return qtest_inl(n->q, n->io + (bcr ? 0x1C : 0x10));
+    }
+    qtest_outw(n->q, n->io + 0x12, nth);
+    return qtest_inw(n->q, n->io + (bcr ? 0x16 : 0x10));
+}
+
+static void reg_write(struct nic *n, unsigned nth, bool bcr, uint16_t value)
+{
+    if (n->dwio) {
+        qtest_outl(n->q, n->io + 0x14, nth);
+        qtest_outl(n->q, n->io + (bcr ? 0x1C : 0x10), value);
+        return;
+    }
+    qtest_outw(n->q, n->io + 0x12, nth);
+    qtest_outw(n->q, n->io + (bcr ? 0x16 : 0x10), value);
+}
+
+static uint16_t csr(struct nic *n, unsigned nth)
+{
+    return reg_read(n, nth, false);
+}
+
+static void set_csr(struct nic *n, unsigned nth, uint16_t value)
+{
+    reg_write(n, nth, false, value);
+}
+
+static uint16_t bcr(struct nic *n, unsigned nth)
+{
+    return reg_read(n, nth, true);
+}
+
+static void set_bcr(struct nic *n, unsigned nth, uint16_t value)
+{
+    reg_write(n, nth, true, value);
+}
+
+static bool line_is_up(struct nic *n)
+{
+    return qpci_readw(&n->pci, 0x06) & 8;
+}
+
+/* ---- descriptors, in any style ---- */
+
+static uint64_t place(struct nic *n, uint64_t ring, unsigned nth)
+{
+    return ring + nth * (n->style ? 16 : 8);
+}
+
+static void give(struct nic *n, uint64_t at, uint64_t address, unsigned length, uint8_t status)
+{
+    uint16_t count = 0xF000 | (-length & 0xFFF);
+
+    if (n->style == 0) {
+        qtest_writel(n->q, at, (address & 0xFFFFFF) | (uint32_t)status << 24);
+        qtest_writew(n->q, at + 4, count);
+        return;
+    }
+    qtest_writel(n->q, at + (n->style == 3 ? 8 : 0), address);
+    qtest_writel(n->q, at + 4, (uint32_t)status << 24 | count);
+}
+
+static uint8_t status_of(struct nic *n, uint64_t at)
+{
+    return qtest_readb(n->q, at + (n->style ? 7 : 3));
+}
+
+/* The message count; of transmit descriptors the errors. */
+static uint32_t result_of(struct nic *n, uint64_t at)
+{
+    if (n->style == 0)
+        return qtest_readw(n->q, at + 6);
+    return qtest_readl(n->q, at + (n->style == 3 ? 0 : 8));
+}
+
+static void give_rx(struct nic *n, unsigned nth)
+{
+    give(n, place(n, n->rx, nth), n->rx_buffers + 2048 * nth, RX_SIZE, OWN);
+}
+
+static void write_block(struct nic *n, uint16_t mode)
+{
+    uint16_t word[14] = {mode};
+
+    if (n->style == 0) {
+        memcpy(word + 1, mac, 6);
+        word[8] = n->rx;
+        word[9] = 3 << 13 | (n->rx >> 16 & 0xFF);
+        word[10] = n->tx;
+        word[11] = 3 << 13 | (n->tx >> 16 & 0xFF);
+    } else {
+        word[1] = 3 << 12 | 3 << 4;
+        memcpy(word + 2, mac, 6);
+        word[10] = n->rx;
+        word[11] = n->rx >> 16;
+        word[12] = n->tx;
+        word[13] = n->tx >> 16;
+    }
+    qtest_memwrite(n->q, n->block, word, sizeof(word));
+}
+
+/* As a driver does it: rings of eight, all descriptors of the receiver given. */
+static void bring_up(struct nic *n, unsigned style, uint16_t mode)
+{
+    set_csr(n, 0, STOP);
+    n->style = style;
+    n->rx_next = n->tx_next = 0;
+    set_bcr(n, 20, style);
+    for (unsigned i = 0; i < RING; i++) {
+        give_rx(n, i);
+        give(n, place(n, n->tx, i), 0, 0, 0);
+    }
+    write_block(n, mode);
+    set_csr(n, 1, n->block);
+    set_csr(n, 2, n->block >> 16);
+    set_csr(n, 4, 0x0915);
+    set_csr(n, 0, INIT);
+    assert_int_equal(csr(n, 0), INTR | IDON | INIT);
+    set_csr(n, 0, STRT | IENA | IDON);
+    assert_int_equal(csr(n, 0), (mode & 2 ? 0 : TXON) | (mode & 1 ? 0 : RXON) | IENA | STRT | INIT);
+}
+
+/* The next descriptor of the transmitter, from nth bytes on in the buffer. */
+static uint64_t put(struct nic *n, unsigned from, unsigned length, uint8_t status)
+{
+    uint64_t at = place(n, n->tx, n->tx_next);
+
+    give(n, at, n->tx_buffer + from, length, status);
+    n->tx_next = (n->tx_next + 1) % RING;
+    return at;
+}
+
+static uint64_t transmit(struct nic *n, const void *data, unsigned length)
+{
+    uint64_t at;
+
+    qtest_memwrite(n->q, n->tx_buffer, data, length);
+    at = put(n, 0, length, OWN | STP | ENP);
+    set_csr(n, 0, IENA | TDMD);
+    return at;
+}
+
+static bool arrived(struct nic *n)
+{
+    uint64_t at = place(n, n->rx, n->rx_next);
+
+    return wire_wait(!(status_of(n, at) & OWN));
+}
+
+/* Takes the next frame, which lies in one buffer, and gives the descriptor back. */
+static unsigned take(struct nic *n, uint8_t frame[2048])
+{
+    uint64_t at = place(n, n->rx, n->rx_next);
+    unsigned length;
+
+    assert_true(arrived(n));
+    assert_int_equal(status_of(n, at), STP | ENP);
+    length = result_of(n, at);
+    assert_in_range(length, 14, 1522);
+    qtest_memread(n->q, n->rx_buffers + 2048 * n->rx_next, frame, length);
+    give_rx(n, n->rx_next);
+    n->rx_next = (n->rx_next + 1) % RING;
+    return length;
+}
+
+static void check_frame(const uint8_t *frame, unsigned length, const uint8_t to[6], uint8_t mark)
+{
+    uint32_t crc;
+
+    assert_memory_equal(frame, to, 6);
+    for (unsigned i = 6; i < length - 4; i++)
+        assert_int_equal(frame[i], mark);
+    memcpy(&crc, frame + length - 4, 4);
+    assert_int_equal(crc, wire_crc(frame, length - 4));
+}
+
+static void nothing_arrives(struct nic *n)
+{
+    usleep(3000);
+    assert_int_equal(csr(n, 0) & RINT, 0);
+    assert_true(status_of(n, place(n, n->rx, n->rx_next)) & OWN);
+}
+
+/* ---- the tests ---- */
+
+static void identity(void **state)
+{
+    static const uint8_t prom[16] = {0x52, 0x54, 0, 0x12, 0x34, 0x56, 0, 0, 0, 0x11, 0, 0, 1, 2, 'W', 'W'};
+    static const struct {
+        uint8_t nth;
+        uint16_t value;
+    } csrs[] = {{0, 4},       {3, 0},       {4, 0x0115},   {5, 0},       {12, 0x5452},
+                {13, 0x1200}, {14, 0x5634}, {15, 0},       {58, 0x0200}, {80, 0x1410},
+                {88, 0x1003}, {89, 0x0262}, {100, 0x0200}, {112, 0},     {114, 0}},
+      bcrs[] = {{0, 5}, {1, 5},       {2, 2},  {4, 0x80C0},  {5, 0x0084},  {6, 0x0088}, {7, 0x0090},
+                {9, 0}, {18, 0x9001}, {19, 2}, {20, 0x0200}, {22, 0xFF06}, {35, 0x1022}};
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(qpci_readb(&n.pci, 0x08), 0x10);
+    assert_int_equal(qpci_readw(&n.pci, 0x0A), 0x0200);
+    assert_int_equal(qpci_readl(&n.pci, 0x3C) >> 8, 0xFF0601);
+    assert_int_equal(qpci_bar_size(&n.pci, 0), 32);
+    assert_int_equal(qpci_bar_size(&n.pci, 1), 32);
+    assert_true(qpci_bar_size(&n.pci, QPCI_ROM) >= 65536);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(qtest_inb(n.q, n.io + i), prom[i]);
+    assert_int_equal(qtest_inl(n.q, n.io + 12), 0x57570201);
+    assert_int_equal(qtest_inw(n.q, n.io + 3), 0x3412);
+    for (size_t i = 0; i < sizeof(csrs) / sizeof(csrs[0]); i++)
+        assert_int_equal(csr(&n, csrs[i].nth), csrs[i].value);
+    for (size_t i = 0; i < sizeof(bcrs) / sizeof(bcrs[0]); i++)
+        assert_int_equal(bcr(&n, bcrs[i].nth), bcrs[i].value);
+    finish(&n);
+}
+
+static void words_and_doublewords(void **state)
+{
+    struct nic n;
+    uint64_t mem;
+
+    start(&n, state);
+    mem = qpci_map(&n.pci, 1);
+    qtest_writew(n.q, mem + 0x12, 88);
+    assert_int_equal(qtest_inw(n.q, n.io + 0x12), 88);
+    assert_int_equal(qtest_inl(n.q, n.io + 0x10), 0xFFFFFFFF); /* no such access in this mode */
+    assert_int_equal(qtest_inb(n.q, n.io + 0x10), 0xFF);
+    assert_int_equal(qtest_readw(n.q, mem + 0x10), 0x1003);
+    qtest_outl(n.q, n.io + 0x10, 0);
+    n.dwio = true;
+    assert_int_equal(qtest_readw(n.q, mem + 0x12), 0xFFFF);
+    assert_int_equal(csr(&n, 88), 0x1003);
+    assert_int_equal(bcr(&n, 18), 0x9081);
+    set_csr(&n, 4, 0x1915);
+    qtest_inl(n.q, n.io + 0x18); /* the chip's own reset leaves the mode */
+    assert_int_equal(csr(&n, 4), 0x0115);
+    assert_int_equal(qtest_readl(n.q, mem + 0x14), 4);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_reset'}"));
+    json_decref(qtest_qmp_event(n.q, "RESET"));
+    n.io = qpci_map(&n.pci, 0);
+    qpci_enable(&n.pci);
+    n.dwio = false;
+    assert_int_equal(bcr(&n, 18), 0x9001);
+    finish(&n);
+}
+
+static void the_reset_port(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 3, 0x5F00);
+    set_bcr(&n, 2, 0x1002);
+    assert_int_equal(qtest_inw(n.q, n.io + 0x14), 0);
+    assert_int_equal(qtest_inw(n.q, n.io + 0x12), 0);
+    assert_int_equal(csr(&n, 0), STOP);
+    assert_int_equal(csr(&n, 3), 0);
+    assert_int_equal(bcr(&n, 2), 0x1002);
+    assert_int_equal(bcr(&n, 20), 0x0302);
+    wire_send(&n.wire, mac, 1, 100);
+    nothing_arrives(&n);
+    finish(&n);
+}
+
+static void the_prom_is_written_when_it_may(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    qtest_outb(n.q, n.io + 5, 0x99);
+    assert_int_equal(qtest_inb(n.q, n.io + 5), 0x56);
+    set_bcr(&n, 2, 0x0102);
+    qtest_outb(n.q, n.io + 5, 0x99);
+    qtest_outl(n.q, n.io + 0x0E, 0x11223344); /* across its end */
+    assert_int_equal(qtest_inl(n.q, n.io + 4), 0x00009934);
+    assert_int_equal(qtest_inw(n.q, n.io + 14), 0x3344);
+    assert_int_equal(bcr(&n, 18), 0x9001);
+    finish(&n);
+}
+
+static void styles_of_software(void **state)
+{
+    static const uint16_t shown[] = {0x0200, 0x0101, 0x0302, 0x0303, 0x0200};
+    struct nic n;
+
+    start(&n, state);
+    for (unsigned i = 0; i < 5; i++) {
+        set_bcr(&n, 20, i);
+        assert_int_equal(bcr(&n, 20), shown[i]);
+        assert_int_equal(csr(&n, 58), shown[i]);
+    }
+    set_csr(&n, 58, 3);
+    assert_int_equal(bcr(&n, 20), 0x0303);
+    bring_up(&n, 2, 0);
+    set_bcr(&n, 20, 0); /* not while it runs */
+    assert_int_equal(bcr(&n, 20), 0x0302);
+    finish(&n);
+}
+
+static void registers_are_locked_while_it_runs(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 15, PROM);
+    set_csr(&n, 8, 0xFFFF);
+    assert_int_equal(csr(&n, 15), 0);
+    assert_int_equal(csr(&n, 8), 0);
+    set_csr(&n, 5, 1); /* suspended */
+    assert_int_equal(csr(&n, 5), 1);
+    set_csr(&n, 15, PROM);
+    set_csr(&n, 8, 0xFFFF);
+    set_csr(&n, 5, 0);
+    assert_int_equal(csr(&n, 15), PROM);
+    assert_int_equal(csr(&n, 8), 0xFFFF);
+    assert_int_equal(csr(&n, 0), TXON | RXON | IENA | STRT | INIT);
+    finish(&n);
+}
+
+static void the_init_block(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    for (unsigned style = 0; style < 4; style++) {
+        bring_up(&n, style, 0x0100);
+        assert_int_equal(csr(&n, 6), 0x3300);
+        assert_int_equal(csr(&n, 12), 0x5452);
+        assert_int_equal(csr(&n, 14), 0x5634);
+        assert_int_equal(csr(&n, 15), 0x0100);
+        assert_int_equal(csr(&n, 24) | csr(&n, 25) << 16, n.rx);
+        assert_int_equal(csr(&n, 30) | csr(&n, 31) << 16, n.tx);
+        assert_int_equal(csr(&n, 76), 0x10000 - RING);
+        assert_int_equal(csr(&n, 78), 0x10000 - RING);
+        assert_int_equal(csr(&n, 17) << 16 | csr(&n, 16), n.block);
+    }
+    set_csr(&n, 0, STOP);
+    qtest_writew(n.q, n.block + 2, 0xF0F0); /* the longest: 512 */
+    set_csr(&n, 0, INIT);
+    assert_int_equal(csr(&n, 76), 0x10000 - 512);
+    finish(&n);
+}
+
+static void interrupts_are_masked(void **state)
+{
+    struct nic n;
+    uint8_t frame[100] = {0};
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    assert_false(line_is_up(&n));
+    transmit(&n, frame, sizeof(frame));
+    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT | INTR);
+    assert_true(line_is_up(&n));
+    set_csr(&n, 0, 0); /* IENA */
+    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT | INTR);
+    assert_false(line_is_up(&n));
+    set_csr(&n, 0, IENA);
+    assert_true(line_is_up(&n));
+    set_csr(&n, 3, TINT);
+    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT);
+    assert_false(line_is_up(&n));
+    set_csr(&n, 3, 0);
+    set_csr(&n, 0, IENA | TINT);
+    assert_int_equal(csr(&n, 0) & (TINT | INTR), 0);
+    assert_false(line_is_up(&n));
+    /* by the user's command, and the start of transmission */
+    set_csr(&n, 4, 0x0995);
+    assert_int_equal(csr(&n, 4) & 0x00C0, 0x0040);
+    assert_true(line_is_up(&n));
+    set_csr(&n, 4, 0x0955);
+    assert_false(line_is_up(&n));
+    set_csr(&n, 4, 0x0911);
+    assert_true(line_is_up(&n)); /* TXSTRT, from before, is not masked any more */
+    set_csr(&n, 4, 0x0919);
+    assert_false(line_is_up(&n));
+    set_csr(&n, 0, STOP);
+    assert_int_equal(csr(&n, 0), STOP);
+    finish(&n);
+}
+
+static void transmits_in_every_style(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[1514];
+
+    start(&n, state);
+    for (unsigned style = 0; style < 4; style++) {
+        bring_up(&n, style, 0);
+        for (int i = 0; i < 20; i++) { /* twice and a half round the ring */
+            unsigned length = i == 19 ? 1514 : 60 + 70 * i;
+            uint64_t at;
+
+            memset(data, i, sizeof(data));
+            at = transmit(&n, data, length);
+            assert_int_equal(wire_take(&n.wire, frame, FOREVER), length);
+            assert_memory_equal(frame, data, length);
+            assert_int_equal(status_of(&n, at), STP | ENP);
+        }
+        assert_int_equal(csr(&n, 0) & ~(INIT | STRT), TINT | INTR | IENA | RXON | TXON);
+        assert_int_equal(csr(&n, 4), 0x091D);
+    }
+    finish(&n);
+}
+
+static void transmits_chains(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[1000];
+
+    start(&n, state);
+    for (unsigned i = 0; i < sizeof(data); i++)
+        data[i] = i * 7;
+    for (unsigned style = 0; style < 4; style += 2) {
+        bring_up(&n, style, 0);
+        qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
+        for (int round = 0; round < 5; round++) {
+            put(&n, 0, 13, OWN | STP);
+            put(&n, 13, 500, OWN);
+            set_csr(&n, 0, IENA | TDMD); /* the rest is not there yet: nothing goes out */
+            assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+            assert_int_equal(csr(&n, 0) & TINT, 0);
+            put(&n, 513, 487, OWN | ENP);
+            set_csr(&n, 0, IENA | TDMD);
+            assert_int_equal(wire_take(&n.wire, frame, FOREVER), sizeof(data));
+            assert_memory_equal(frame, data, sizeof(data));
+            assert_int_equal(csr(&n, 0) & TINT, TINT);
+            set_csr(&n, 0, IENA | TINT);
+        }
+        /* one without a beginning is passed over */
+        uint64_t at = put(&n, 0, 100, OWN | ENP);
+        put(&n, 0, 60, OWN | STP | ENP);
+        set_csr(&n, 0, IENA | TDMD);
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+        assert_int_equal(status_of(&n, at), ENP);
+    }
+    finish(&n);
+}
+
+static void transmits_from_everywhere_in_memory(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[64];
+
+    start(&n, state);
+    memset(data, 0x21, sizeof(data));
+    n.block += 0x2000000; /* the 16-bit style has the upper byte of all addresses in CSR2 */
+    n.rx += 0x2000000;
+    n.tx += 0x2000000;
+    n.tx_buffer += 0x2000000;
+    bring_up(&n, 0, 0);
+    transmit(&n, data, sizeof(data));
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), sizeof(data));
+    assert_memory_equal(frame, data, sizeof(data));
+    finish(&n);
+}
+
+static void short_and_long_frames(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[4096];
+    uint64_t at;
+
+    start(&n, state);
+    memset(data, 0x44, sizeof(data));
+    bring_up(&n, 2, 0);
+    transmit(&n, data, 20); /* is filled up, with zeros */
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    assert_int_equal(frame[19], 0x44);
+    assert_int_equal(frame[20], 0);
+    transmit(&n, data, 1518);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1518);
+    assert_int_equal(csr(&n, 0) & (BABL | ERR), 0);
+    transmit(&n, data, 1519);
+    assert_int_equal(csr(&n, 0) & (BABL | ERR), BABL | ERR);
+    set_csr(&n, 0, IENA | BABL);
+    assert_int_equal(csr(&n, 0) & (BABL | ERR), 0);
+    put(&n, 0, 4096, OWN | STP); /* a count of zero, and more than any frame */
+    put(&n, 0, 4096, OWN);
+    at = put(&n, 0, 4096, OWN | ENP);
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(status_of(&n, at), ENP);
+    assert_int_equal(csr(&n, 0) & BABL, BABL);
+    assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    finish(&n);
+}
+
+static void check_sequences_of_the_drivers_own(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048], data[104];
+    uint32_t crc;
+
+    start(&n, state);
+    memset(data, 0x37, sizeof(data));
+    crc = wire_crc(data, 100);
+    memcpy(data + 100, &crc, 4);
+    bring_up(&n, 2, DXMTFCS);
+    transmit(&n, data, 104); /* it has one, which the wire does not carry */
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 100);
+    transmit(&n, data, 99); /* it has none: nobody would take it */
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    put(&n, 0, 99, OWN | STP | ENP | 0x20); /* ADD_FCS */
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 99);
+    bring_up(&n, 1, 0);
+    put(&n, 0, 104, OWN | STP | ENP | 0x20); /* here it is NO_FCS */
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 100);
+    finish(&n);
+}
+
+static void transmit_interrupts_as_asked(void **state)
+{
+    struct nic n;
+    uint8_t data[60] = {0};
+
+    start(&n, state);
+    bring_up(&n, 3, 0);
+    set_csr(&n, 5, 0x8000); /* TOKINTD: errors only */
+    transmit(&n, data, sizeof(data));
+    assert_int_equal(csr(&n, 0) & TINT, 0);
+    set_csr(&n, 5, 0x4000); /* LTINTEN: where the descriptor says */
+    transmit(&n, data, sizeof(data));
+    assert_int_equal(csr(&n, 0) & TINT, 0);
+    put(&n, 0, 60, OWN | STP | ENP | 0x10);
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(csr(&n, 0) & TINT, TINT);
+    finish(&n);
+}
+
+static void polls_for_drivers_that_do_not_demand(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    put(&n, 0, 60, OWN | STP | ENP);
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    qtest_clock_step(n.q, 2000000);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    qtest_clock_step(n.q, 5000000000); /* after a long silence still, if later */
+    put(&n, 0, 60, OWN | STP | ENP);
+    qtest_clock_step(n.q, 64000000);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    /* whoever demanded once always does */
+    put(&n, 0, 60, OWN | STP | ENP);
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    put(&n, 0, 60, OWN | STP | ENP);
+    qtest_clock_step(n.q, 1000000000);
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    /* DPOLL: not at all */
+    bring_up(&n, 2, 0);
+    set_csr(&n, 4, 0x1915);
+    put(&n, 0, 60, OWN | STP | ENP);
+    qtest_clock_step(n.q, 1000000000);
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    set_csr(&n, 4, 0x0915);
+    qtest_clock_step(n.q, 64000000);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    finish(&n);
+}
+
+/* What is there when the transmitter starts goes out at once: a loopback test of Linux counts on it. */
+static void starts_with_what_is_there(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 0, STOP);
+    put(&n, 0, 61, OWN | STP | ENP);
+    set_csr(&n, 0, STRT);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 61);
+    finish(&n);
+}
+
+static void receives_in_every_style(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    for (unsigned style = 0; style < 4; style++) {
+        bring_up(&n, style, 0);
+        for (unsigned i = 0; i < 20; i++) {
+            unsigned length = i == 19 ? 1514 : i == 18 ? 42 : 60 + 70 * i;
+
+            wire_send(&n.wire, mac, i, length);
+            if (length >= 60) {
+                assert_int_equal(take(&n, frame), length + 4);
+                check_frame(frame, length + 4, mac, i);
+            } else { /* short ones are filled up */
+                assert_int_equal(take(&n, frame), 64);
+                assert_int_equal(frame[41], i);
+                assert_int_equal(frame[42], 0);
+            }
+            assert_int_equal(csr(&n, 0) & (RINT | INTR), RINT | INTR);
+            set_csr(&n, 0, IENA | RINT);
+            assert_false(line_is_up(&n));
+        }
+    }
+    finish(&n);
+}
+
+static void says_how_the_address_matched(void **state)
+{
+    static const struct {
+        const uint8_t *to;
+        uint32_t bits;
+    } cases[] = {{mac, 0x40}, {group, 0x20}, {everyone, 0x10}};
+    struct nic n;
+
+    start(&n, state);
+    bring_up(&n, 3, 0);
+    set_csr(&n, 5, 1);
+    for (int i = 0; i < 4; i++)
+        set_csr(&n, 8 + i, 0xFFFF);
+    set_csr(&n, 5, 0);
+    for (int i = 0; i < 3; i++) {
+        wire_send(&n.wire, cases[i].to, 1, 60);
+        assert_true(arrived(&n));
+        assert_int_equal(qtest_readl(n.q, n.rx + 16 * i + 4) >> 16, 0x0300 | cases[i].bits);
+        n.rx_next++;
+    }
+    finish(&n);
+}
+
+static void receives_into_chains(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    for (unsigned style = 0; style < 4; style++) {
+        bring_up(&n, style, 0);
+        set_csr(&n, 5, 1);
+        for (unsigned i = 0; i < RING; i++)
+            give(&n, place(&n, n.rx, i), n.rx_buffers + 100 * i, 100, OWN);
+        set_csr(&n, 5, 0);
+        for (int round = 0; round < 6; round++) {
+            unsigned first = n.rx_next, last = (first + 2) % RING;
+
+            wire_send(&n.wire, mac, round, 250);
+            n.rx_next = last;
+            assert_true(arrived(&n));
+            assert_int_equal(status_of(&n, place(&n, n.rx, first)), STP);
+            assert_int_equal(status_of(&n, place(&n, n.rx, (first + 1) % RING)), 0);
+            assert_int_equal(status_of(&n, place(&n, n.rx, last)), ENP);
+            assert_int_equal(result_of(&n, place(&n, n.rx, last)), 254);
+            for (unsigned i = 0; i < 3; i++) {
+                unsigned nth = (first + i) % RING;
+
+                qtest_memread(n.q, n.rx_buffers + 100 * nth, frame + 100 * i, 100);
+                give(&n, place(&n, n.rx, nth), n.rx_buffers + 100 * nth, 100, OWN);
+            }
+            check_frame(frame, 254, mac, round);
+            n.rx_next = (last + 1) % RING;
+        }
+    }
+    /* more than the whole ring holds: what fits, and that it did not */
+    wire_send(&n.wire, mac, 9, 1000);
+    unsigned last = (n.rx_next + RING - 1) % RING;
+    n.rx_next = last;
+    assert_true(arrived(&n));
+    assert_int_equal(status_of(&n, place(&n, n.rx, last)), BAD | 0x14 | ENP);
+    assert_int_equal(result_of(&n, place(&n, n.rx, last)), 800);
+    finish(&n);
+}
+
+static void filters(void **state)
+{
+    static const uint8_t other[6] = {2, 1, 1, 1, 1, 1};
+    static const struct {
+        uint16_t mode;
+        const uint8_t *to;
+        bool hash, taken;
+    } cases[] = {
+        {0, mac, false, true},          {0, everyone, false, true},  {0, other, false, false},
+        {0, group, false, false},       {0, group, true, true},      {PROM, other, false, true},
+        {PROM, group, false, true},     {DRCVPA, mac, false, false}, {DRCVBC, everyone, false, false},
+        {DRCVBC, everyone, true, true}, {1, mac, false, false},
+    };
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned hash = ~wire_crc(cases[i].to, 6) >> 26;
+
+        bring_up(&n, 2, cases[i].mode);
+        set_csr(&n, 5, 1);
+        set_csr(&n, 8 + hash / 16, cases[i].hash ? 1 << hash % 16 : 0);
+        set_csr(&n, 5, 0);
+        wire_send(&n.wire, cases[i].to, i, 64);
+        if (cases[i].taken)
+            assert_int_equal(take(&n, frame), 68);
+        else
+            nothing_arrives(&n);
+    }
+    finish(&n);
+}
+
+static void the_filling_is_stripped(void **state)
+{
+    struct nic n;
+    uint8_t data[60] = {0}, frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 4, 0x0D15); /* ASTRP_RCV */
+    memcpy(data, mac, 6);
+    data[13] = 10;
+    wire_send_bytes(&n.wire, data, sizeof(data));
+    assert_int_equal(take(&n, frame), 24);
+    data[13] = 46;
+    wire_send_bytes(&n.wire, data, sizeof(data));
+    assert_int_equal(take(&n, frame), 64);
+    data[12] = 8;
+    data[13] = 0;
+    wire_send_bytes(&n.wire, data, sizeof(data));
+    assert_int_equal(take(&n, frame), 64);
+    finish(&n);
+}
+
+/* None is lost while the driver has given no descriptors, and none waits once it has. */
+static void a_receiver_without_descriptors_makes_the_wire_wait(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    for (int i = 0; i < RING + 9; i++)
+        wire_send(&n.wire, mac, i, 100 + i);
+    n.rx_next = RING - 1;
+    assert_true(arrived(&n));
+    usleep(3000);
+    assert_int_equal(csr(&n, 0) & MISS, 0);
+    assert_int_equal(csr(&n, 112), 0);
+    n.rx_next = 0;
+    for (int i = 0; i < RING; i++)
+        assert_int_equal(take(&n, frame), 104 + i);
+    /* Linux gives descriptors back without a word: some time, and it is seen */
+    qtest_clock_step(n.q, 10000000);
+    for (int i = RING; i < RING + 9; i++) {
+        assert_int_equal(take(&n, frame), 104 + i);
+        assert_int_equal(frame[50], i);
+        qtest_clock_step(n.q, 10000000);
+    }
+    finish(&n);
+}
+
+static void an_acknowledgement_resumes_the_receiver(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 0, 0);
+    for (int i = 0; i < RING + 3; i++)
+        wire_send(&n.wire, mac, i, 100);
+    n.rx_next = RING - 1;
+    assert_true(arrived(&n));
+    usleep(3000);
+    n.rx_next = 0;
+    for (int i = 0; i < RING; i++)
+        take(&n, frame);
+    set_csr(&n, 0, IENA | RINT); /* no time passes */
+    for (int i = 0; i < 3; i++) {
+        take(&n, frame);
+        assert_int_equal(frame[50], RING + i);
+    }
+    finish(&n);
+}
+
+static void a_stop_lets_waiting_frames_go(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    for (int i = 0; i < RING + 9; i++)
+        wire_send(&n.wire, mac, i, 100);
+    n.rx_next = RING - 1;
+    assert_true(arrived(&n));
+    set_csr(&n, 0, STOP);
+    usleep(5000);
+    bring_up(&n, 2, 0);
+    wire_send(&n.wire, mac, 0x99, 200);
+    do
+        take(&n, frame);
+    while (frame[20] != 0x99);
+    finish(&n);
+}
+
+static void suspended_it_keeps_everything(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 5, 1);
+    wire_send(&n.wire, mac, 5, 100);
+    put(&n, 0, 60, OWN | STP | ENP);
+    set_csr(&n, 0, IENA | TDMD);
+    nothing_arrives(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    set_csr(&n, 5, 0);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    assert_int_equal(take(&n, frame), 104);
+    finish(&n);
+}
+
+static void loopback_with_and_without_check_sequence(void **state)
+{
+    struct nic n;
+    uint8_t data[104], frame[2048];
+    uint32_t crc;
+
+    start(&n, state);
+    memset(data, 0x5A, sizeof(data));
+    memcpy(data, mac, 6);
+    crc = wire_crc(data, 100);
+    for (unsigned style = 0; style < 4; style++) {
+        bring_up(&n, style, LOOP | 0x40);
+        transmit(&n, data, 100);
+        assert_int_equal(take(&n, frame), 104);
+        check_frame(frame, 104, mac, 0x5A);
+        bring_up(&n, style, LOOP | 0x40 | DXMTFCS);
+        transmit(&n, data, 100); /* its last four bytes are taken for one */
+        assert_int_equal(status_of(&n, n.rx), BAD | 8 | STP | ENP);
+        assert_int_equal(result_of(&n, n.rx), 100);
+        n.rx_next = 1;
+        memcpy(data + 100, &crc, 4);
+        transmit(&n, data, 104);
+        assert_int_equal(take(&n, frame), 104);
+        memset(data + 100, 0x5A, 4);
+    }
+    set_csr(&n, 0, IENA | RINT);
+    wire_send(&n.wire, mac, 1, 100); /* the wire is cut off meanwhile */
+    nothing_arrives(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 5), -1);
+    finish(&n);
+}
+
+static void frames_looped_back_can_be_missed(void **state)
+{
+    struct nic n;
+    uint8_t data[100];
+
+    start(&n, state);
+    memset(data, 0x5A, sizeof(data));
+    memcpy(data, mac, 6);
+    bring_up(&n, 2, LOOP);
+    for (int i = 0; i < RING + 3; i++)
+        transmit(&n, data, 100);
+    assert_int_equal(csr(&n, 112), 3);
+    assert_int_equal(csr(&n, 0) & (MISS | ERR), MISS | ERR);
+    set_csr(&n, 0, IENA | MISS);
+    assert_int_equal(csr(&n, 0) & (MISS | ERR), 0);
+    for (unsigned length = 1; length < 16; length++) { /* too short for anything */
+        give_rx(&n, 0);
+        transmit(&n, data, length);
+    }
+    finish(&n);
+}
+
+/* Linux's self-test: stopped, the mode set by hand, and started without another init block. */
+static void loopback_set_by_hand(void **state)
+{
+    struct nic n;
+    uint8_t data[75], frame[2048];
+
+    start(&n, state);
+    memset(data, 0x11, sizeof(data));
+    memcpy(data, mac, 6);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 0, STOP);
+    qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
+    for (int i = 0; i < 4; i++)
+        put(&n, 0, sizeof(data), OWN | STP | ENP);
+    set_csr(&n, 15, LOOP | 0x40);
+    set_csr(&n, 0, STRT);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(take(&n, frame), sizeof(data) + 4);
+    finish(&n);
+}
+
+static void big_endian_buffers(void **state)
+{
+    struct nic n;
+    uint8_t data[64], mixed[80], frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 3, 4); /* BSWP */
+    memcpy(data, mac, 6);
+    for (unsigned i = 6; i < sizeof(data); i++)
+        data[i] = i;
+    for (unsigned from = 0; from < 4; from++) {
+        memset(mixed, 0xEE, sizeof(mixed));
+        for (unsigned i = 0; i < sizeof(data); i++)
+            mixed[(from + i) ^ 3] = data[i];
+        qtest_memwrite(n.q, n.tx_buffer, mixed, sizeof(mixed));
+        put(&n, from, 61, OWN | STP | ENP);
+        set_csr(&n, 0, IENA | TDMD);
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 61);
+        assert_memory_equal(frame, data, 61);
+        qtest_memset(n.q, n.rx_buffers + 2048 * from, 0xEE, 80);
+        give(&n, place(&n, n.rx, from), n.rx_buffers + 2048 * from + from, RX_SIZE, OWN);
+        wire_send_bytes(&n.wire, data, 61);
+        assert_true(arrived(&n));
+        qtest_memread(n.q, n.rx_buffers + 2048 * from, frame, 80);
+        for (unsigned i = 0; i < 61; i++)
+            assert_int_equal(frame[(from + i) ^ 3], data[i]);
+        for (unsigned i = 0; i < from; i++)
+            assert_int_equal(frame[i ^ 3], 0xEE);
+        n.rx_next++;
+    }
+    finish(&n);
+}
+
+static void the_link_goes_down_and_up(void **state)
+{
+    struct nic n;
+    uint8_t data[60] = {0}, frame[2048];
+    uint64_t at;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    assert_int_equal(bcr(&n, 4), 0x80C0);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    assert_int_equal(bcr(&n, 4), 0x00C0);
+    at = transmit(&n, data, sizeof(data));
+    assert_int_equal(status_of(&n, at), BAD | STP | ENP);
+    assert_int_equal(result_of(&n, at), 0x08000000); /* LCAR */
+    assert_int_equal(csr(&n, 0) & (0x2000 | ERR | TINT), 0x2000 | ERR | TINT);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    assert_int_equal(bcr(&n, 4), 0x80C0);
+    transmit(&n, data, sizeof(data));
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    finish(&n);
+}
+
+static uint16_t mii(struct nic *n, unsigned phy, unsigned reg)
+{
+    set_bcr(n, 33, phy << 5 | reg);
+    return bcr(n, 34);
+}
+
+static void the_phy(void **state)
+{
+    struct nic n;
+
+    start_with(&n, state, ",revision=0x40");
+    assert_int_equal(qpci_readb(&n.pci, 0x08), 0x40);
+    assert_int_equal(csr(&n, 88), 0x5003);
+    assert_int_equal(csr(&n, 89), 0x0262);
+    for (unsigned phy = 0; phy < 32; phy++)
+        if (phy != PHY)
+            assert_int_equal(mii(&n, phy, 2), 0xFFFF);
+    assert_int_equal(mii(&n, PHY, 2), 0x0000);
+    assert_int_equal(mii(&n, PHY, 3), 0x6B60);
+    assert_int_equal(mii(&n, PHY, 1), 0x782D);
+    assert_int_equal(mii(&n, PHY, 5), 0x45E1);
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    assert_int_equal(mii(&n, PHY, 1), 0x7809);
+    set_bcr(&n, 33, PHY << 5 | 4);
+    set_bcr(&n, 34, 0x0061);
+    assert_int_equal(bcr(&n, 34), 0x0061);
+    set_bcr(&n, 33, 7 << 5 | 4);
+    set_bcr(&n, 34, 0x0001); /* nobody there */
+    assert_int_equal(mii(&n, PHY, 4), 0x0061);
+    finish(&n);
+}
+
+static void bad_packets_from_the_wire(void **state)
+{
+    static const size_t bad[] = {0, 1, 13, 1519, 4096};
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    bring_up(&n, 2, PROM);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        wire_send(&n.wire, mac, 1, bad[i]);
+    wire_send(&n.wire, mac, 2, 14);
+    wire_send(&n.wire, mac, 3, 1518);
+    assert_int_equal(take(&n, frame), 64);
+    assert_int_equal(frame[13], 2);
+    assert_int_equal(take(&n, frame), 1522);
+    finish(&n);
+}
+
+/* ---- drivers that mean harm ---- */
+
+static const uint32_t nowhere[] = {0x000B8000, 0xC0000000, 0xE0000000, 0xFEC00000, 0xFFFFFFF0};
+
+static void init_blocks_that_are_no_memory(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+        set_csr(&n, 0, STOP);
+        set_bcr(&n, 20, i % 4);
+        set_csr(&n, 1, nowhere[i]);
+        set_csr(&n, 2, nowhere[i] >> 16);
+        set_csr(&n, 0, INIT | STRT | IENA);
+        if (i)
+            assert_int_equal(csr(&n, 0) & (MERR | ERR | INTR | IDON), MERR | ERR | INTR);
+    }
+    finish(&n);
+}
+
+static void rings_and_buffers_that_are_no_memory(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    start(&n, state);
+    for (size_t i = 1; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+        bring_up(&n, 1 + i % 3, 0);
+        give(&n, n.tx, nowhere[i], 100, OWN | STP | ENP);
+        set_csr(&n, 0, IENA | TDMD);
+        assert_int_equal(csr(&n, 0) & (MERR | TXON | RXON), MERR);
+        assert_int_equal(csr(&n, 5) & 0x0800, 0x0800);
+        bring_up(&n, 1 + i % 3, 0);
+        give(&n, n.rx, nowhere[i], 1600, OWN);
+        wire_send(&n.wire, mac, 1, 100);
+        assert_true(wire_wait(csr(&n, 0) & MERR));
+        bring_up(&n, 1 + i % 3, 0);
+        set_csr(&n, 0, STOP);
+        for (int half = 0; half < 2; half++) {
+            set_csr(&n, 24 + half, nowhere[i] >> 16 * half);
+            set_csr(&n, 30 + half, nowhere[i] >> 16 * half);
+        }
+        set_csr(&n, 0, STRT | IENA | TDMD);
+        assert_int_equal(csr(&n, 0) & (MERR | TXON | RXON), MERR);
+    }
+    bring_up(&n, 2, 0);
+    wire_send(&n.wire, mac, 1, 100);
+    take(&n, frame);
+    finish(&n);
+}
+
+/* A ring whose frames loop back over its own descriptors and so give them to the chip again. */
+static void a_ring_that_never_ends_stops_nobody(void **state)
+{
+    struct nic n;
+    uint8_t data[128];
+
+    start(&n, state);
+    bring_up(&n, 2, LOOP | PROM);
+    set_csr(&n, 0, STOP);
+    memset(data, 0xFF, sizeof(data));
+    qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
+    set_csr(&n, 78, 0xFFFF); /* one descriptor */
+    set_csr(&n, 76, 0xFFFF);
+    give(&n, n.tx, n.tx, 128, OWN | STP | ENP);
+    give(&n, n.rx, n.tx, 128, OWN);
+    set_csr(&n, 24, n.tx);
+    set_csr(&n, 25, n.tx >> 16);
+    set_csr(&n, 0, STRT | TDMD);
+    csr(&n, 0);
+    set_csr(&n, 0, STOP);
+    assert_int_equal(csr(&n, 0), STOP);
+    /* and long ones full of nothing, whose length wraps */
+    set_csr(&n, 78, 0);
+    set_csr(&n, 76, 1);
+    set_csr(&n, 72, 0xFFFF);
+    set_csr(&n, 0, STRT | TDMD);
+    set_csr(&n, 0, STOP);
+    assert_int_equal(csr(&n, 0), STOP);
+    finish(&n);
+}
+
+static void tiny_receive_buffers(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    set_csr(&n, 0, STOP);
+    set_csr(&n, 76, 1); /* 65535 descriptors of a byte each, all in one place of memory */
+    for (unsigned i = 0; i < 128; i++)
+        give(&n, n.rx + 16 * i, n.rx_buffers, 1, OWN);
+    set_csr(&n, 0, STRT);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(wire_wait(csr(&n, 0) & RINT));
+    assert_int_equal(status_of(&n, n.rx), STP);
+    assert_int_equal(status_of(&n, n.rx + 16 * 103), ENP);
+    assert_int_equal(result_of(&n, n.rx + 16 * 103), 104);
+    finish(&n);
+}
+
+static void hostile_registers(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048] = {0};
+
+    start(&n, state);
+    srand(7970);
+    for (int round = 0; round < 4000; round++) {
+        uint16_t value = rand();
+
+        if (round % 50 == 0 && send(n.wire.fd, frame, round % 1500, MSG_DONTWAIT) < 0)
+            continue;
+        if (rand() % 2)
+            set_csr(&n, rand() % 3 ? rand() % 128 : 0, rand() % 2 ? value : value & 15);
+        else
+            set_bcr(&n, rand() % 64, value);
+        while (wire_take(&n.wire, frame, 0) >= 0)
+            continue;
+    }
+    qtest_inw(n.q, n.io + 0x14);
+    bring_up(&n, 2, 0);
+    wire_send(&n.wire, mac, 0x42, 100);
+    do
+        take(&n, frame);
+    while (frame[50] != 0x42);
+    finish(&n);
+}
+
+static void mistakes_are_told(void **state)
+{
+    char *said;
+
+    assert_int_equal(qtest_start_failing("-accel qtest -device pcnet,netdev=x", &said), 1);
+    assert_non_null(strstr(said, "there is no network 'x'"));
+    free(said);
+    assert_int_equal(qtest_start_failing("-accel qtest -device pcnet,mac=01:00:00:00:00:00", &said), 1);
+    assert_non_null(strstr(said, "multicast"));
+    free(said);
+}
+
+static void by_nic_and_with_an_address_of_its_own(void **state)
+{
+    struct qtest *q = *state = qtest_start("-nodefaults -vga none -name guest -nic none,model=pcnet "
+                                           "-nic user,model=pcnet");
+    struct qpci pci = qpci_get(q, 0x1022, 0x2000);
+    uint64_t io = qpci_map(&pci, 0);
+    uint32_t address;
+
+    qpci_enable(&pci);
+    address = qtest_inl(q, io);
+    assert_int_equal(address & 0xFFFFFF, 0x005452);
+    qtest_stop(q);
+    q = *state = qtest_start("-nodefaults -vga none -name guest -nic user,model=pcnet");
+    pci = qpci_get(q, 0x1022, 0x2000);
+    io = qpci_map(&pci, 0);
+    qpci_enable(&pci);
+    assert_int_equal(qtest_inl(q, io), address);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        qtest_unit_test(identity),
+        qtest_unit_test(words_and_doublewords),
+        qtest_unit_test(the_reset_port),
+        qtest_unit_test(the_prom_is_written_when_it_may),
+        qtest_unit_test(styles_of_software),
+        qtest_unit_test(registers_are_locked_while_it_runs),
+        qtest_unit_test(the_init_block),
+        qtest_unit_test(interrupts_are_masked),
+        qtest_unit_test(transmits_in_every_style),
+        qtest_unit_test(transmits_chains),
+        qtest_unit_test(transmits_from_everywhere_in_memory),
+        qtest_unit_test(short_and_long_frames),
+        qtest_unit_test(check_sequences_of_the_drivers_own),
+        qtest_unit_test(transmit_interrupts_as_asked),
+        qtest_unit_test(polls_for_drivers_that_do_not_demand),
+        qtest_unit_test(starts_with_what_is_there),
+        qtest_unit_test(receives_in_every_style),
+        qtest_unit_test(says_how_the_address_matched),
+        qtest_unit_test(receives_into_chains),
+        qtest_unit_test(filters),
+        qtest_unit_test(the_filling_is_stripped),
+        qtest_unit_test(a_receiver_without_descriptors_makes_the_wire_wait),
+        qtest_unit_test(an_acknowledgement_resumes_the_receiver),
+        qtest_unit_test(a_stop_lets_waiting_frames_go),
+        qtest_unit_test(suspended_it_keeps_everything),
+        qtest_unit_test(loopback_with_and_without_check_sequence),
+        qtest_unit_test(frames_looped_back_can_be_missed),
+        qtest_unit_test(loopback_set_by_hand),
+        qtest_unit_test(big_endian_buffers),
+        qtest_unit_test(the_link_goes_down_and_up),
+        qtest_unit_test(the_phy),
+        qtest_unit_test(bad_packets_from_the_wire),
+        qtest_unit_test(init_blocks_that_are_no_memory),
+        qtest_unit_test(rings_and_buffers_that_are_no_memory),
+        qtest_unit_test(a_ring_that_never_ends_stops_nobody),
+        qtest_unit_test(tiny_receive_buffers),
+        qtest_unit_test(hostile_registers),
+        cmocka_unit_test(mistakes_are_told),
+        qtest_unit_test(by_nic_and_with_an_address_of_its_own),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
