@@ -72,7 +72,7 @@ $(BUILD)/fakexen.so: tests/fakexen/fakexen.c tests/fakexen/store.c tests/fakexen
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)
-$(BUILD)/tests/xen_test $(BUILD)/tests/libxl_options_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
+$(BUILD)/tests/xen_test $(BUILD)/tests/xen_qdisk_test $(BUILD)/tests/libxl_options_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)

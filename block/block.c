@@ -24,6 +24,7 @@ struct block {
     void (*tray_moved)(void *opaque, struct block *block, bool open); /* NULL: nobody asked */
     void *tray_opaque;
     bool read_only; /* as it was opened: what media without a word about it are, too */
+    bool shared, released;
     struct block *next;
 };
 
@@ -306,7 +307,24 @@ void block_release(struct block *block)
     block_drain(block);
     if (block->image)
         image_perform(block->image, &flush);
-    exchange(block, NULL);
+    block->released = true;
+    if (!block->shared)
+        exchange(block, NULL);
+}
+
+bool block_share(struct block *block)
+{
+    if (block->shared)
+        return false;
+    block->shared = true;
+    return true;
+}
+
+void block_unshare(struct block *block)
+{
+    block->shared = false;
+    if (block->released)
+        exchange(block, NULL);
 }
 
 static void tell_changed(struct block *block)

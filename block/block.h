@@ -117,9 +117,15 @@ void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct bl
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);
-/* Takes the medium out for good (unplug): waits for what is in flight, flushes, closes and unlocks the image.
- */
+/* Takes the medium out for good (unplug): waits for what is in flight, flushes, closes and unlocks the image;
+ * the last two only when nobody shares the slot (any more). */
 void block_release(struct block *block);
+/*
+ * A second user beside the device that has the slot: the paravirtual disk that shows the same medium. It
+ * submits requests as the device does; false: there is one already.
+ */
+bool block_share(struct block *block);
+void block_unshare(struct block *block); /* nothing of its may be in flight */
 bool block_insert(struct block *block, const struct block_options *options, struct error *err);
 /* The same with an open descriptor (dup'ed, checked) instead of a path; name is for people. */
 bool block_insert_fd(struct block *block, int fd, const char *name, const struct block_options *options,

@@ -362,6 +362,7 @@ static void event(void *opaque, uint32_t events)
             serve_vcpu(s, vcpu);
             return;
         }
+    xenbus_event(&s->x, port);
 }
 
 /* ---- the server ---- */
@@ -442,7 +443,7 @@ static void stop(struct machine *m)
         return;
     m->bus.listener = NULL;
     m->pci.function_changed = NULL;
-    xen_vkbd_stop(&s->x);
+    xenbus_stop(&s->x);
     if (s->watch.fd >= 0)
         loop_unwatch(&m->loop, &s->watch);
     if (s->created)
@@ -542,7 +543,12 @@ static bool start(struct machine *m, struct error *err)
             function_changed(s, devfn, true);
     space_changed(s, SPACE_PORT);
     space_changed(s, SPACE_MEM);
-    return !s->x.store || xen_vkbd_start(&s->x, err);
+    if (s->x.store)
+        return xenbus_start(&s->x, err);
+    log_line(
+        "-xen-domid-restrict: without xenstore no paravirtual disk or keyboard is served here; disks of a "
+        "kernel back end (phy) work");
+    return true;
 }
 
 static void set_enabled(struct machine *m, bool enabled)
@@ -562,6 +568,7 @@ static void resume(struct machine *m)
 {
     set_enabled(m, true);
     tell_running(&server_of(m)->x);
+    xenbus_resume(&server_of(m)->x);
 }
 
 static void pause_server(struct machine *m)

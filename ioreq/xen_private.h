@@ -13,6 +13,7 @@
 #include <xenstore.h>
 #include <xentoolcore.h>
 
+#include "ioreq/xenbus_backend.h"
 #include "machine/machine.h"
 #include "machine/vram.h"
 
@@ -36,8 +37,6 @@ struct xen_vram {
     bool tracked; /* Xen's dirty tracking is on for it */
 };
 
-struct xen_vkbd;
-
 struct xen {
     struct machine *m;
     domid_t domid;
@@ -46,7 +45,7 @@ struct xen {
     xenevtchn_handle *evtchn;
     xc_interface *xc;        /* NULL once restricted */
     struct xs_handle *store; /* NULL with -xen-domid-restrict */
-    struct xen_vkbd *vkbd;   /* NULL with -xen-domid-restrict */
+    struct xenbus xenbus;    /* not with -xen-domid-restrict */
     struct chunk chunks[MAX_CHUNKS];
     uint64_t uses;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
@@ -65,9 +64,5 @@ void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
 void xen_vram_sync(struct machine *m, struct vram *vram);
 /* The memory view changed: moves the video memory to where its BAR is now, or back to its parking place. */
 void xen_vram_follow(struct xen *x);
-
-/* The virtual keyboard and pointer: answers the guest's front end from now on. Needs x->store. */
-bool xen_vkbd_start(struct xen *x, struct error *err);
-void xen_vkbd_stop(struct xen *x);
 
 #endif

@@ -10,70 +10,26 @@
 #include <errno.h>
 #include <linux/input-event-codes.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #include "console/console.h"
 #include "ioreq/xen_private.h"
 #include "machine/log.h"
 
-/* Xen's lesser headers want xenctrl.h before them. */
 #include <xen/io/kbdif.h>
-#include <xen/io/xenbus.h>
-#include <xengnttab.h>
 
-enum { PATH_SIZE = 128, WATCHES_AT_ONCE = 32 };
-
+/* All but the first is of the connection. */
 struct xen_vkbd {
-    struct xen *x;
-    char base[PATH_SIZE];     /* of the back end, relative to our domain's home */
-    char frontend[PATH_SIZE]; /* "" until it is known and watched */
-    struct loop_fd watch;
-    struct loop_work more; /* watches that did not fit in one round */
-    xengnttab_handle *grants;
-
-    /* While connected: */
-    struct xenkbd_page *page; /* NULL: not connected */
-    bool granted;             /* the page came by a grant, not by its frame number */
-    int port;                 /* local event channel port */
+    struct xenbus_device bus;
+    struct xenkbd_page *page;
+    bool granted; /* the page came by a grant, not by its frame number */
+    int port;     /* local event channel port */
     uint32_t produced;
     unsigned buttons;
     struct console_keyboard keyboard;
     struct console_pointer pointer;
 };
-
-/* ---- the store ---- */
-
-static bool read_number(struct xen_vkbd *v, const char *dir, const char *key, uint32_t *value)
-{
-    char path[2 * PATH_SIZE], *text, *end;
-    unsigned long number;
-
-    snprintf(path, sizeof(path), "%s/%s", dir, key);
-    text = xs_read(v->x->store, XBT_NULL, path, NULL);
-    if (!text)
-        return false;
-    errno = 0;
-    number = strtoul(text, &end, 10);
-    if (end == text || *end || errno || number > UINT32_MAX)
-        end = NULL;
-    free(text);
-    *value = number;
-    return end;
-}
-
-static void write_number(struct xen_vkbd *v, const char *key, unsigned value)
-{
-    char path[2 * PATH_SIZE], text[16];
-
-    snprintf(path, sizeof(path), "%s/%s", v->base, key);
-    snprintf(text, sizeof(text), "%u", value);
-    if (!xs_write(v->x->store, XBT_NULL, path, text, strlen(text)))
-        log_limited("xenstore: %s cannot be written: %s", path, strerror(errno));
-}
 
 /* ---- events to the guest ---- */
 
@@ -137,7 +93,7 @@ static void key(void *opaque, uint16_t scan, bool down)
     if (!code)
         return;
     put_key(v, code, down);
-    xenevtchn_notify(v->x->evtchn, v->port);
+    xenevtchn_notify(v->bus.x->evtchn, v->port);
 }
 
 static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
@@ -158,197 +114,88 @@ static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
         if ((buttons ^ v->buttons) & names[i].bit)
             put_key(v, names[i].code, buttons & names[i].bit);
     v->buttons = buttons;
-    xenevtchn_notify(v->x->evtchn, v->port);
+    xenevtchn_notify(v->bus.x->evtchn, v->port);
 }
 
 /* ---- the connection ---- */
 
 static void unmap_page(struct xen_vkbd *v)
 {
+    struct xen *x = v->bus.x;
+
     if (v->granted)
-        xengnttab_unmap(v->grants, v->page, 1);
+        xengnttab_unmap(x->xenbus.grants, v->page, 1);
     else
-        xenforeignmemory_unmap(v->x->fmem, v->page, 1);
-    v->page = NULL;
+        xenforeignmemory_unmap(x->fmem, v->page, 1);
 }
 
 /* By its grant; by its frame number where there is none, or no grant device here. */
 static bool map_page(struct xen_vkbd *v)
 {
+    struct xen *x = v->bus.x;
     uint32_t reference;
 
-    if (v->grants && read_number(v, v->frontend, XENKBD_FIELD_RING_GREF, &reference))
-        v->page = xengnttab_map_grant_ref(v->grants, v->x->domid, reference, PROT_READ | PROT_WRITE);
+    v->page = NULL;
+    if (x->xenbus.grants && xenbus_read(x, v->bus.frontend, XENKBD_FIELD_RING_GREF, &reference))
+        v->page = xengnttab_map_grant_ref(x->xenbus.grants, x->domid, reference, PROT_READ | PROT_WRITE);
     v->granted = v->page;
-    if (!v->page && read_number(v, v->frontend, XENKBD_FIELD_RING_REF, &reference)) {
+    if (!v->page && xenbus_read(x, v->bus.frontend, XENKBD_FIELD_RING_REF, &reference)) {
         xen_pfn_t gfn = reference;
 
-        v->page = xenforeignmemory_map(v->x->fmem, v->x->domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
+        v->page = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
     }
     return v->page;
 }
 
-static bool connect(struct xen_vkbd *v)
+static bool connect(struct xenbus_device *dev)
 {
-    struct console *console = v->x->m->console;
+    struct xen_vkbd *v = (struct xen_vkbd *)dev;
+    struct xen *x = dev->x;
     uint32_t remote, absolute = 0;
 
-    if (!read_number(v, v->frontend, XENKBD_FIELD_EVT_CHANNEL, &remote) || !map_page(v)) {
+    if (!xenbus_read(x, dev->frontend, XENKBD_FIELD_EVT_CHANNEL, &remote) || !map_page(v)) {
         log_limited("the guest's virtual keyboard names no page and event channel that can be had");
         return false;
     }
-    v->port = xenevtchn_bind_interdomain(v->x->evtchn, v->x->domid, remote);
+    v->port = xenevtchn_bind_interdomain(x->evtchn, x->domid, remote);
     if (v->port < 0) {
         log_limited("the guest's virtual keyboard has no event channel: %s", strerror(errno));
         unmap_page(v);
         return false;
     }
-    read_number(v, v->frontend, XENKBD_FIELD_REQ_ABS_POINTER, &absolute);
+    xenbus_read(x, dev->frontend, XENKBD_FIELD_REQ_ABS_POINTER, &absolute);
     v->produced = atomic_load((_Atomic uint32_t *)&v->page->in_prod);
     v->buttons = 0;
     v->keyboard = (struct console_keyboard){.key = key, .opaque = v};
     v->pointer = (struct console_pointer){.absolute = absolute == 1, .event = pointer, .opaque = v};
-    console_add_keyboard(console, &v->keyboard);
-    console_add_pointer(console, &v->pointer);
+    console_add_keyboard(x->m->console, &v->keyboard);
+    console_add_pointer(x->m->console, &v->pointer);
     return true;
 }
 
-static void disconnect(struct xen_vkbd *v)
+static void disconnect(struct xenbus_device *dev)
 {
-    if (!v->page)
-        return;
-    console_remove_keyboard(v->x->m->console, &v->keyboard);
-    console_remove_pointer(v->x->m->console, &v->pointer);
-    xenevtchn_unbind(v->x->evtchn, v->port);
+    struct xen_vkbd *v = (struct xen_vkbd *)dev;
+
+    console_remove_keyboard(dev->x->m->console, &v->keyboard);
+    console_remove_pointer(dev->x->m->console, &v->pointer);
+    xenevtchn_unbind(dev->x->evtchn, v->port);
     unmap_page(v);
 }
 
-/* ---- the handshake ---- */
-
 /* The pointer's range is told as the screen's size, so that it need not follow the screen's mode. */
-static void offer(struct xen_vkbd *v)
+static void offer(struct xenbus_device *dev)
 {
-    write_number(v, XENKBD_FIELD_FEAT_ABS_POINTER, 1);
-    write_number(v, XENKBD_FIELD_FEAT_RAW_POINTER, 1);
-    write_number(v, XENKBD_FIELD_WIDTH, POINTER_RANGE);
-    write_number(v, XENKBD_FIELD_HEIGHT, POINTER_RANGE);
-    write_number(v, "state", XenbusStateInitWait);
+    xenbus_write(dev, XENKBD_FIELD_FEAT_ABS_POINTER, 1);
+    xenbus_write(dev, XENKBD_FIELD_FEAT_RAW_POINTER, 1);
+    xenbus_write(dev, XENKBD_FIELD_WIDTH, POINTER_RANGE);
+    xenbus_write(dev, XENKBD_FIELD_HEIGHT, POINTER_RANGE);
 }
 
-/* Learns where the front end is, and watches it. */
-static bool know_frontend(struct xen_vkbd *v)
-{
-    char path[PATH_SIZE + 16], *text;
-
-    if (v->frontend[0])
-        return true;
-    snprintf(path, sizeof(path), "%s/frontend", v->base);
-    text = xs_read(v->x->store, XBT_NULL, path, NULL);
-    if (text && strlen(text) < sizeof(v->frontend)) {
-        strcpy(v->frontend, text);
-        snprintf(path, sizeof(path), "%s/state", v->frontend);
-        xs_watch(v->x->store, path, "vkbd");
-    }
-    free(text);
-    return v->frontend[0];
-}
-
-static void follow(struct xen_vkbd *v)
-{
-    uint32_t ours, theirs = XenbusStateUnknown, online = 0;
-
-    if (!read_number(v, v->base, "state", &ours) || !know_frontend(v)) {
-        disconnect(v);
-        return;
-    }
-    read_number(v, v->frontend, "state", &theirs);
-    read_number(v, v->base, "online", &online);
-    if (ours == XenbusStateClosing && !online) { /* the device is taken away */
-        disconnect(v);
-        write_number(v, "state", XenbusStateClosed);
-        return;
-    }
-    switch (theirs) {
-    case XenbusStateInitialising:
-        if (ours != XenbusStateInitWait && online) { /* the first time, or once more after it was closed */
-            disconnect(v);
-            offer(v);
-        }
-        break;
-    case XenbusStateInitialised:
-    case XenbusStateConnected:
-        if (ours == XenbusStateInitialising)
-            offer(v);
-        if (!v->page && ours <= XenbusStateInitialised && connect(v))
-            write_number(v, "state", XenbusStateConnected);
-        break;
-    case XenbusStateClosing:
-        disconnect(v);
-        if (ours != XenbusStateClosing)
-            write_number(v, "state", XenbusStateClosing);
-        break;
-    case XenbusStateClosed:
-        disconnect(v);
-        if (ours != XenbusStateClosed)
-            write_number(v, "state", XenbusStateClosed);
-        break;
-    }
-}
-
-static void take_watches(void *opaque)
-{
-    struct xen_vkbd *v = opaque;
-    char **fired = NULL;
-    unsigned n = 0;
-
-    while (n < WATCHES_AT_ONCE && (fired = xs_check_watch(v->x->store))) {
-        free(fired);
-        n++;
-    }
-    if (fired)
-        loop_post(&v->x->m->loop, &v->more);
-    if (n)
-        follow(v);
-}
-
-static void ready(void *opaque, uint32_t events)
-{
-    take_watches(opaque);
-}
-
-bool xen_vkbd_start(struct xen *x, struct error *err)
-{
-    struct xen_vkbd *v = calloc(1, sizeof(*v));
-    char path[PATH_SIZE + 16];
-
-    if (!v)
-        return error_set(err, "out of memory");
-    x->vkbd = v;
-    v->x = x;
-    v->watch.fd = -1;
-    v->more = (struct loop_work){.run = take_watches, .opaque = v};
-    v->grants = xengnttab_open(NULL, 0); /* NULL: pages by their frame numbers only */
-    snprintf(v->base, sizeof(v->base), "backend/vkbd/%u/0", x->domid);
-    snprintf(path, sizeof(path), "%s/state", v->base);
-    if (!xs_watch(x->store, path, "vkbd") ||
-        !loop_watch(&x->m->loop, &v->watch, xs_fileno(x->store), EPOLLIN, ready, v))
-        return error_set(err, "cannot watch xenstore: %s", strerror(errno));
-    follow(v);
-    return true;
-}
-
-void xen_vkbd_stop(struct xen *x)
-{
-    struct xen_vkbd *v = x->vkbd;
-
-    if (!v)
-        return;
-    disconnect(v);
-    loop_cancel(&x->m->loop, &v->more);
-    if (v->watch.fd >= 0)
-        loop_unwatch(&x->m->loop, &v->watch);
-    if (v->grants)
-        xengnttab_close(v->grants);
-    free(v);
-    x->vkbd = NULL;
-}
+const struct xenbus_class xen_vkbd_class = {
+    .kind = "vkbd",
+    .size = sizeof(struct xen_vkbd),
+    .offer = offer,
+    .connect = connect,
+    .disconnect = disconnect,
+};

@@ -283,6 +283,49 @@ void *xengnttab_map_grant_ref(xengnttab_handle *xgt, uint32_t domid, uint32_t re
     return host == MAP_FAILED ? NULL : host;
 }
 
+void *xengnttab_map_domain_grant_refs(xengnttab_handle *xgt, uint32_t count, uint32_t domid, uint32_t *refs,
+                                      int prot)
+{
+    uint8_t *host;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (!exists(refs[i])) {
+            errno = EINVAL;
+            return NULL;
+        }
+    host = mmap(NULL, count * FAKEXEN_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (uint32_t i = 0; i < count && host != MAP_FAILED; i++)
+        mmap(host + i * FAKEXEN_PAGE, FAKEXEN_PAGE, prot, MAP_SHARED | MAP_FIXED, ram_fd,
+             (off_t)refs[i] * FAKEXEN_PAGE);
+    record(FX_GRANT_MAP, refs[0], count, 0);
+    return host == MAP_FAILED ? NULL : host;
+}
+
+/* One side of a copy is the guest's, as the flags say. */
+static int16_t copy_one(xengnttab_grant_copy_segment_t *segment)
+{
+    bool to_guest = segment->flags == GNTCOPY_dest_gref;
+    union xengnttab_copy_ptr *theirs = to_guest ? &segment->dest : &segment->source,
+                             *ours = to_guest ? &segment->source : &segment->dest;
+    off_t at = (off_t)theirs->foreign.ref * FAKEXEN_PAGE + theirs->foreign.offset;
+
+    if (!exists(theirs->foreign.ref))
+        return GNTST_bad_gntref;
+    if (theirs->foreign.offset + segment->len > FAKEXEN_PAGE)
+        return GNTST_bad_copy_arg;
+    if (to_guest)
+        return pwrite(ram_fd, ours->virt, segment->len, at) == segment->len ? GNTST_okay
+                                                                            : GNTST_general_error;
+    return pread(ram_fd, ours->virt, segment->len, at) == segment->len ? GNTST_okay : GNTST_general_error;
+}
+
+int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_copy_segment_t *segs)
+{
+    for (uint32_t i = 0; i < count; i++)
+        segs[i].status = copy_one(&segs[i]);
+    return record(FX_GRANT_COPY, count, 0, 0);
+}
+
 int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
     record(FX_GRANT_UNMAP, count, 0, 0);
@@ -403,6 +446,26 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
 {
     fakexen_store_remove(fx, watch_write_fd, path);
     return true;
+}
+
+bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    return xs_write(h, t, path, "", 0);
+}
+
+/* The vector and its strings are one allocation, as libxenstore's are. */
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *num)
+{
+    char(*names)[FAKEXEN_TEXT] = malloc(FAKEXEN_KEYS * sizeof(*names)), **vector;
+
+    *num = fakexen_store_directory(fx, path, names);
+    vector = malloc((*num + 1) * (sizeof(*vector) + FAKEXEN_TEXT));
+    for (unsigned i = 0; i < *num; i++) {
+        vector[i] = (char *)(vector + *num) + i * FAKEXEN_TEXT;
+        memcpy(vector[i], names[i], FAKEXEN_TEXT);
+    }
+    free(names);
+    return vector;
 }
 
 bool xs_watch(struct xs_handle *h, const char *path, const char *token)

@@ -48,10 +48,11 @@ enum fakexen_op {            /* a, b, c of the record */
                   FX_POPULATE,      /* first page, pages */
                   FX_FOREIGN_MAP,   /* first page, pages */
                   FX_FOREIGN_UNMAP, /* pages */
-                  FX_GRANT_MAP,     /* reference */
+                  FX_GRANT_MAP,     /* first reference, pages or 0 for one */
                   FX_GRANT_UNMAP,
-                  FX_BIND,   /* remote port */
-                  FX_UNBIND, /* local port */
+                  FX_GRANT_COPY, /* parts */
+                  FX_BIND,       /* remote port */
+                  FX_UNBIND,     /* local port */
                   FX_RESTRICT,
 };
 
@@ -60,7 +61,7 @@ struct fakexen_call {
     uint64_t a, b, c;
 };
 
-enum { FAKEXEN_CALLS = 16384, FAKEXEN_KEYS = 128, FAKEXEN_WATCHES = 32, FAKEXEN_TEXT = 128 };
+enum { FAKEXEN_CALLS = 16384, FAKEXEN_KEYS = 256, FAKEXEN_WATCHES = 32, FAKEXEN_TEXT = 128 };
 
 struct fakexen_key {
     char path[FAKEXEN_TEXT], value[FAKEXEN_TEXT]; /* path "": unused */
@@ -95,6 +96,8 @@ struct fakexen {
 void fakexen_store_write(struct fakexen *fx, int watch_fd, const char *path, const char *value);
 /* False: there is none. */
 bool fakexen_store_read(struct fakexen *fx, const char *path, char value[FAKEXEN_TEXT]);
+/* The names of what is right below the path; returns their number. */
+unsigned fakexen_store_directory(struct fakexen *fx, const char *path, char names[][FAKEXEN_TEXT]);
 void fakexen_store_remove(struct fakexen *fx, int watch_fd, const char *path); /* with what is below */
 void fakexen_store_watch(struct fakexen *fx, int watch_fd, const char *path, const char *token);
 void fakexen_store_unwatch(struct fakexen *fx, const char *path, const char *token);

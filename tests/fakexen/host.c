@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,7 +44,7 @@ static void *shared(int fd, uint64_t size)
 }
 
 /* Where the child finds its ends; they are the only descriptors that it inherits. */
-enum { STATE, RAM, EVENTS, WATCHES, FIRE, FDS };
+enum { STATE, RAM, EVENTS, WATCHES, FIRE, LOG, FDS };
 
 static int child_fd[FDS];
 
@@ -63,8 +64,12 @@ struct host *host_new(unsigned vcpus)
     child_fd[EVENTS] = events[1];
     child_fd[WATCHES] = watches[1];
     child_fd[FIRE] = watches[0];
+    child_fd[LOG] = memfd_create("fakexen-log", 0);
+    fcntl(child_fd[LOG], F_SETFL, O_APPEND);
+    host->log_fd = child_fd[LOG];
     host->event_fd = events[0];
     host->fire_fd = watches[0];
+    host->qmp_fd = -1;
     fcntl(host->event_fd, F_SETFD, FD_CLOEXEC);
     host->fx = shared(child_fd[STATE], sizeof(struct fakexen));
     host->ram = shared(child_fd[RAM], (uint64_t)HOST_RAM_MB << 20);
@@ -101,8 +106,7 @@ static void __attribute__((noreturn)) run_program(const char *args)
     _exit(127);
 }
 
-/* Fails the test if the program is dead. */
-static void alive(struct host *host)
+void host_alive(struct host *host)
 {
     int status;
 
@@ -116,8 +120,7 @@ void host_run_line(struct host *host, const char *line, int stderr_fd)
 {
     host->pid = fork();
     if (host->pid == 0) {
-        if (stderr_fd >= 0)
-            dup2(stderr_fd, STDERR_FILENO);
+        dup2(stderr_fd >= 0 ? stderr_fd : child_fd[LOG], STDERR_FILENO);
         run_program(line);
     }
     for (unsigned i = EVENTS; i <= WATCHES; i++)
@@ -139,25 +142,89 @@ void host_start(struct host *host, const char *args)
     host_expect(host, "device-model/1/state", "running");
 }
 
+/* What the program said. */
+static char *read_log(struct host *host)
+{
+    off_t size = lseek(host->log_fd, 0, SEEK_END);
+    char *text = calloc(1, size + 1);
+
+    assert_non_null(text);
+    assert_int_equal(pread(host->log_fd, text, size, 0), size);
+    return text;
+}
+
+static void print_log(struct host *host)
+{
+    char *text = read_log(host);
+
+    fputs(text, stderr);
+    free(text);
+}
+
+unsigned host_said(struct host *host, const char *what)
+{
+    char *text = read_log(host);
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
+        count++;
+    free(text);
+    return count;
+}
+
+void host_start_qmp(struct host *host, const char *args)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char all[900], dir[] = "/tmp/fakexen-XXXXXX";
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/qmp", dir);
+    snprintf(all, sizeof(all), "%s -qmp unix:%s,server=on,wait=off", args, address.sun_path);
+    host_start(host, all);
+    host->qmp_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(host->qmp_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    unlink(address.sun_path);
+    rmdir(dir);
+    host_qmp(host, "{\"execute\":\"qmp_capabilities\"}"); /* passes over the greeting */
+}
+
+void host_qmp(struct host *host, const char *command)
+{
+    char said[4096];
+    size_t length = 0;
+    ssize_t n;
+
+    assert_int_equal(write(host->qmp_fd, command, strlen(command)), strlen(command));
+    do { /* events may come first */
+        n = read(host->qmp_fd, said + length, sizeof(said) - 1 - length);
+        assert_true(n > 0);
+        length += n;
+        said[length] = '\0';
+    } while (!strstr(said, "\"return\"") && !strstr(said, "\"error\""));
+}
+
 void host_stop(struct host *host)
 {
-    int status = -1;
+    int status = 0; /* a program that is dead already has failed the test by that */
 
     if (!host)
         return;
     if (host->pid) {
         kill(host->pid, SIGTERM);
         waitpid(host->pid, &status, 0);
-        host->pid = 0;
-        assert_int_equal(status, 0);
     }
     munmap(host->fx, sizeof(*host->fx));
     munmap(host->ram, (uint64_t)HOST_RAM_MB << 20);
+    print_log(host);
+    close(host->log_fd);
+    if (host->qmp_fd >= 0)
+        close(host->qmp_fd);
     close(host->event_fd);
     close(host->fire_fd);
     close(child_fd[STATE]);
     close(child_fd[RAM]);
     free(host);
+    assert_int_equal(status, 0);
 }
 
 /* ---- requests ---- */
@@ -200,7 +267,7 @@ void host_wait(struct host *host, unsigned vcpu)
     struct ioreq *slot = &host->fx->requests[vcpu];
 
     if (!host_notified(host, FAKEXEN_VCPU_PORT + vcpu, scaled(ANSWER_MS))) {
-        alive(host);
+        host_alive(host);
         fail_msg("a request of vCPU %u was not answered", vcpu);
     }
     atomic_thread_fence(memory_order_seq_cst);
@@ -294,7 +361,7 @@ void host_expect(struct host *host, const char *path, const char *value)
         if (now_ns() > end)
             fail_msg("%s is '%s' and does not become '%s'", path, found, value);
         if (host->pid)
-            alive(host);
+            host_alive(host);
         usleep(1000);
     }
 }

@@ -14,7 +14,8 @@ struct host {
     struct fakexen *fx;
     uint8_t *ram; /* the first 128 MiB: the guest's RAM */
     pid_t pid;
-    int event_fd, fire_fd;
+    int event_fd, fire_fd, log_fd;
+    int qmp_fd;        /* -1: none */
     int64_t answer_ns; /* from event to answer, of the last request */
 };
 
@@ -27,8 +28,14 @@ enum { HOST_RAM_MB = 128 };
 struct host *host_new(unsigned vcpus);
 void host_start(struct host *host, const char *args);
 void host_run(struct host *host, const char *args); /* without the wait */
+/* As host_start, with a connection to its monitor; and a command there, whose answer is read. */
+void host_start_qmp(struct host *host, const char *args);
+void host_qmp(struct host *host, const char *command);
 /* Runs the program with exactly these arguments; stderr_fd, unless -1, becomes its standard error. */
 void host_run_line(struct host *host, const char *line, int stderr_fd);
+void host_alive(struct host *host); /* fails the test if the program is dead */
+/* How often was this text in what the program said so far? */
+unsigned host_said(struct host *host, const char *what);
 /* SIGTERM, and the program must end with status 0. Frees. */
 void host_stop(struct host *host);
 

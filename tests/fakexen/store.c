@@ -81,6 +81,35 @@ bool fakexen_store_read(struct fakexen *fx, const char *path, char value[FAKEXEN
     return key;
 }
 
+static bool listed(char names[][FAKEXEN_TEXT], unsigned count, const char *name)
+{
+    while (count)
+        if (!strcmp(names[--count], name))
+            return true;
+    return false;
+}
+
+unsigned fakexen_store_directory(struct fakexen *fx, const char *path, char names[][FAKEXEN_TEXT])
+{
+    char full[FAKEXEN_TEXT], name[FAKEXEN_TEXT];
+    unsigned count = 0;
+
+    absolute(path, full);
+    pthread_mutex_lock(&fx->lock);
+    for (unsigned i = 0; i < FAKEXEN_KEYS; i++) {
+        const char *key = fx->key[i].path;
+
+        if (!key[0] || !at_or_below(key, full) || !key[strlen(full)])
+            continue;
+        snprintf(name, sizeof(name), "%s", key + strlen(full) + 1);
+        *strchrnul(name, '/') = '\0';
+        if (!listed(names, count, name))
+            strcpy(names[count++], name);
+    }
+    pthread_mutex_unlock(&fx->lock);
+    return count;
+}
+
 void fakexen_store_remove(struct fakexen *fx, int watch_fd, const char *path)
 {
     char full[FAKEXEN_TEXT];

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <xenctrl.h>
@@ -731,15 +729,16 @@ static void keyboard_connects_and_closes(void **state)
         host_store(host, FRONTEND "/state", "4");
         host_store(host, FRONTEND "/state", "5");
         host_expect(host, BACKEND "/state", "5");
-        assert_int_equal(host_calls(host, 0, FX_GRANT_UNMAP, NULL), round + 1);
-        assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), round + 1);
         host_store(host, FRONTEND "/state", "6");
         host_expect(host, BACKEND "/state", "6");
+        assert_int_equal(host_calls(host, 0, FX_GRANT_UNMAP, NULL), round + 1);
+        assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), round + 1);
         host_store(host, FRONTEND "/state", "1"); /* the driver is loaded again */
     }
     assert_serves(host);
 }
 
+/* libxl takes the device away, and the front end lets it go. */
 static void keyboard_is_taken_away(void **state)
 {
     struct host *host = *state;
@@ -748,6 +747,9 @@ static void keyboard_is_taken_away(void **state)
     host_expect(host, BACKEND "/state", "4");
     host_store(host, BACKEND "/online", "0");
     host_store(host, BACKEND "/state", "5");
+    assert_serves(host);
+    assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), 0);
+    host_store(host, FRONTEND "/state", "6");
     host_expect(host, BACKEND "/state", "6");
     assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), 1);
 }
@@ -766,37 +768,19 @@ static void keyboard_with_nonsense(void **state)
     }
 }
 
-static void qmp(int fd, const char *command)
-{
-    char answer[4096];
-
-    assert_int_equal(write(fd, command, strlen(command)), strlen(command));
-    assert_true(read(fd, answer, sizeof(answer)) > 0);
-}
-
 /* Keys and an absolute pointer arrive in the ring, more of them than it holds do no harm. */
 static void keyboard_delivers(void **state)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct host *host = *state = host_new(1);
     struct xenkbd_page *page = (void *)(host->ram + VKBD_PAGE * FAKEXEN_PAGE);
     union xenkbd_in_event *ring = XENKBD_IN_RING(page);
-    char args[256], dir[] = "/tmp/xen-test-XXXXXX";
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-    assert_non_null(mkdtemp(dir));
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/qmp", dir);
-    snprintf(args, sizeof(args), BOARD " -qmp unix:%s,server=on,wait=off", address.sun_path);
     store_keyboard(host);
-    host_start(host, args);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    unlink(address.sun_path);
-    rmdir(dir);
+    host_start_qmp(host, BOARD);
     connect_keyboard(host, "page-gref", "291");
     host_expect(host, BACKEND "/state", "4");
-    qmp(fd, "{\"execute\":\"qmp_capabilities\"}");
-    qmp(fd, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
-            "{\"type\":\"qcode\",\"data\":\"a\"}]}}");
+    host_qmp(host, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
+                   "{\"type\":\"qcode\",\"data\":\"a\"}]}}");
     assert_true(host_notified(host, VKBD_PORT, 10000));
     assert_int_equal(ring[0].type, XENKBD_TYPE_KEY);
     assert_int_equal(ring[0].key.keycode, KEY_A);
@@ -804,10 +788,10 @@ static void keyboard_delivers(void **state)
     assert_true(host_notified(host, VKBD_PORT, 10000));
     assert_int_equal(ring[1].key.pressed, 0);
     assert_int_equal(page->in_prod, 2);
-    qmp(fd, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":["
-            "{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":1000}},"
-            "{\"type\":\"abs\",\"data\":{\"axis\":\"y\",\"value\":32767}},"
-            "{\"type\":\"btn\",\"data\":{\"button\":\"left\",\"down\":true}}]}}");
+    host_qmp(host, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":["
+                   "{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":1000}},"
+                   "{\"type\":\"abs\",\"data\":{\"axis\":\"y\",\"value\":32767}},"
+                   "{\"type\":\"btn\",\"data\":{\"button\":\"left\",\"down\":true}}]}}");
     assert_true(host_notified(host, VKBD_PORT, 10000));
     assert_int_equal(ring[2].type, XENKBD_TYPE_POS);
     assert_int_equal(ring[2].pos.abs_x, 1000);
@@ -816,11 +800,10 @@ static void keyboard_delivers(void **state)
     assert_int_equal(page->in_prod, 4);
     page->in_cons = page->in_prod + 1; /* a lie: nothing fits */
     for (unsigned i = 0; i < 60; i++)
-        qmp(fd, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
-                "{\"type\":\"qcode\",\"data\":\"pause\"}]}}");
+        host_qmp(host, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
+                       "{\"type\":\"qcode\",\"data\":\"pause\"}]}}");
     assert_int_equal(page->in_prod, 4);
     assert_serves(host);
-    close(fd);
 }
 
 /* ---- figures ---- */
