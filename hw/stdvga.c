@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The standard VGA: a VGA with linear modes of any size through the registers of the Bochs VBE interface
- * ("dispi"), as PCI function 1234:1111. BAR 0 is the video memory, BAR 2 a window of 4 KiB with the VGA ports
- * from 0x3C0 on at 0x400, the dispi registers (16 bits each) at 0x500, and at 0x600 the size of the extended
- * registers and the byte order (little only). Facts: SeaBIOS vgasrc/bochsvga.[ch], Linux
- * drivers/gpu/drm/tiny/bochs.c.
+ * ("dispi"), as PCI function 1234:1111. BAR 0 is the video memory, BAR 2 a window of 4 KiB with the monitor's
+ * EDID at 0, the VGA ports from 0x3C0 on at 0x400, the dispi registers (16 bits each) at 0x500, and at 0x600
+ * the size of the extended registers and the byte order (little only). Facts: SeaBIOS vgasrc/bochsvga.[ch],
+ * Linux drivers/gpu/drm/tiny/bochs.c.
  */
 #include <string.h>
 
+#include "hw/edid.h"
 #include "hw/vga.h"
 #include "machine/machine.h"
 
@@ -51,7 +52,9 @@ enum {
 struct stdvga {
     struct pci_device pci;
     struct vga vga;
-    uint32_t vgamem_mb;
+    uint32_t vgamem_mb, xres, yres;
+    bool has_edid;
+    uint8_t edid[EDID_SIZE]; /* zeros without */
     uint16_t index;
     uint16_t dispi[DISPI_COUNT];
     struct region dispi_ports, mmio;
@@ -286,6 +289,15 @@ static void mmio_write_vga(struct stdvga *s, uint32_t offset, unsigned size, uin
         vga_port_write(&s->vga, 0x3C0 + offset + i, value >> 8 * i);
 }
 
+static uint32_t mmio_read_edid(const struct stdvga *s, uint32_t offset, unsigned size)
+{
+    uint32_t value = 0;
+
+    for (unsigned i = 0; i < size && offset + i < EDID_SIZE; i++)
+        value |= (uint32_t)s->edid[offset + i] << 8 * i;
+    return value;
+}
+
 static bool in_vga(uint64_t offset, unsigned size)
 {
     return offset >= MMIO_VGA && offset + size <= MMIO_VGA_END;
@@ -300,6 +312,8 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct stdvga *s = opaque;
 
+    if (offset < EDID_SIZE)
+        return mmio_read_edid(s, offset, size);
     if (in_vga(offset, size))
         return mmio_read_vga(s, offset - MMIO_VGA, size);
     if (in_dispi(offset, size))
@@ -343,6 +357,8 @@ static bool stdvga_realize(struct device *dev, struct error *err)
 
     if (!vga_init(&s->vga, dev->machine, memory_size(s), &hooks, s, err))
         return false;
+    if (s->has_edid)
+        edid_make(s->edid, s->xres, s->yres);
     machine_map_ports(dev->machine, &s->dispi_ports, "dispi", &dispi_port_ops, s, DISPI_INDEX_PORT, 3);
     s->mmio = (struct region){
         .name = "vga.mmio", .size = MMIO_SIZE, .ops = &mmio_ops, .opaque = s, .priority = PRIORITY_BAR};
@@ -388,6 +404,12 @@ static bool stdvga_loaded(struct device *dev, struct error *err)
 static const struct property properties[] = {
     PROPERTY(PROP_UINT32, struct stdvga, vgamem_mb, "vgamem_mb", .initial = "16", .min = 1, .max = 256,
              .help = "video memory in MiB, used up to a power of two"),
+    PROPERTY(PROP_BOOL, struct stdvga, has_edid, "edid", .initial = "on",
+             .help = "the monitor says what it can"),
+    PROPERTY(PROP_UINT32, struct stdvga, xres, "xres", .initial = "1024", .min = 320, .max = EDID_MAX_PIXELS,
+             .help = "the width that it likes best"),
+    PROPERTY(PROP_UINT32, struct stdvga, yres, "yres", .initial = "768", .min = 200, .max = EDID_MAX_PIXELS,
+             .help = "the height"),
     {.name = NULL},
 };
 

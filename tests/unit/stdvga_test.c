@@ -357,6 +357,36 @@ static void register_window(void **state)
     assert_int_equal(qtest_readb(q, mmio), 0);
 }
 
+static void the_monitor_tells_of_itself(void **state)
+{
+    static const uint8_t header[] = {0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0};
+    struct qtest *q = start_with(state, "-vga none -device VGA,xres=4000,yres=3000");
+    uint8_t edid[128], sum = 0;
+
+    for (unsigned i = 0; i < sizeof(edid); i += 4) {
+        uint32_t value = qtest_readl(q, mmio + i);
+        memcpy(edid + i, &value, 4);
+    }
+    assert_memory_equal(edid, header, sizeof(header));
+    for (unsigned i = 0; i < sizeof(edid); i++)
+        sum += edid[i];
+    assert_int_equal(sum, 0);
+    assert_int_equal(edid[54 + 2] | (edid[54 + 4] & 0xF0) << 4, 4000);
+    assert_int_equal(edid[54 + 5] | (edid[54 + 7] & 0xF0) << 4, 3000);
+    assert_int_equal(edid[54] | edid[55] << 8, 0xFFFF); /* the pixel clock's limit */
+    assert_int_equal(qtest_readl(q, mmio + 0x80), 0);
+    qtest_writel(q, mmio + 8, 0);
+    assert_int_equal(qtest_readw(q, mmio + 8), 0xCD22);
+}
+
+static void no_monitor_is_possible(void **state)
+{
+    struct qtest *q = start_with(state, "-vga none -device VGA,edid=off");
+
+    assert_int_equal(qtest_readl(q, mmio), 0);
+    assert_int_equal(qtest_readl(q, mmio + 4), 0);
+}
+
 static void screen_off_blanks_a_linear_mode(void **state)
 {
     struct qtest *q = start(state);
@@ -465,6 +495,8 @@ int main(void)
         qtest_unit_test(dac_of_8_bits),
         qtest_unit_test(planar_mode_of_16_colours),
         qtest_unit_test(register_window),
+        qtest_unit_test(the_monitor_tells_of_itself),
+        qtest_unit_test(no_monitor_is_possible),
         qtest_unit_test(screen_off_blanks_a_linear_mode),
         qtest_unit_test(reset_leaves_the_linear_mode),
         qtest_unit_test(cve_2014_3615_screen_larger_than_memory),
