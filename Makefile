@@ -67,8 +67,8 @@ $(BUILD)/libtest.a: $(TEST_LIB_OBJS)
 $(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test: LIB_LIBS += -lvncclient
 
 # A stand-in for Xen's libraries, to be preloaded, and the side of it that plays the hypervisor.
-FAKEXEN_OBJS := $(BUILD)/obj/tests/fakexen/host.o $(BUILD)/obj/tests/fakexen/store.o
-$(BUILD)/fakexen.so: tests/fakexen/fakexen.c tests/fakexen/store.c tests/fakexen/fakexen.h | config.mk
+FAKEXEN_OBJS := $(patsubst %,$(BUILD)/obj/tests/fakexen/%.o,host store events)
+$(BUILD)/fakexen.so: $(patsubst %,tests/fakexen/%,fakexen.c store.c events.c fakexen.h) | config.mk
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)

@@ -32,6 +32,20 @@ enum {
 #define PORT_TYPE 0
 #define MMIO_TYPE 1
 
+/*
+ * A guest talks to a device in bursts, a request every few microseconds; to sleep and to be woken takes as
+ * long. So after an answer the next request is looked for a moment, with its port still masked. Looks in vain
+ * become rarer by themselves: after n of them in a row, 2^n answers go by without one.
+ */
+#define LOOK_NS (15 * NS_PER_US)
+
+enum {
+    BURST = 32,        /* requests served before others get the thread */
+    LOOKED_AT = 4,     /* vCPUs whose next request is looked for: those that were served last */
+    MOST_SKIPPED = 64, /* answers between two looks, at most */
+    NO_VCPU = 0xFFFF,
+};
+
 struct range {
     uint64_t start, end; /* inclusive */
 };
@@ -48,10 +62,16 @@ struct server {
     xenforeignmemory_resource_handle *resource;
     struct shared_iopage *requests;
     struct buffered_iopage *ring;
-    uint32_t ring_port; /* local event channel port of the ring */
-    uint32_t *ports;    /* local port of each vCPU */
+    uint32_t ring_port;  /* local event channel port of the ring */
+    uint32_t *ports;     /* local port of each vCPU */
+    uint16_t *port_vcpu; /* and the other way round: by local port, a vCPU or NO_VCPU */
+    uint32_t port_room;  /* of port_vcpu */
     unsigned vcpus;
+    uint16_t looked_at[LOOKED_AT]; /* the last one first; NO_VCPU: none yet */
+    unsigned missed, skip;         /* looks in vain in a row; answers until the next look */
     struct range_list claimed[SPACES];
+    uint8_t link_irq[4]; /* PIRQ routes that Xen was told of */
+    uint8_t link_known;  /* a bit for each of them */
     struct loop_fd watch;
 };
 
@@ -326,13 +346,20 @@ static void drain(struct machine *m)
 
 /* ---- events ---- */
 
-/* Takes the request of a vCPU, if there is one, and answers it. */
-static void serve_vcpu(struct server *s, unsigned vcpu)
+static bool ready(const struct server *s, unsigned vcpu)
+{
+    const struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu];
+
+    return *((const volatile uint8_t *)shared + offsetof(struct ioreq, type) - 1) % 16 == STATE_IOREQ_READY;
+}
+
+/* Takes the request of a vCPU and answers it; false: there is none. */
+static bool serve_vcpu(struct server *s, unsigned vcpu)
 {
     struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu], req;
 
-    if (*(volatile uint8_t *)((uint8_t *)shared + offsetof(struct ioreq, type) - 1) % 16 != STATE_IOREQ_READY)
-        return;
+    if (!ready(s, vcpu))
+        return false;
     atomic_thread_fence(memory_order_acquire);
     memcpy(&req, shared, sizeof(req)); /* from here on only the copy counts */
     shared->state = STATE_IOREQ_INPROCESS;
@@ -343,26 +370,91 @@ static void serve_vcpu(struct server *s, unsigned vcpu)
     atomic_thread_fence(memory_order_release);
     shared->state = STATE_IORESP_READY;
     xenevtchn_notify(s->x.evtchn, s->ports[vcpu]);
+    return true;
+}
+
+/* Moves the vCPU to the front of those that are looked at. */
+static void remember(struct server *s, unsigned vcpu)
+{
+    unsigned at = 0;
+
+    while (at < LOOKED_AT - 1 && s->looked_at[at] != vcpu)
+        at++;
+    memmove(s->looked_at + 1, s->looked_at, at * sizeof(s->looked_at[0]));
+    s->looked_at[0] = vcpu;
+}
+
+/* A vCPU with a request among those that were served last; NO_VCPU: none. */
+static unsigned find_ready(const struct server *s)
+{
+    for (unsigned i = 0; i < LOOKED_AT && s->looked_at[i] != NO_VCPU; i++)
+        if (ready(s, s->looked_at[i]))
+            return s->looked_at[i];
+    return NO_VCPU;
+}
+
+/*
+ * Looks for the next request, until one is there, it took too long or this thread has other work: what a
+ * request posted (a reset, a disk transfer) is done before the next one.
+ */
+static unsigned look(struct server *s)
+{
+    const struct clock *clock = &s->x.m->loop.host_clock;
+    unsigned vcpu;
+    int64_t end;
+
+    if (loop_has_work(&s->x.m->loop))
+        return NO_VCPU;
+    if ((vcpu = find_ready(s)) != NO_VCPU)
+        return vcpu;
+    if (s->skip) {
+        s->skip--;
+        return NO_VCPU;
+    }
+    end = clock_now(clock) + LOOK_NS;
+    while (!loop_has_work(&s->x.m->loop) && clock_now(clock) < end)
+        for (unsigned i = 0; i < 16; i++) {
+            if ((vcpu = find_ready(s)) != NO_VCPU) {
+                s->missed = 0;
+                return vcpu;
+            }
+            __builtin_ia32_pause();
+        }
+    s->skip = 1u << s->missed;
+    if (s->skip < MOST_SKIPPED)
+        s->missed++;
+    return NO_VCPU;
+}
+
+/* Serves the vCPU whose event came, and what follows closely, its own next requests first of all. */
+static void serve_burst(struct server *s, unsigned vcpu)
+{
+    for (unsigned n = 0; n < BURST && vcpu != NO_VCPU && serve_vcpu(s, vcpu); n++) {
+        remember(s, vcpu);
+        vcpu = look(s);
+    }
 }
 
 static void event(void *opaque, uint32_t events)
 {
     struct server *s = opaque;
     int port = xenevtchn_pending(s->x.evtchn);
+    unsigned vcpu;
 
     if (port < 0)
         return;
-    xenevtchn_unmask(s->x.evtchn, port);
-    if ((uint32_t)port == s->ring_port) {
-        drain_ring(s);
+    vcpu = (uint32_t)port < s->port_room ? s->port_vcpu[port] : NO_VCPU;
+    if (vcpu != NO_VCPU) {
+        serve_burst(s, vcpu);
+        /* A request that was posted meanwhile, and is not served, comes as an event now. */
+        xenevtchn_unmask(s->x.evtchn, port);
         return;
     }
-    for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++)
-        if (s->ports[vcpu] == (uint32_t)port) {
-            serve_vcpu(s, vcpu);
-            return;
-        }
-    xenbus_event(&s->x, port);
+    xenevtchn_unmask(s->x.evtchn, port);
+    if ((uint32_t)port == s->ring_port)
+        drain_ring(s);
+    else
+        xenbus_event(&s->x, port);
 }
 
 /* ---- the server ---- */
@@ -390,6 +482,23 @@ static bool map_pages(struct server *s, struct error *err)
            error_set(err, "cannot map the request pages of domain %u: %s", s->x.domid, strerror(errno));
 }
 
+static bool note_port(struct server *s, uint32_t port, unsigned vcpu)
+{
+    uint32_t room = port + 1;
+    uint16_t *table;
+
+    if (room > s->port_room) {
+        table = realloc(s->port_vcpu, room * sizeof(*table));
+        if (!table)
+            return false;
+        memset(table + s->port_room, 0xFF, (room - s->port_room) * sizeof(*table));
+        s->port_vcpu = table;
+        s->port_room = room;
+    }
+    s->port_vcpu[port] = vcpu;
+    return true;
+}
+
 static bool bind_ports(struct server *s, struct error *err)
 {
     evtchn_port_t ring_port;
@@ -406,6 +515,8 @@ static bool bind_ports(struct server *s, struct error *err)
             return error_set(err, "no event channel for vCPU %u of domain %u: %s", i, s->x.domid,
                              strerror(errno));
         s->ports[i] = local;
+        if (!note_port(s, local, i))
+            return error_set(err, "out of memory");
     }
     local = xenevtchn_bind_interdomain(s->x.evtchn, s->x.domid, ring_port);
     if (local < 0)
@@ -421,6 +532,7 @@ static bool create_server(struct server *s, struct error *err)
     if (xendevicemodel_create_ioreq_server(s->x.dm, s->x.domid, HVM_IOREQSRV_BUFIOREQ_ATOMIC, &s->id) < 0)
         return error_set(err, "domain %u takes no ioreq server: %s", s->x.domid, strerror(errno));
     s->created = true;
+    memset(s->looked_at, 0xFF, sizeof(s->looked_at));
     s->vcpus = s->x.m->config.max_cpus;
     if (xendevicemodel_nr_vcpus(s->x.dm, s->x.domid, &vcpus) == 0 && vcpus)
         s->vcpus = vcpus;
@@ -479,6 +591,7 @@ static void destroy(struct machine *m)
     if (s->x.store)
         xs_close(s->x.store);
     free(s->ports);
+    free(s->port_vcpu);
     free(s);
     m->accel_data = NULL;
 }
@@ -605,7 +718,12 @@ static void set_link(struct machine *m, unsigned link, unsigned irq)
 {
     struct server *s = server_of(m);
 
-    xendevicemodel_set_pci_link_route(s->x.dm, s->x.domid, link, irq);
+    if (s->link_known >> link & 1 && s->link_irq[link] == irq)
+        return;
+    if (xendevicemodel_set_pci_link_route(s->x.dm, s->x.domid, link, irq) < 0)
+        return;
+    s->link_irq[link] = irq;
+    s->link_known |= 1u << link;
 }
 
 static bool restrict_self(struct machine *m, struct error *err)

@@ -97,9 +97,6 @@ static void ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t l
     struct xen *x = opaque;
     uint8_t *at = host;
 
-    if (written && x->log_dirty)
-        xendevicemodel_modified_memory(x->dm, x->domid, gpa / XC_PAGE_SIZE,
-                                       (gpa + length - 1) / XC_PAGE_SIZE - gpa / XC_PAGE_SIZE + 1);
     for (unsigned i = 0; i < MAX_CHUNKS; i++) {
         struct chunk *chunk = &x->chunks[i];
 

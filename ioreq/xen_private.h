@@ -49,7 +49,6 @@ struct xen {
     struct chunk chunks[MAX_CHUNKS];
     uint64_t uses;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
-    bool log_dirty;         /* global log-dirty: tell Xen of what is written through foreign mappings */
 };
 
 /* Guest RAM by foreign mappings: sets m->ram.ops. */

@@ -67,5 +67,10 @@ void loop_post(struct loop *loop, struct loop_work *work);
 /* Takes work back that was posted and did not run; machine thread only. */
 void loop_cancel(struct loop *loop, struct loop_work *work);
 void loop_wake(struct loop *loop);
+/* Is posted work waiting for the machine thread? For a handler that could give the loop its turn. */
+static inline bool loop_has_work(const struct loop *loop)
+{
+    return __atomic_load_n(&loop->first_work, __ATOMIC_RELAXED) != NULL;
+}
 
 #endif

@@ -22,8 +22,9 @@
 #include <xenstore.h>
 #include <xentoolcore.h>
 
-/* WATCHES is a pair of which this process reads one end; to fire a watch it needs the other as well. */
-static int state_fd, ram_fd, event_fd, watch_read_fd, watch_write_fd;
+/* EVENTS and WATCHES are pairs of which this process reads one end; to raise a port and to fire a watch it
+ * needs the other as well. */
+static int state_fd, ram_fd, event_fd, raise_fd, watch_read_fd, watch_write_fd;
 static struct fakexen *fx;
 static char handle; /* what every open returns the address of */
 
@@ -31,9 +32,9 @@ static void __attribute__((constructor)) attach(void)
 {
     const char *fds = getenv("FAKEXEN");
 
-    if (!fds ||
-        sscanf(fds, "%d,%d,%d,%d,%d", &state_fd, &ram_fd, &event_fd, &watch_read_fd, &watch_write_fd) != 5) {
-        fprintf(stderr, "fakexen: FAKEXEN must name five file descriptors\n");
+    if (!fds || sscanf(fds, "%d,%d,%d,%d,%d,%d", &state_fd, &ram_fd, &event_fd, &raise_fd, &watch_read_fd,
+                       &watch_write_fd) != 6) {
+        fprintf(stderr, "fakexen: FAKEXEN must name six file descriptors\n");
         _exit(127);
     }
     fx = mmap(NULL, sizeof(*fx), PROT_READ | PROT_WRITE, MAP_SHARED, state_fd, 0);
@@ -362,6 +363,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint
         return -1;
     }
     record(FX_BIND, remote_port, 0, 0);
+    if (remote_port < FAKEXEN_PORTS)
+        atomic_store(&fx->port[remote_port], 0);
     return remote_port + FAKEXEN_LOCAL;
 }
 
@@ -379,6 +382,15 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 
 int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
 {
+    uint32_t remote = port - FAKEXEN_LOCAL;
+
+    if (remote >= FAKEXEN_PORTS) {
+        errno = EINVAL;
+        return -1;
+    }
+    atomic_fetch_add(&fx->unmasked, 1);
+    if (atomic_fetch_and(&fx->port[remote], ~FAKEXEN_MASKED) & FAKEXEN_PENDING)
+        fakexen_raise(fx, raise_fd, remote);
     return 0;
 }
 

@@ -2,11 +2,12 @@
 /*
  * What the stand-in for Xen's libraries (fakexen.c, preloaded into hvm-dm) and the test that plays
  * hypervisor, guest and xenstore have in common: one shared memory, guest RAM, and two socket pairs. The
- * environment variable FAKEXEN names five file descriptors: "STATE,RAM,EVENTS,WATCHES,FIRE"; what is sent to
- * FIRE comes out of WATCHES.
+ * environment variable FAKEXEN names six file descriptors: "STATE,RAM,EVENTS,RAISE,WATCHES,FIRE"; what is
+ * sent to RAISE comes out of EVENTS, what is sent to FIRE out of WATCHES.
  *
- * An event is a message of 4 bytes on EVENTS: the device model's local port. A watch that fired is a message
- * on WATCHES: path, NUL, token, NUL.
+ * An event is a message of 4 bytes on EVENTS: the device model's local port. As with the real device, a port
+ * that was told of is masked until the device model unmasks it; what is raised meanwhile comes then. A watch
+ * that fired is a message on WATCHES: path, NUL, token, NUL.
  */
 #ifndef TESTS_FAKEXEN_FAKEXEN_H
 #define TESTS_FAKEXEN_FAKEXEN_H
@@ -26,6 +27,9 @@
 /* The request pages by their frame numbers, for kernels that cannot map them as a resource. */
 #define FAKEXEN_RING_GFN    0xFEFF0
 #define FAKEXEN_REQUEST_GFN 0xFEFF1
+
+enum { FAKEXEN_PORTS = 1024 };                    /* remote ports */
+enum { FAKEXEN_MASKED = 1, FAKEXEN_PENDING = 2 }; /* of a port */
 
 enum fakexen_op {            /* a, b, c of the record */
                   FX_CREATE, /* bufioreq mode */
@@ -85,12 +89,17 @@ struct fakexen {
     uint64_t ram_pages;                  /* pages that exist from the start */
     uint64_t populated, populated_pages; /* and those made later */
     uint64_t hole;                       /* a page that cannot be mapped; 0: none */
-    _Atomic uint32_t calls;              /* records written */
+    _Atomic uint8_t port[FAKEXEN_PORTS];
+    _Atomic uint32_t unmasked; /* how often a port was */
+    _Atomic uint32_t calls;    /* records written */
     struct fakexen_call call[FAKEXEN_CALLS];
     pthread_mutex_t lock; /* of the store */
     struct fakexen_key key[FAKEXEN_KEYS];
     struct fakexen_watch watch[FAKEXEN_WATCHES];
 };
+
+/* A remote port is raised: tells the device model through raise_fd, unless the port is masked. */
+void fakexen_raise(struct fakexen *fx, int raise_fd, uint32_t remote_port);
 
 /* store.c: xenstore, for both sides. watch_fd: the end of WATCHES that the device model does not read. */
 void fakexen_store_write(struct fakexen *fx, int watch_fd, const char *path, const char *value);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static void *shared(int fd, uint64_t size)
 }
 
 /* Where the child finds its ends; they are the only descriptors that it inherits. */
-enum { STATE, RAM, EVENTS, WATCHES, FIRE, LOG, FDS };
+enum { STATE, RAM, EVENTS, RAISE, WATCHES, FIRE, LOG, FDS };
 
 static int child_fd[FDS];
 
@@ -68,6 +69,7 @@ struct host *host_new(unsigned vcpus)
     fcntl(child_fd[LOG], F_SETFL, O_APPEND);
     host->log_fd = child_fd[LOG];
     host->event_fd = events[0];
+    child_fd[RAISE] = dup(events[0]);
     host->fire_fd = watches[0];
     host->qmp_fd = -1;
     fcntl(host->event_fd, F_SETFD, FD_CLOEXEC);
@@ -95,8 +97,8 @@ static void __attribute__((noreturn)) run_program(const char *args)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(fake, sizeof(fake), "%s/fakexen.so", dirname(copy));
     copy = realpath(fake, NULL);
-    snprintf(fds, sizeof(fds), "%d,%d,%d,%d,%d", child_fd[STATE], child_fd[RAM], child_fd[EVENTS],
-             child_fd[WATCHES], child_fd[FIRE]);
+    snprintf(fds, sizeof(fds), "%d,%d,%d,%d,%d,%d", child_fd[STATE], child_fd[RAM], child_fd[EVENTS],
+             child_fd[RAISE], child_fd[WATCHES], child_fd[FIRE]);
     if (!copy || wordexp(program, &words, WRDE_NOCMD) || wordexp(args, &words, WRDE_NOCMD | WRDE_APPEND))
         _exit(127);
     setenv("FAKEXEN", fds, 1);
@@ -116,11 +118,11 @@ void host_alive(struct host *host)
     }
 }
 
-void host_run_line(struct host *host, const char *line, int stderr_fd)
+void host_run_line(struct host *host, const char *line)
 {
     host->pid = fork();
     if (host->pid == 0) {
-        dup2(stderr_fd >= 0 ? stderr_fd : child_fd[LOG], STDERR_FILENO);
+        dup2(child_fd[LOG], STDERR_FILENO);
         run_program(line);
     }
     for (unsigned i = EVENTS; i <= WATCHES; i++)
@@ -133,7 +135,7 @@ void host_run(struct host *host, const char *args)
 
     snprintf(line, sizeof(line), "-xen-domid 1 -nodefaults -display none -vnc none -m %d %s", HOST_RAM_MB,
              args);
-    host_run_line(host, line, -1);
+    host_run_line(host, line);
 }
 
 void host_start(struct host *host, const char *args)
@@ -231,9 +233,7 @@ void host_stop(struct host *host)
 
 void host_event(struct host *host, uint32_t remote_port)
 {
-    uint32_t local = remote_port + FAKEXEN_LOCAL;
-
-    assert_int_equal(send(host->event_fd, &local, sizeof(local), MSG_NOSIGNAL), sizeof(local));
+    fakexen_raise(host->fx, host->event_fd, remote_port);
 }
 
 bool host_notified(struct host *host, uint32_t remote_port, int ms)
@@ -287,6 +287,26 @@ uint64_t host_request(struct host *host, unsigned vcpu, struct ioreq request)
     assert_int_equal(slot->addr, request.addr);
     assert_int_equal(slot->count, request.count);
     assert_int_equal(slot->size, request.size);
+    return slot->data;
+}
+
+uint64_t host_request_awake(struct host *host, unsigned vcpu, struct ioreq request)
+{
+    struct ioreq *slot = &host->fx->requests[vcpu];
+    int64_t start = now_ns(), end = start + scaled(ANSWER_MS) * 1000000ll;
+    uint32_t told;
+
+    host_post(host, vcpu, request);
+    while (*((volatile uint8_t *)slot + offsetof(struct ioreq, type) - 1) % 16 != STATE_IORESP_READY)
+        if (now_ns() > end)
+            fail_msg("a request of vCPU %u was not answered", vcpu);
+        else if (now_ns() - start > 100000)
+            sched_yield(); /* it is not to wait for this processor */
+    host->answer_ns = now_ns() - start;
+    atomic_thread_fence(memory_order_seq_cst);
+    while (recv(host->event_fd, &told, sizeof(told), MSG_DONTWAIT) == sizeof(told))
+        ; /* nobody waits for these */
+    slot->state = STATE_IOREQ_NONE;
     return slot->data;
 }
 

@@ -14,7 +14,8 @@ struct host {
     struct fakexen *fx;
     uint8_t *ram; /* the first 128 MiB: the guest's RAM */
     pid_t pid;
-    int event_fd, fire_fd, log_fd;
+    int event_fd, fire_fd;
+    int log_fd;        /* what the program said on standard error */
     int qmp_fd;        /* -1: none */
     int64_t answer_ns; /* from event to answer, of the last request */
 };
@@ -31,8 +32,8 @@ void host_run(struct host *host, const char *args); /* without the wait */
 /* As host_start, with a connection to its monitor; and a command there, whose answer is read. */
 void host_start_qmp(struct host *host, const char *args);
 void host_qmp(struct host *host, const char *command);
-/* Runs the program with exactly these arguments; stderr_fd, unless -1, becomes its standard error. */
-void host_run_line(struct host *host, const char *line, int stderr_fd);
+/* Runs the program with exactly these arguments. */
+void host_run_line(struct host *host, const char *line);
 void host_alive(struct host *host); /* fails the test if the program is dead */
 /* How often was this text in what the program said so far? */
 unsigned host_said(struct host *host, const char *what);
@@ -41,6 +42,8 @@ void host_stop(struct host *host);
 
 /* Puts a request into a vCPU's slot, sends its event and waits for the answer. Returns the slot's data. */
 uint64_t host_request(struct host *host, unsigned vcpu, struct ioreq request);
+/* As host_request, of a guest that does not sleep meanwhile. */
+uint64_t host_request_awake(struct host *host, unsigned vcpu, struct ioreq request);
 /* The halves of it. */
 void host_post(struct host *host, unsigned vcpu, struct ioreq request);
 void host_wait(struct host *host, unsigned vcpu);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -498,9 +497,9 @@ static void check_line(const struct place *place, const struct line *line)
     bool refused = line->refused || (line->device && !has_device(line->device));
     struct host *host = host_new(4);
     char *args = fill_in(place, line->args);
-    int log = memfd_create("stderr", MFD_CLOEXEC), fd;
+    int log = host->log_fd, fd;
 
-    host_run_line(host, args, log);
+    host_run_line(host, args);
     if (refused) {
         check_refused(line, host, log);
     } else if (!works(host)) {
@@ -517,7 +516,6 @@ static void check_line(const struct place *place, const struct line *line)
         check_said(line, log);
     }
     host_stop(host);
-    close(log);
     free(args);
 }
 
@@ -577,7 +575,7 @@ static void the_restricted_start(void **state)
     args = fill_in(place, LINE_RESTRICT "-name v12-dm_restrict " VNC CIRRUS NO_NETWORK
                                         "-xen-domid-restrict -chroot @/root " XENFV "-runas nobody");
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* the search for leaks needs /proc */
-    host_run_line(host, args, -1);
+    host_run_line(host, args);
     unsetenv("ASAN_OPTIONS");
     close(14);
     greet(fd);
@@ -606,10 +604,9 @@ static void the_probe_of_4_20(void **state)
     snprintf(path, sizeof(path), "%s/qmp-probe", place->dir);
     listen_at_14(path);
     fd = connect_to(path);
-    host_run_line(host,
-                  "-S -no-user-config -nodefaults -nographic -machine none,accel=xen "
-                  "-chardev socket,id=libxl-cmd,fd=14,server=on,wait=off -mon chardev=libxl-cmd,mode=control",
-                  -1);
+    host_run_line(
+        host, "-S -no-user-config -nodefaults -nographic -machine none,accel=xen "
+              "-chardev socket,id=libxl-cmd,fd=14,server=on,wait=off -mon chardev=libxl-cmd,mode=control");
     close(14);
     greet(fd);
     answer = qmp(fd, "{\"execute\":\"query-command-line-options\",\"id\":2}\r\n");
@@ -648,7 +645,7 @@ static void saving_and_migrating_are_refused_clearly(void **state)
     char *args = fill_in(place, LINE "-name v " PLAIN), command[512];
     int fd;
 
-    host_run_line(host, args, -1);
+    host_run_line(host, args);
     host_expect(host, "device-model/1/state", "running");
     fd = libxl_socket(place);
     greet(fd);

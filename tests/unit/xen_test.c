@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The Xen port without Xen: the test plays hypervisor, guest and xenstore (tests/fakexen). */
 #include <linux/input-event-codes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -499,6 +500,50 @@ static void ring_garbage(void **state)
     }
 }
 
+/* ---- bursts ---- */
+
+struct hammer {
+    struct host *host;
+    _Atomic bool stop;
+    _Atomic unsigned requests;
+};
+
+static void *ask_ceaselessly(void *opaque)
+{
+    struct hammer *hammer = opaque;
+
+    while (!hammer->stop) {
+        host_request_awake(hammer->host, 0, port_request(true, SCRATCH, 1));
+        hammer->requests++;
+    }
+    return NULL;
+}
+
+/* A vCPU that always has a next request keeps neither another one nor a monitor waiting. */
+static void busy_vcpu_leaves_room(void **state)
+{
+    struct host *host = *state = host_new(2);
+    struct hammer hammer = {.host = host};
+    pthread_t thread;
+
+    host_start_qmp(host, BOARD);
+    assert_int_equal(pthread_create(&thread, NULL, ask_ceaselessly, &hammer), 0);
+    while (hammer.requests < 100)
+        usleep(100);
+    for (unsigned i = 0; i < 50; i++) {
+        struct ioreq request = port_request(false, SCRATCH, 1);
+
+        request.data = i;
+        host_request_awake(host, 1, request);
+        assert_int_equal(host_request_awake(host, 1, port_request(true, SCRATCH, 1)) & 0xFF, i);
+        if (i % 10 == 0)
+            host_qmp(host, "{\"execute\":\"query-status\"}");
+    }
+    hammer.stop = true;
+    pthread_join(thread, NULL);
+    assert_serves(host);
+}
+
 /* ---- ranges, video memory ---- */
 
 /* Plays Xen's book of ranges over all records: no overlap, nothing given back that was not there. */
@@ -625,6 +670,9 @@ static void lines(void **state)
 
     host_config_write(host, BRIDGE, 0x60, 1, 0x05);
     assert_true(recorded(host, from, FX_LINK, 0, 5));
+    assert_int_equal(host_calls(host, from, FX_LINK, NULL), 1); /* only what changed */
+    host_config_write(host, BRIDGE, 0x60, 1, 0x05);
+    assert_int_equal(host_calls(host, from, FX_LINK, NULL), 1);
     host_config_write(host, BRIDGE, 0x63, 1, 0x0B);
     assert_true(recorded(host, from, FX_LINK, 3, 11));
     from = host->fx->calls;
@@ -815,9 +863,17 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+enum { ROUNDS = 2001 };
+
+static void tell(const char *what, int64_t ns[ROUNDS])
+{
+    qsort(ns, ROUNDS, sizeof(ns[0]), by_value);
+    print_message("one request, event to answer, %s: median %.1f us, 99 %% within %.1f us\n", what,
+                  ns[ROUNDS / 2] / 1000.0, ns[ROUNDS * 99 / 100] / 1000.0);
+}
+
 static void latency(void **state)
 {
-    enum { ROUNDS = 2001 };
     static int64_t ns[ROUNDS];
     struct host *host = *state;
 
@@ -825,9 +881,13 @@ static void latency(void **state)
         host_in(host, SCRATCH, 1);
         ns[i] = host->answer_ns;
     }
-    qsort(ns, ROUNDS, sizeof(ns[0]), by_value);
-    print_message("one request, event to answer: median %.1f us, 99 %% within %.1f us\n",
-                  ns[ROUNDS / 2] / 1000.0, ns[ROUNDS * 99 / 100] / 1000.0);
+    tell("guest asleep", ns);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        host_request_awake(host, 0, port_request(true, SCRATCH, 1));
+        ns[i] = host->answer_ns;
+    }
+    tell("guest awake", ns);
+    print_message("the port was unmasked %u times for %d requests\n", host->fx->unmasked, 2 * ROUNDS);
 }
 
 int main(void)
@@ -856,6 +916,7 @@ int main(void)
         xen_test(ring_pointers_move),
         xen_test(ring_half_quadword),
         xen_test(ring_garbage),
+        cmocka_unit_test_teardown(busy_vcpu_leaves_room, stop),
         xen_test(ranges_are_exact),
         xen_test(moved_bar_moves_its_range),
         xen_test(video_memory_moves),
