@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/wires.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,23 +38,70 @@ static const char *script(const struct opts *opts, const char *key)
     return text && *text && strcmp(text, "no") ? text : NULL;
 }
 
-/* br= is for the script, or for whoever gave the descriptor. */
-static const char *const tap_keys[] = {"ifname", "br", "script", "downscript", "fd", NULL};
+static const char *const tap_keys[] = {"ifname", "br",       "script", "downscript", "fd", "fds",
+                                       "vhost",  "vnet_hdr", "sndbuf", "queues",     NULL};
 
+/* What is for cards with several queues, or for the host's kernel to serve: no card here. */
+static bool check_tap(const struct opts *opts, struct error *err)
+{
+    uint64_t queues = 1;
+    bool vhost = false;
+
+    if (opts_get(opts, "fds"))
+        return opts_error(opts, err, "fds is for cards with several queues; give one descriptor with fd=");
+    if (!opts_number(opts, "queues", 1, UINT16_MAX, &queues, err) || !opts_bool(opts, "vhost", &vhost, err))
+        return false;
+    if (queues > 1)
+        return opts_error(opts, err, "no card has several queues");
+    if (vhost)
+        return opts_error(opts, err, "vhost=on is for virtio cards only");
+    if (!opts_get(opts, "fd"))
+        return true;
+    for (size_t i = 0; i < opts->count; i++)
+        if (!strcmp(opts->pairs[i].key, "ifname") || !strcmp(opts->pairs[i].key, "br") ||
+            !strcmp(opts->pairs[i].key, "script") || !strcmp(opts->pairs[i].key, "downscript"))
+            return opts_error(opts, err, "fd excludes ifname, br, script and downscript");
+    return true;
+}
+
+static bool read_tap(const struct opts *opts, struct net_tap_options *tap, struct error *err)
+{
+    const char *sndbuf = opts_get(opts, "sndbuf");
+    bool vnet_hdr = true;
+
+    if (!check_tap(opts, err) || !read_fd(opts, "fd", &tap->fd, err) ||
+        !opts_bool(opts, "vnet_hdr", &vnet_hdr, err))
+        return false;
+    if (sndbuf && (!parse_size(sndbuf, 1, &tap->sndbuf) || tap->sndbuf > INT_MAX))
+        return opts_error(opts, err, "sndbuf takes a size below 2G, not '%s'", sndbuf);
+    tap->ifname = opts_get(opts, "ifname");
+    tap->script = script(opts, "script");
+    tap->downscript = script(opts, "downscript");
+    tap->vnet_hdr = !opts_get(opts, "vnet_hdr") ? NET_AUTO : vnet_hdr ? NET_ON : NET_OFF;
+    return true;
+}
+
+/* Whoever says script=no puts the interface into its bridge himself, as Xen's toolstack does: br= is told
+ * for completeness then. */
 static struct net_port *open_tap(struct control *c, const struct opts *opts, const char *id,
                                  struct error *err)
 {
-    struct net_tap_options options = {.ifname = opts_get(opts, "ifname"),
-                                      .script = script(opts, "script"),
-                                      .downscript = script(opts, "downscript")};
+    struct net_tap_options tap = {.bridge = opts_get(opts, "script") ? NULL : opts_get(opts, "br")};
 
-    if (!read_fd(opts, "fd", &options.fd, err))
+    if (!read_tap(opts, &tap, err))
         return NULL;
-    if (options.fd >= 0 && (options.ifname || options.script || options.downscript)) {
-        opts_error(opts, err, "fd excludes ifname, script and downscript");
-        return NULL;
-    }
-    return opened(net_open_tap(&c->m.loop, id, &options, err), opts, err);
+    return opened(net_open_tap(&c->m.loop, id, &tap, err), opts, err);
+}
+
+static const char *const bridge_keys[] = {"br", NULL};
+
+static struct net_port *open_bridge(struct control *c, const struct opts *opts, const char *id,
+                                    struct error *err)
+{
+    const char *bridge = opts_get(opts, "br");
+    struct net_tap_options tap = {.bridge = bridge ? bridge : "br0", .fd = -1};
+
+    return opened(net_open_tap(&c->m.loop, id, &tap, err), opts, err);
 }
 
 /* ---- dgram ---- */
@@ -163,8 +211,10 @@ static struct net_port *open_user(struct control *c, const struct opts *opts, co
 
 /* ---- all ---- */
 
-static const struct wire_kind kinds[] = {
-    {"user", user_keys, open_user}, {"tap", tap_keys, open_tap}, {"dgram", dgram_keys, open_dgram}};
+static const struct wire_kind kinds[] = {{"user", user_keys, open_user},
+                                         {"tap", tap_keys, open_tap},
+                                         {"bridge", bridge_keys, open_bridge},
+                                         {"dgram", dgram_keys, open_dgram}};
 
 const struct wire_kind *wire_kind_find(const struct opts *opts, struct error *err)
 {

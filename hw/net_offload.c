@@ -160,6 +160,30 @@ size_t offload_segment(const struct offload_cut *cut, const uint8_t *packet, siz
     return size;
 }
 
+bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t length, struct net_frame *frame)
+{
+    const struct offload_sum *sum = &cut->transport_sum;
+    uint8_t *seed;
+
+    if (!can_cut(cut, length, 0) || length - cut->headers <= cut->payload || length - cut->ip > UINT16_MAX ||
+        !cut->tcp || !cut->sum_transport || sum->start != cut->transport || sum->place != cut->transport + 16)
+        return false;
+    cut_ip(cut, packet + cut->ip, length - cut->ip, 0);
+    if (cut->sum_ip)
+        offload_checksum(packet, length, &cut->ip_sum);
+    seed = packet + sum->place;
+    put_be16(seed, offload_add(get_be16(seed), length - cut->transport));
+    *frame = (struct net_frame){.data = packet,
+                                .length = length,
+                                .needs_checksum = true,
+                                .checksum_start = sum->start,
+                                .checksum_offset = sum->place - sum->start,
+                                .cut = cut->ipv4 ? NET_CUT_TCP4 : NET_CUT_TCP6,
+                                .headers = cut->headers,
+                                .payload = cut->payload};
+    return true;
+}
+
 /* ---- VLAN tags ---- */
 
 size_t offload_insert_tag(uint8_t *frame, size_t length, uint16_t type, uint16_t tag)

@@ -74,6 +74,13 @@ struct offload_cut {
 size_t offload_segment(const struct offload_cut *cut, const uint8_t *packet, size_t length, size_t sent,
                        uint8_t *frame, size_t *taken);
 
+/*
+ * The whole packet for a wire that cuts it itself (net_takes_large): finishes its headers in place. False: it
+ * is not so, and is to be cut here.
+ */
+bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t length,
+                       struct net_frame *frame);
+
 /* ---- VLAN tags ---- */
 
 /* Puts a tag in; the frame has room for VLAN_TAG bytes more. Returns the new length. */

@@ -16,7 +16,7 @@ static bool receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct nic *nic = opaque;
 
-    if (nic->pci->removed || length < NET_HEADER)
+    if (length < NET_HEADER)
         return true;
     nic->waits = !nic->chip.receive(nic->chip.opaque, data, length);
     if (!nic->waits)
@@ -44,6 +44,18 @@ static void look(void *opaque)
     nic_resume(opaque);
 }
 
+/* The wire is free, and quiet. */
+static void unplug(void *opaque)
+{
+    struct nic *nic = opaque;
+
+    timer_cancel(&nic->look);
+    if (nic->port)
+        net_detach(nic->port);
+    nic->port = NULL;
+    nic->waits = false;
+}
+
 bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card *chip, struct error *err)
 {
     struct device *dev = &pci->dev;
@@ -58,14 +70,14 @@ bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card 
     if (nic->port && !net_attach(nic->port, &nic->card, dev->id ? dev->id : dev->cls->name))
         return error_set(err, "device %s: the network '%s' has a card already: %s", dev->cls->name,
                          nic->port->id, nic->port->owner);
+    pci->unplugged = unplug;
+    pci->unplugged_opaque = nic;
     return true;
 }
 
 void nic_unrealize(struct nic *nic)
 {
-    timer_cancel(&nic->look);
-    if (nic->port)
-        net_detach(nic->port);
+    unplug(nic);
 }
 
 void nic_reset(struct nic *nic)

@@ -12,7 +12,7 @@
 enum { NIC_FCS = 4 }; /* bytes of the frame check sequence */
 
 struct nic {
-    struct net_port *port; /* property; NULL: no cable */
+    struct net_port *port; /* property; NULL: no cable, or unplugged */
     uint8_t mac[6];        /* property; from nic_realize on the card's address */
     struct pci_device *pci;
     struct net_card chip, card; /* what the chip does, and what the wire calls */
@@ -29,7 +29,7 @@ extern const struct state_field nic_state[]; /* for STATE_SUB */
 
 /*
  * Chooses the address and attaches to the wire. chip.receive gets frames of NET_HEADER..NET_MAX_FRAME bytes,
- * none while the function is unplugged; chip.link_changed may be NULL.
+ * none once the function is unplugged; chip.link_changed may be NULL.
  */
 bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card *chip, struct error *err);
 void nic_unrealize(struct nic *nic);

@@ -327,6 +327,8 @@ void pci_remove(struct pci_device *pci_dev)
     update_bars(pci_dev);
     if (bus->function_changed)
         bus->function_changed(bus->function_opaque, pci_dev->devfn, false);
+    if (pci_dev->unplugged)
+        pci_dev->unplugged(pci_dev->unplugged_opaque);
 }
 
 void pci_device_unrealize(struct pci_device *pci_dev)

@@ -71,6 +71,9 @@ struct pci_device {
     /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written
      * by the guest. */
     void (*config_written)(struct pci_device *pci_dev, uint8_t offset, unsigned size);
+    /* The function was unplugged: it does nothing more outside of the machine. */
+    void (*unplugged)(void *opaque);
+    void *unplugged_opaque;
     /* properties */
     char *addr;    /* addr=SLOT[.FUNCTION], hexadecimal */
     char *romfile; /* "" : none; NULL: the class's */

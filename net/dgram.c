@@ -21,14 +21,14 @@ struct dgram {
 
 /* The kernel tells when the peer has room again only where the socket is connected, so it is; the peer may
  * come late, go, and come back: each frame that finds nobody is lost, as on a real wire. */
-static bool dgram_send(struct net_port *port, const uint8_t *data, size_t length)
+static bool dgram_send(struct net_port *port, const struct net_frame *frame)
 {
     struct dgram *dgram = port->wire_data;
 
     if (!dgram->connected && dgram->packet.watch.fd >= 0)
         dgram->connected =
             !connect(dgram->packet.watch.fd, (const struct sockaddr *)&dgram->remote, sizeof(dgram->remote));
-    return !dgram->connected || packet_fd_send(port, data, length);
+    return !dgram->connected || packet_fd_send(port, frame);
 }
 
 static bool dgram_failed(struct packet_fd *packet)
@@ -120,6 +120,7 @@ struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct 
         return NULL;
     }
     dgram->packet.failed = dgram_failed;
+    dgram->packet.socket = true;
     dgram->connected = fd >= 0;
     if (fd < 0)
         fd = bind_socket(dgram, options, err);

@@ -46,17 +46,32 @@ void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
     data[start + offset + 1] = sum;
 }
 
-bool net_send(struct net_port *port, const struct net_frame *frame)
+/* For a wire that takes finished frames only. */
+static bool send_finished(struct net_port *port, const struct net_frame *frame)
 {
     uint8_t copy[NET_MAX_FRAME];
+    struct net_frame whole = {.data = copy, .length = frame->length};
 
-    if (!port || !port->link_up || !frame->length || frame->length > NET_MAX_FRAME)
+    if (frame->cut)
         return true;
     if (!frame->needs_checksum)
-        return port->wire->send(port, frame->data, frame->length);
+        return port->wire->send(port, frame);
     memcpy(copy, frame->data, frame->length);
     net_checksum(copy, frame->length, frame->checksum_start, frame->checksum_offset);
-    return port->wire->send(port, copy, frame->length);
+    return port->wire->send(port, &whole);
+}
+
+bool net_send(struct net_port *port, const struct net_frame *frame)
+{
+    if (!port || !port->link_up || !frame->length ||
+        frame->length > (frame->cut ? NET_MAX_LARGE : NET_MAX_FRAME))
+        return true;
+    return port->offloads ? port->wire->send(port, frame) : send_finished(port, frame);
+}
+
+bool net_takes_large(const struct net_port *port)
+{
+    return port && port->offloads;
 }
 
 bool net_deliver(struct net_port *port, const uint8_t *data, size_t length)
@@ -110,6 +125,8 @@ bool net_attach(struct net_port *port, const struct net_card *card, const char *
         return false;
     port->card = card;
     port->owner = strdup(owner);
+    if (port->wire->card_changed)
+        port->wire->card_changed(port);
     return true;
 }
 
@@ -119,6 +136,9 @@ void net_detach(struct net_port *port)
     port->card = NULL;
     free(port->owner);
     port->owner = NULL;
+    if (port->wire->card_changed)
+        port->wire->card_changed(port);
+    port->wire->resume(port); /* a frame that waited for the card goes the way of the others */
 }
 
 bool net_link_up(const struct net_port *port)

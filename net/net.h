@@ -19,19 +19,29 @@
 #include "machine/loop.h"
 
 enum {
-    NET_HEADER = 14,         /* Ethernet: destination, source, type */
-    NET_MIN_FRAME = 60,      /* without the frame check sequence, which no frame here carries */
-    NET_MAX_FRAME = 1514 + 4 /* with a VLAN tag */
+    NET_HEADER = 14,                       /* Ethernet: destination, source, type */
+    NET_MIN_FRAME = 60,                    /* without the frame check sequence, which no frame here carries */
+    NET_MAX_FRAME = 1514 + 4,              /* with a VLAN tag */
+    NET_MAX_LARGE = 65535 + NET_HEADER + 4 /* a packet that somebody else cuts */
 };
+
+enum net_cut { NET_CUT_NONE, NET_CUT_TCP4, NET_CUT_TCP6 };
 
 /* One frame, from the Ethernet header on, and what its sender left for others to do (as struct virtio_net_hdr
  * says it). */
 struct net_frame {
     const uint8_t *data; /* valid during the call only */
-    size_t length;       /* one beyond 1..NET_MAX_FRAME is taken and gone */
+    size_t length;       /* one beyond 1..NET_MAX_FRAME (with a cut: NET_MAX_LARGE) is taken and gone */
     bool needs_checksum; /* the 16-bit sum over [checksum_start, length) is to be stored at checksum_start +
                             checksum_offset */
     uint16_t checksum_start, checksum_offset;
+    /*
+     * For a wire that net_takes_large: the frame is to be sent as several, each with these bytes of headers
+     * and at most `payload` of what follows. The headers' lengths and sums are those of the whole, and
+     * checksum_start is that of the TCP header.
+     */
+    enum net_cut cut;
+    uint16_t headers, payload;
 };
 
 struct net_port;
@@ -52,11 +62,13 @@ struct net_card {
 /* The wire's side: one kind of connection to the host. */
 struct net_wire {
     const char *kind; /* tap, user, stream, dgram */
-    /* A frame of 1..NET_MAX_FRAME bytes; false: no room, net_sent follows. */
-    bool (*send)(struct net_port *port, const uint8_t *data, size_t length);
+    /* A frame of 1..NET_MAX_FRAME bytes with nothing left to do, unless the port offloads; false: no room,
+     * net_sent follows. */
+    bool (*send)(struct net_port *port, const struct net_frame *frame);
     void (*resume)(
-        struct net_port *port);           /* the card takes frames again: offer the kept one, go on reading */
-    void (*close)(struct net_port *port); /* frees the wire's own memory, not the port */
+        struct net_port *port); /* the card takes frames again: offer the kept one, go on reading */
+    void (*card_changed)(struct net_port *port); /* there is a card now, or none; or NULL */
+    void (*close)(struct net_port *port);        /* frees the wire's own memory, not the port */
 };
 
 struct net_port {
@@ -67,6 +79,7 @@ struct net_port {
     const struct net_card *card; /* NULL: none attached; what arrives is dropped */
     char *owner;                 /* of the card, for messages */
     bool link_up;                /* set_link; with the link down nothing passes */
+    bool offloads;               /* the wire's: it completes checksums and cuts by itself */
     struct loop_work resume_work;
     char *info;            /* for people: "tap ifname=vif1.0-emu" */
     struct net_port *next; /* the machine's list */
@@ -82,6 +95,8 @@ void net_detach(struct net_port *port);
  * and tries again when `sent` is called.
  */
 bool net_send(struct net_port *port, const struct net_frame *frame);
+/* Frames with a cut may be sent: fewer and longer calls. NULL: no. */
+bool net_takes_large(const struct net_port *port);
 /* The card has room again after its receive said false: soon, on the machine thread, it is called again. */
 void net_resume(struct net_port *port);
 bool net_link_up(const struct net_port *port); /* NULL: down */

@@ -4,18 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "machine/log.h"
 
-enum { BATCH = 64 }; /* frames taken before others have their turn */
+enum { ROUND = 2 * PACKET_BATCH }; /* frames taken before others have their turn */
+enum { TCP_FLAGS = 13, TCP_CWR = 0x80 };
 
 static void ready(void *opaque, uint32_t events);
 
 /* Where nothing is awaited the descriptor is not watched: errors on it would wake the loop without end. */
 static void update_watch(struct packet_fd *packet)
 {
-    uint32_t events = (packet->kept ? 0 : EPOLLIN) | (packet->full ? EPOLLOUT : 0);
+    uint32_t events = (packet->count || packet->idle ? 0 : EPOLLIN) | (packet->full ? EPOLLOUT : 0);
     struct loop *loop = packet->port->loop;
     int fd = packet->watch.fd;
 
@@ -59,21 +62,79 @@ static void note_failure(struct packet_fd *packet)
     close_fd(packet);
 }
 
-/* False: nothing more to read now, or the card is full. */
-static bool take_frame(struct packet_fd *packet)
+/* ---- in ---- */
+
+static int read_datagrams(struct packet_fd *packet)
 {
-    ssize_t n = read(packet->watch.fd, packet->frame, sizeof(packet->frame));
+    struct mmsghdr messages[PACKET_BATCH];
+    struct iovec parts[PACKET_BATCH];
+    int n;
+
+    for (int i = 0; i < PACKET_BATCH; i++) {
+        parts[i] = (struct iovec){packet->packets[i], PACKET_SIZE};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    n = recvmmsg(packet->watch.fd, messages, PACKET_BATCH, 0, NULL);
+    for (int i = 0; i < n; i++)
+        packet->lengths[i] = messages[i].msg_len;
+    return n;
+}
+
+static int read_one(struct packet_fd *packet)
+{
+    ssize_t n = read(packet->watch.fd, packet->packets[0], PACKET_SIZE);
+
+    if (n < 0)
+        return -1;
+    packet->lengths[0] = n;
+    return 1;
+}
+
+/* False: nothing to read now. */
+static bool read_some(struct packet_fd *packet)
+{
+    int n = packet->socket ? read_datagrams(packet) : read_one(packet);
 
     if (n < 0) {
         if (!try_again())
             note_failure(packet);
         return false;
     }
-    if (!net_deliver(packet->port, packet->frame, n)) {
-        packet->kept = n;
-        return false;
+    packet->first = 0;
+    packet->count = n;
+    return true;
+}
+
+/* The kernel was not asked to leave anything to us: its header says nothing. */
+static bool deliver(struct packet_fd *packet, unsigned i)
+{
+    size_t skip = packet->offload ? sizeof(struct virtio_net_hdr) : 0;
+
+    return packet->lengths[i] <= skip ||
+           net_deliver(packet->port, packet->packets[i] + skip, packet->lengths[i] - skip);
+}
+
+/* False: the card is full. */
+static bool deliver_all(struct packet_fd *packet)
+{
+    while (packet->count) {
+        if (!deliver(packet, packet->first))
+            return false;
+        packet->first++;
+        packet->count--;
     }
     return true;
+}
+
+static void take_frames(struct packet_fd *packet)
+{
+    unsigned taken = 0;
+
+    while (taken < ROUND && packet->watch.fd >= 0 && read_some(packet)) {
+        taken += packet->count;
+        if (!deliver_all(packet))
+            return;
+    }
 }
 
 static void ready(void *opaque, uint32_t events)
@@ -84,15 +145,64 @@ static void ready(void *opaque, uint32_t events)
         packet->full = false;
         net_sent(packet->port);
     }
-    if (!packet->kept && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-        for (int i = 0; i < BATCH && packet->watch.fd >= 0 && take_frame(packet); i++)
-            continue;
+    if (!packet->count && !packet->idle && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+        take_frames(packet);
     if (packet->watch.fd < 0)
         net_sent(packet->port); /* from a wire that was cut nothing waits */
     update_watch(packet);
 }
 
-bool packet_fd_send(struct net_port *port, const uint8_t *data, size_t length)
+void packet_fd_resume(struct net_port *port)
+{
+    struct packet_fd *packet = port->wire_data;
+
+    if (deliver_all(packet))
+        update_watch(packet);
+}
+
+void packet_fd_set_idle(struct packet_fd *packet, bool idle)
+{
+    packet->idle = idle;
+    if (idle)
+        packet->count = 0;
+    update_watch(packet);
+}
+
+/* ---- out ---- */
+
+/* Fields as struct virtio_net_hdr has them, in the machine's own byte order. */
+static struct virtio_net_hdr header_of(const struct net_frame *frame)
+{
+    struct virtio_net_hdr header = {.flags = 0};
+
+    /* a place beyond the frame is left alone */
+    if (!frame->needs_checksum || (size_t)frame->checksum_start + frame->checksum_offset + 2 > frame->length)
+        return header;
+    header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    header.csum_start = frame->checksum_start;
+    header.csum_offset = frame->checksum_offset;
+    if (!frame->cut)
+        return header;
+    header.gso_type = frame->cut == NET_CUT_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+    if (frame->data[frame->checksum_start + TCP_FLAGS] & TCP_CWR)
+        header.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+    header.hdr_len = frame->headers;
+    header.gso_size = frame->payload;
+    return header;
+}
+
+static ssize_t write_frame(const struct packet_fd *packet, const struct net_frame *frame)
+{
+    struct virtio_net_hdr header;
+    struct iovec parts[2] = {{&header, sizeof(header)}, {(void *)frame->data, frame->length}};
+
+    if (!packet->offload)
+        return write(packet->watch.fd, frame->data, frame->length);
+    header = header_of(frame);
+    return writev(packet->watch.fd, parts, 2);
+}
+
+bool packet_fd_send(struct net_port *port, const struct net_frame *frame)
 {
     struct packet_fd *packet = port->wire_data;
 
@@ -100,7 +210,7 @@ bool packet_fd_send(struct net_port *port, const uint8_t *data, size_t length)
         return true;
     if (packet->full)
         return false;
-    if (write(packet->watch.fd, data, length) >= 0)
+    if (write_frame(packet, frame) >= 0)
         return true;
     if (errno == EAGAIN) {
         packet->full = true;
@@ -112,15 +222,7 @@ bool packet_fd_send(struct net_port *port, const uint8_t *data, size_t length)
     return true; /* a tap interface that is down, a runt: only the frame is lost */
 }
 
-void packet_fd_resume(struct net_port *port)
-{
-    struct packet_fd *packet = port->wire_data;
-
-    if (packet->kept && !net_deliver(port, packet->frame, packet->kept))
-        return;
-    packet->kept = 0;
-    update_watch(packet);
-}
+/* ---- the port ---- */
 
 void packet_fd_close(struct net_port *port)
 {
@@ -141,6 +243,7 @@ struct net_port *packet_fd_open(struct loop *loop, const char *id, const struct 
         error_set(err, "out of memory");
         return NULL;
     }
+    packet->port->offloads = packet->offload;
     packet->watch.fd = fd;
     update_watch(packet);
     return packet->port;

@@ -2,6 +2,7 @@
 /* A tap device: the host's kernel is at the other end (Linux: Documentation/networking/tuntap.rst). */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <spawn.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "machine/log.h"
+#include "net/bridge.h"
 #include "net/packet_fd.h"
 #include "net/wires.h"
 
@@ -38,9 +40,19 @@ static bool run_script(const char *script, const char *name, struct error *err)
     return status == 0 || error_set(err, "script %s %s failed", script, name);
 }
 
-static int open_device(const char *ifname, char name[IFNAMSIZ], struct error *err)
+static bool set_interface(int fd, struct ifreq *ifr, const struct net_tap_options *options)
 {
-    struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    unsigned features = 0;
+
+    ifr->ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (options->vnet_hdr != NET_OFF && !ioctl(fd, TUNGETFEATURES, &features) && features & IFF_VNET_HDR)
+        ifr->ifr_flags |= IFF_VNET_HDR;
+    return !ioctl(fd, TUNSETIFF, ifr);
+}
+
+static int open_device(const struct net_tap_options *options, struct ifreq *ifr, struct error *err)
+{
+    const char *ifname = options->ifname;
     int fd;
 
     if (ifname && (!*ifname || strlen(ifname) >= IFNAMSIZ)) {
@@ -53,26 +65,38 @@ static int open_device(const char *ifname, char name[IFNAMSIZ], struct error *er
         return -1;
     }
     if (ifname)
-        memcpy(ifr.ifr_name, ifname, strlen(ifname));
-    if (ioctl(fd, TUNSETIFF, &ifr)) {
+        memcpy(ifr->ifr_name, ifname, strlen(ifname));
+    if (!set_interface(fd, ifr, options)) {
         error_set(err, "tap device %s: %s", ifname ? ifname : "", strerror(errno));
         close(fd);
         return -1;
     }
-    memcpy(name, ifr.ifr_name, IFNAMSIZ);
     return fd;
 }
 
 /* A device that somebody else opened must speak as ours do. */
-static bool check_inherited(int fd, char name[IFNAMSIZ], struct error *err)
+static bool check_inherited(int fd, struct ifreq *ifr, struct error *err)
 {
-    struct ifreq ifr = {.ifr_flags = 0};
-
-    if (ioctl(fd, TUNGETIFF, &ifr))
+    if (ioctl(fd, TUNGETIFF, ifr))
         return error_set(err, "fd=%d is no tap device: %s", fd, strerror(errno));
-    if ((ifr.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI))
-        return error_set(err, "fd=%d: a tap device without packet information and vnet header is needed", fd);
-    memcpy(name, ifr.ifr_name, IFNAMSIZ);
+    if ((ifr->ifr_flags & (IFF_TAP | IFF_NO_PI)) != (IFF_TAP | IFF_NO_PI))
+        return error_set(err, "fd=%d: a tap device without packet information is needed", fd);
+    return true;
+}
+
+/* Whoever had the device before may have left something: no work of the kernel's is ours. */
+static bool set_offload(struct tap *tap, int fd, const struct net_tap_options *options, short flags,
+                        struct error *err)
+{
+    int size = sizeof(struct virtio_net_hdr), sndbuf = options->sndbuf ? options->sndbuf : INT_MAX;
+
+    if (ioctl(fd, TUNSETSNDBUF, &sndbuf) && options->sndbuf)
+        return error_set(err, "sndbuf=%d: %s", sndbuf, strerror(errno));
+    tap->packet.offload = flags & IFF_VNET_HDR;
+    if (!tap->packet.offload)
+        return options->vnet_hdr != NET_ON || error_set(err, "vnet_hdr=on: the device has no such header");
+    if (ioctl(fd, TUNSETVNETHDRSZ, &size) || ioctl(fd, TUNSETOFFLOAD, 0))
+        return error_set(err, "vnet_hdr: %s", strerror(errno));
     return true;
 }
 
@@ -93,20 +117,55 @@ static void tap_close(struct net_port *port)
     tap_free(tap);
 }
 
-static const struct net_wire tap_wire = {
-    .kind = "tap", .send = packet_fd_send, .resume = packet_fd_resume, .close = tap_close};
+/* Without a card there is no cable in it: the host's bridge sends nothing here, and nothing is read. */
+static void tap_card_changed(struct net_port *port)
+{
+    struct tap *tap = port->wire_data;
+    int carrier = port->card != NULL;
+
+    if (tap->packet.watch.fd >= 0)
+        ioctl(tap->packet.watch.fd, TUNSETCARRIER, &carrier);
+    packet_fd_set_idle(&tap->packet, !port->card);
+}
+
+static const struct net_wire tap_wire = {.kind = "tap",
+                                         .send = packet_fd_send,
+                                         .resume = packet_fd_resume,
+                                         .card_changed = tap_card_changed,
+                                         .close = tap_close};
 
 static struct net_port *start(struct loop *loop, const char *id, const struct net_tap_options *options,
                               struct tap *tap, int fd, struct error *err)
 {
     struct net_port *port;
 
+    if (options->bridge && !bridge_join(options->bridge, tap->name, err))
+        return NULL;
     if (options->script && !run_script(options->script, tap->name, err))
         return NULL;
+    tap->packet.idle = true;
     port = packet_fd_open(loop, id, &tap_wire, &tap->packet, fd, err);
-    if (port && asprintf(&port->info, "ifname=%s", tap->name) < 0)
+    if (port &&
+        asprintf(&port->info, "ifname=%s,vnet_hdr=%s", tap->name, tap->packet.offload ? "on" : "off") < 0)
         port->info = NULL;
     return port;
+}
+
+static int open_tap(struct tap *tap, const struct net_tap_options *options, struct error *err)
+{
+    struct ifreq ifr = {.ifr_flags = 0};
+    bool ours = options->fd < 0;
+    int fd = ours ? open_device(options, &ifr, err) : options->fd;
+
+    if (fd < 0)
+        return -1;
+    if ((ours || check_inherited(fd, &ifr, err)) && set_offload(tap, fd, options, ifr.ifr_flags, err)) {
+        memcpy(tap->name, ifr.ifr_name, IFNAMSIZ);
+        return fd;
+    }
+    if (ours)
+        close(fd);
+    return -1;
 }
 
 struct net_port *net_open_tap(struct loop *loop, const char *id, const struct net_tap_options *options,
@@ -114,7 +173,7 @@ struct net_port *net_open_tap(struct loop *loop, const char *id, const struct ne
 {
     struct tap *tap = calloc(1, sizeof(*tap));
     struct net_port *port = NULL;
-    int fd = options->fd;
+    int fd;
 
     if (!tap) {
         error_set(err, "out of memory");
@@ -122,15 +181,12 @@ struct net_port *net_open_tap(struct loop *loop, const char *id, const struct ne
     }
     if (options->downscript)
         tap->downscript = strdup(options->downscript);
-    if (fd < 0)
-        fd = open_device(options->ifname, tap->name, err);
-    else if (!check_inherited(fd, tap->name, err))
-        fd = -1;
+    fd = open_tap(tap, options, err);
     if (fd >= 0)
         port = start(loop, id, options, tap, fd, err);
     if (port)
         return port;
-    if (fd >= 0)
+    if (fd >= 0 && options->fd < 0)
         close(fd);
     tap_free(tap);
     return NULL;

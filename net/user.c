@@ -272,13 +272,13 @@ static ssize_t send_packet(const void *data, size_t length, void *opaque)
     return length;
 }
 
-static bool user_send(struct net_port *port, const uint8_t *data, size_t length)
+static bool user_send(struct net_port *port, const struct net_frame *frame)
 {
     struct user *user = port->wire_data;
 
     user->last_active = clock_now(user->timer.clock);
     user->sending = true;
-    slirp_input(user->slirp, data, length);
+    slirp_input(user->slirp, frame->data, frame->length);
     user->sending = false;
     loop_post(port->loop, &user->work);
     return true;

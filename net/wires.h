@@ -5,10 +5,15 @@
 
 #include "net/net.h"
 
+enum net_choice { NET_AUTO, NET_ON, NET_OFF };
+
 struct net_tap_options {
     const char *ifname;              /* created if it is not there; NULL: the kernel names it */
+    const char *bridge;              /* the interface is put into it and set up; NULL: no */
     const char *script, *downscript; /* run with the interface's name at the start and at the end; NULL: no */
     int fd;                          /* an open tap device, or -1 */
+    enum net_choice vnet_hdr;        /* leave checksums and segmentation to the kernel; AUTO: if it can */
+    uint64_t sndbuf;                 /* bytes that may be on the way; 0: no limit */
 };
 
 struct net_port *net_open_tap(struct loop *loop, const char *id, const struct net_tap_options *options,
