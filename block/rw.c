@@ -52,44 +52,42 @@ void rw_zero(const struct iovec *iov, int count, uint64_t skip, uint64_t length)
     }
 }
 
-int rw_read(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length)
+/* In turns, as far as the file goes: *done tells. */
+static int in_turns(ssize_t (*io)(int fd, const struct iovec *iov, int count, off_t offset), int fd,
+                    const struct iovec *iov, int count, uint64_t offset, uint64_t length, uint64_t *done)
 {
     struct iovec part[TURN];
 
-    for (uint64_t done = 0; done < length;) {
-        uint64_t turn = length - done;
-        int parts = slice(iov, count, done, &turn, part, TURN);
-        ssize_t n = preadv(fd, part, parts, offset + done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        if (n == 0) {
-            rw_zero(iov, count, done, length - done);
-            return 0;
-        }
-        done += n;
-    }
-    return 0;
-}
-
-int rw_write(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length)
-{
-    struct iovec part[TURN];
-
-    for (uint64_t done = 0; done < length;) {
-        uint64_t turn = length - done;
-        int parts = slice(iov, count, done, &turn, part, TURN);
-        ssize_t n = pwritev(fd, part, parts, offset + done);
+    for (*done = 0; *done < length;) {
+        uint64_t turn = length - *done;
+        int parts = slice(iov, count, *done, &turn, part, TURN);
+        ssize_t n = io(fd, part, parts, offset + *done);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return errno;
         if (n == 0)
-            return EIO;
-        done += n;
+            break;
+        *done += n;
     }
     return 0;
+}
+
+int rw_read(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length)
+{
+    uint64_t done;
+    int error = in_turns(preadv, fd, iov, count, offset, length, &done);
+
+    if (!error)
+        rw_zero(iov, count, done, length - done);
+    return error;
+}
+
+int rw_write(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length)
+{
+    uint64_t done;
+    int error = in_turns(pwritev, fd, iov, count, offset, length, &done);
+
+    return !error && done < length ? EIO : error;
 }

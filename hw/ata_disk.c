@@ -995,18 +995,8 @@ static bool realize(struct device *dev, struct error *err)
         goto fail;
     return true;
 fail:
-    ide_drive_detach(ide);
+    ide_drive_unrealize(dev);
     return false;
-}
-
-static void unrealize(struct device *dev)
-{
-    ide_drive_detach((struct ide_drive *)dev);
-}
-
-static void reset(struct device *dev)
-{
-    ide_drive_reset((struct ide_drive *)dev);
 }
 
 static bool loaded(struct device *dev, struct error *err)
@@ -1063,8 +1053,8 @@ static const struct device_class disk_class = {
     .properties = properties,
     .state = state,
     .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
+    .unrealize = ide_drive_unrealize,
+    .reset = ide_drive_reset,
     .loaded = loaded,
 };
 DEVICE_CLASS(disk_class);

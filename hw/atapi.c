@@ -516,16 +516,6 @@ static bool realize(struct device *dev, struct error *err)
     return ide_drive_attach(&cd->ide, &ops, &events, err);
 }
 
-static void unrealize(struct device *dev)
-{
-    ide_drive_detach((struct ide_drive *)dev);
-}
-
-static void reset(struct device *dev)
-{
-    ide_drive_reset((struct ide_drive *)dev);
-}
-
 /* What a saved transfer must keep to: what is to go is what is in the buffer and the sectors behind it. */
 static bool transfer_valid(const struct cdrom *cd)
 {
@@ -588,8 +578,8 @@ static const struct device_class cdrom_class = {
     .properties = properties,
     .state = state,
     .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
+    .unrealize = ide_drive_unrealize,
+    .reset = ide_drive_reset,
     .loaded = loaded,
 };
 DEVICE_CLASS(cdrom_class);

@@ -403,8 +403,10 @@ static void reset_drive(struct ide_drive *drive, bool hard)
     set_signature(drive);
 }
 
-void ide_drive_reset(struct ide_drive *drive)
+void ide_drive_reset(struct device *dev)
 {
+    struct ide_drive *drive = (struct ide_drive *)dev;
+
     reset_drive(drive, true);
     if (drive->channel->drives[drive->unit] == drive)
         update_irq(drive->channel);
@@ -695,8 +697,9 @@ bool ide_drive_attach(struct ide_drive *drive, const struct ide_drive_ops *ops,
     return true;
 }
 
-void ide_drive_detach(struct ide_drive *drive)
+void ide_drive_unrealize(struct device *dev)
 {
+    struct ide_drive *drive = (struct ide_drive *)dev;
     struct ide_channel *channel = drive->channel;
 
     ide_cancel(drive);
@@ -713,7 +716,7 @@ void ide_drive_unplug(struct ide_drive *drive)
 {
     struct block *block = drive->block;
 
-    ide_drive_detach(drive);
+    ide_drive_unrealize(&drive->dev);
     if (block)
         block_release(block);
 }

@@ -161,10 +161,11 @@ extern const struct state_field ide_channel_state[];
 /* Takes a place on the channel and the slot `block`. False with *err. */
 bool ide_drive_attach(struct ide_drive *drive, const struct ide_drive_ops *ops,
                       const struct block_events *events, struct error *err);
-void ide_drive_detach(struct ide_drive *drive);
-/* As detach, for good: the medium is flushed, closed and unlocked; the place reads as empty. */
+/* A drive class's unrealize and reset. */
+void ide_drive_unrealize(struct device *dev);
+void ide_drive_reset(struct device *dev);
+/* As unrealize, for good: the medium is flushed, closed and unlocked; the place reads as empty. */
 void ide_drive_unplug(struct ide_drive *drive);
-void ide_drive_reset(struct ide_drive *drive);
 /* The common part of `loaded`. */
 bool ide_drive_loaded(struct ide_drive *drive, struct error *err);
 

@@ -71,48 +71,37 @@ void ram_unmap(struct ram *ram, uint64_t gpa, void *host, uint64_t length, bool 
         ram->ops->unmap(ram->opaque, gpa, host, length, written);
 }
 
-bool ram_read(struct ram *ram, uint64_t gpa, void *data, uint64_t length)
+/* Copies out of guest memory into `to`, or with `to` NULL from `from` into it. */
+static bool copy(struct ram *ram, uint64_t gpa, uint8_t *to, const uint8_t *from, uint64_t length)
 {
-    uint8_t *to = data;
+    uint64_t n;
 
     if (!length)
         return true;
     if (!ram_contains(ram, gpa, length))
         return false;
-    while (length) {
-        uint64_t n = length;
-        void *host = ram_map(ram, gpa, &n);
+    for (uint64_t done = 0; done < length; done += n) {
+        void *host;
 
+        n = length - done;
+        host = ram_map(ram, gpa + done, &n);
         if (!host)
             return false;
-        memcpy(to, host, n);
-        ram_unmap(ram, gpa, host, n, false);
-        to += n;
-        gpa += n;
-        length -= n;
+        if (to)
+            memcpy(to + done, host, n);
+        else
+            memcpy(host, from + done, n);
+        ram_unmap(ram, gpa + done, host, n, !to);
     }
     return true;
 }
 
+bool ram_read(struct ram *ram, uint64_t gpa, void *data, uint64_t length)
+{
+    return copy(ram, gpa, data, NULL, length);
+}
+
 bool ram_write(struct ram *ram, uint64_t gpa, const void *data, uint64_t length)
 {
-    const uint8_t *from = data;
-
-    if (!length)
-        return true;
-    if (!ram_contains(ram, gpa, length))
-        return false;
-    while (length) {
-        uint64_t n = length;
-        void *host = ram_map(ram, gpa, &n);
-
-        if (!host)
-            return false;
-        memcpy(host, from, n);
-        ram_unmap(ram, gpa, host, n, true);
-        from += n;
-        gpa += n;
-        length -= n;
-    }
-    return true;
+    return copy(ram, gpa, NULL, data, length);
 }
