@@ -2,11 +2,31 @@
 #include "tests/lib/ideport.h"
 #include "tests/lib/wait.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+void ide_make_image(char path[256], const char *suffix, unsigned sector_size, uint64_t sectors,
+                    uint64_t patterned, void (*fill)(uint8_t *data, uint64_t lba))
+{
+    uint8_t data[4096];
+    int fd;
+
+    snprintf(path, 256, "%s", qtest_temp_file(suffix, sectors * sector_size));
+    fd = open(path, O_WRONLY);
+    for (uint64_t lba = 0; lba < patterned; lba++) {
+        fill(data, lba);
+        if (pwrite(fd, data, sector_size, lba * sector_size) != sector_size) {
+            perror(path);
+            exit(1);
+        }
+    }
+    close(fd);
+}
 
 struct ide ide_start(const char *format, ...)
 {

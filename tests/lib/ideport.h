@@ -39,6 +39,10 @@ struct prd {
     uint32_t address, count; /* count with PRD_EOT */
 };
 
+/* An image of so many sectors, the first of which hold what `fill` says; its path goes to `path`. */
+void ide_make_image(char path[256], const char *suffix, unsigned sector_size, uint64_t sectors,
+                    uint64_t patterned, void (*fill)(uint8_t *data, uint64_t lba));
+
 /* Starts with the options, finds the controller, maps and enables it, intercepts interrupts. */
 struct ide ide_start(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Which drive the calls below are for. */

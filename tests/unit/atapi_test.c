@@ -19,8 +19,10 @@ static struct ide ide;
 static char iso[256];
 static uint64_t buffer;
 
-static void fill_sector(uint8_t *data, uint32_t lba)
+static void fill_sector(uint8_t *data, uint64_t number)
 {
+    uint32_t lba = number;
+
     for (unsigned i = 0; i < CD; i++)
         data[i] = lba * 29 + i * (1 + lba % 5) + i / 256;
     memcpy(data, &lba, sizeof(lba));
@@ -28,17 +30,7 @@ static void fill_sector(uint8_t *data, uint32_t lba)
 
 static void make_iso(uint64_t sectors, unsigned patterned)
 {
-    int fd;
-
-    snprintf(iso, sizeof(iso), "%s", qtest_temp_file(".iso", (int64_t)sectors * CD));
-    fd = open(iso, O_WRONLY);
-    for (unsigned lba = 0; lba < patterned; lba++) {
-        uint8_t data[CD];
-
-        fill_sector(data, lba);
-        assert_int_equal(pwrite(fd, data, CD, (off_t)lba * CD), CD);
-    }
-    close(fd);
+    ide_make_image(iso, ".iso", CD, sectors, patterned, fill_sector);
 }
 
 static void begin(void **state)

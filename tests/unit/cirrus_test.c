@@ -9,6 +9,7 @@
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/picture.h"
+#include "tests/lib/pixels.h"
 #include "tests/lib/qpci.h"
 
 enum { VRAM_SIZE = 4 << 20 };
@@ -173,59 +174,6 @@ static void hidden_dac_needs_four_reads(void **state)
     assert_int_equal(qtest_inb(q, 0x3C6), 0x66);
 }
 
-static uint32_t six(unsigned v)
-{
-    return v << 2 | v >> 4;
-}
-
-static uint32_t widen(unsigned v, int bits)
-{
-    return v << (8 - bits) | v >> (2 * bits - 8);
-}
-
-static uint32_t colour(int bits, uint32_t p)
-{
-    switch (bits) {
-    case 8:
-        return six(p & 0x3F) << 16 | six(p >> 2) << 8 | six(0x15);
-    case 15:
-        return widen(p >> 10 & 31, 5) << 16 | widen(p >> 5 & 31, 5) << 8 | widen(p & 31, 5);
-    case 16:
-        return widen(p >> 11 & 31, 5) << 16 | widen(p >> 5 & 63, 6) << 8 | widen(p & 31, 5);
-    default:
-        return p & 0xFFFFFF;
-    }
-}
-
-static void set_palette(struct qtest *q)
-{
-    qtest_outb(q, 0x3C8, 0);
-    for (int i = 0; i < 256; i++) {
-        qtest_outb(q, 0x3C9, i & 0x3F);
-        qtest_outb(q, 0x3C9, i >> 2);
-        qtest_outb(q, 0x3C9, 0x15);
-    }
-}
-
-static void assert_shows(struct qtest *q, const uint8_t *bytes, int bits, int pitch, int width, int height)
-{
-    struct picture pic = picture_take(q);
-    int each = (bits + 7) / 8;
-
-    assert_int_equal(pic.width, width);
-    assert_int_equal(pic.height, height);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            uint32_t p = 0;
-
-            memcpy(&p, bytes + y * pitch + x * each, each);
-            if (picture_pixel(&pic, x, y) != colour(bits, p))
-                fail_msg("%d bits: pixel %d, %d is %06x, not %06x", bits, x, y, picture_pixel(&pic, x, y),
-                         colour(bits, p));
-        }
-    picture_free(&pic);
-}
-
 static void every_depth(void **state)
 {
     static const struct {
@@ -235,14 +183,14 @@ static void every_depth(void **state)
                  {16, 0xA3, 0xE1}, {24, 0x15, 0xC5}, {32, 0x19, 0xC5}};
     struct qtest *q = start(state);
 
-    set_palette(q);
+    pixels_set_palette(q, false);
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         int pitch = 640 * ((modes[i].bits + 7) / 8);
         uint8_t *bytes;
 
         set_mode(q, 640, 100, modes[i].sr7, modes[i].dac, pitch);
         bytes = fill(q, vram, pitch * 100);
-        assert_shows(q, bytes, modes[i].bits, pitch, 640, 100);
+        pixels_assert_shown(q, bytes, modes[i].bits, pitch, 640, 100);
         free(bytes);
     }
 }
@@ -719,8 +667,10 @@ static void hardware_cursor(void **state)
                 bool inside = dx >= 0 && dy >= 0 && dx < size && dy < size;
                 int low = inside ? planes[0][dy][dx / 8] >> (7 - dx % 8) & 1 : 0;
                 int high = inside ? planes[1][dy][dx / 8] >> (7 - dx % 8) & 1 : 0;
-                uint32_t want = high ? (low ? six(0x3F) << 16 | six(0x3E) << 8 | six(0x3D)
-                                            : six(0x01) << 16 | six(0x02) << 8 | six(0x03))
+                uint32_t want = high ? (low ? pixels_widen(0x3F, 6) << 16 | pixels_widen(0x3E, 6) << 8 |
+                                                  pixels_widen(0x3D, 6)
+                                            : pixels_widen(0x01, 6) << 16 | pixels_widen(0x02, 6) << 8 |
+                                                  pixels_widen(0x03, 6))
                                      : (low ? 0xCACACA : 0x353535);
 
                 assert_int_equal(picture_pixel(&pic, x, y), want);

@@ -29,17 +29,7 @@ static void fill_sector(uint8_t *data, uint64_t lba)
 
 static void make_image(unsigned sectors, unsigned patterned)
 {
-    int fd;
-
-    snprintf(image, sizeof(image), "%s", qtest_temp_file(".img", (int64_t)sectors * SECTOR));
-    fd = open(image, O_WRONLY);
-    for (unsigned lba = 0; lba < patterned; lba++) {
-        uint8_t data[SECTOR];
-
-        fill_sector(data, lba);
-        assert_int_equal(pwrite(fd, data, SECTOR, (off_t)lba * SECTOR), SECTOR);
-    }
-    close(fd);
+    ide_make_image(image, ".img", SECTOR, sectors, patterned, fill_sector);
 }
 
 static void start_with(void **state, unsigned sectors, const char *options)

@@ -6,6 +6,7 @@
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/picture.h"
+#include "tests/lib/pixels.h"
 #include "tests/lib/qpci.h"
 
 enum { ID, XRES, YRES, BPP, ENABLE, BANK, VIRT_WIDTH, VIRT_HEIGHT, X_OFFSET, Y_OFFSET, MEMORY_64K };
@@ -55,39 +56,6 @@ static void set_mode(struct qtest *q, int width, int height, int bits, int flags
     dispi_write(q, ENABLE, ENABLED | LFB | flags);
 }
 
-/* A palette in which every entry is another colour. */
-static void set_palette(struct qtest *q, bool dac8)
-{
-    qtest_outb(q, 0x3C8, 0);
-    for (int i = 0; i < 256; i++) {
-        qtest_outb(q, 0x3C9, dac8 ? i : i & 0x3F);
-        qtest_outb(q, 0x3C9, dac8 ? 255 - i : i >> 2);
-        qtest_outb(q, 0x3C9, 0x15);
-    }
-}
-
-static uint32_t six(unsigned v)
-{
-    return v << 2 | v >> 4;
-}
-
-/* The colour of a pixel's bits. */
-static uint32_t colour(int bits, uint32_t p)
-{
-    switch (bits) {
-    case 8:
-        return six(p & 0x3F) << 16 | six(p >> 2) << 8 | six(0x15);
-    case 15:
-        return (p >> 7 & 0xF8) << 16 | (p >> 12 & 7) << 16 | (p >> 2 & 0xF8) << 8 | (p >> 7 & 7) << 8 |
-               (p << 3 & 0xF8) | (p >> 2 & 7);
-    case 16:
-        return (p >> 8 & 0xF8) << 16 | (p >> 13 & 7) << 16 | (p >> 3 & 0xFC) << 8 | (p >> 9 & 3) << 8 |
-               (p << 3 & 0xF8) | (p >> 2 & 7);
-    default:
-        return p & 0xFFFFFF;
-    }
-}
-
 /* Random pixels in memory; returns them. */
 static uint8_t *fill(struct qtest *q, size_t size)
 {
@@ -98,27 +66,6 @@ static uint8_t *fill(struct qtest *q, size_t size)
         bytes[i] = rand_r(&seed) >> 8;
     qtest_memwrite(q, vram, bytes, size);
     return bytes;
-}
-
-/* The screen shows these bytes from `start` on, line by line `pitch` apart. */
-static void assert_shows(struct qtest *q, const uint8_t *bytes, int bits, size_t start, size_t pitch,
-                         int width, int height)
-{
-    struct picture pic = picture_take(q);
-    int each = (bits + 7) / 8;
-
-    assert_int_equal(pic.width, width);
-    assert_int_equal(pic.height, height);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            uint32_t p = 0;
-
-            memcpy(&p, bytes + start + y * pitch + x * each, each);
-            if (picture_pixel(&pic, x, y) != colour(bits, p))
-                fail_msg("%d bits: pixel %d, %d is %06x, not %06x", bits, x, y, picture_pixel(&pic, x, y),
-                         colour(bits, p));
-        }
-    picture_free(&pic);
 }
 
 static void pci_identity(void **state)
@@ -211,14 +158,14 @@ static void every_depth(void **state)
     static const int depths[] = {8, 15, 16, 24, 32};
     struct qtest *q = start(state);
 
-    set_palette(q, false);
+    pixels_set_palette(q, false);
     for (size_t i = 0; i < 5; i++) {
         size_t pitch = 320 * ((depths[i] + 7) / 8);
         uint8_t *bytes;
 
         set_mode(q, 320, 100, depths[i], 0);
         bytes = fill(q, pitch * 100);
-        assert_shows(q, bytes, depths[i], 0, pitch, 320, 100);
+        pixels_assert_shown(q, bytes, depths[i], pitch, 320, 100);
         free(bytes);
     }
 }
@@ -234,7 +181,7 @@ static void widths_of_any_number(void **state)
 
         set_mode(q, widths[i], 9, 32, 0);
         bytes = fill(q, widths[i] * 9 * 4);
-        assert_shows(q, bytes, 32, 0, widths[i] * 4, widths[i], 9);
+        pixels_assert_shown(q, bytes, 32, widths[i] * 4, widths[i], 9);
         free(bytes);
     }
 }
@@ -247,14 +194,14 @@ static void virtual_width_and_offsets(void **state)
     set_mode(q, 200, 50, 16, 0);
     dispi_write(q, VIRT_WIDTH, 301);
     bytes = fill(q, 301 * 2 * 200);
-    assert_shows(q, bytes, 16, 0, 602, 200, 50);
+    pixels_assert_shown(q, bytes, 16, 602, 200, 50);
     dispi_write(q, X_OFFSET, 13);
     dispi_write(q, Y_OFFSET, 40);
-    assert_shows(q, bytes, 16, 40 * 602 + 26, 602, 200, 50);
+    pixels_assert_shown(q, bytes + 40 * 602 + 26, 16, 602, 200, 50);
     dispi_write(q, VIRT_WIDTH, 10); /* never less than what is shown */
     dispi_write(q, X_OFFSET, 0);
     dispi_write(q, Y_OFFSET, 0);
-    assert_shows(q, bytes, 16, 0, 400, 200, 50);
+    pixels_assert_shown(q, bytes, 16, 400, 200, 50);
     free(bytes);
 }
 
@@ -264,10 +211,10 @@ static void enabling_clears_unless_told_not_to(void **state)
     uint8_t *bytes = fill(q, 100 * 50 * 4);
 
     set_mode(q, 100, 50, 32, NO_CLEAR);
-    assert_shows(q, bytes, 32, 0, 400, 100, 50);
+    pixels_assert_shown(q, bytes, 32, 400, 100, 50);
     set_mode(q, 100, 50, 32, 0);
     memset(bytes, 0, 100 * 50 * 4);
-    assert_shows(q, bytes, 32, 0, 400, 100, 50);
+    pixels_assert_shown(q, bytes, 32, 400, 100, 50);
     free(bytes);
 }
 
@@ -294,7 +241,7 @@ static void dac_of_8_bits(void **state)
     struct picture pic;
 
     set_mode(q, 256, 1, 8, DAC_8BIT);
-    set_palette(q, true);
+    pixels_set_palette(q, true);
     for (int i = 0; i < 256; i++)
         qtest_writeb(q, vram + i, i);
     pic = picture_take(q);
@@ -308,7 +255,7 @@ static void planar_mode_of_16_colours(void **state)
     struct qtest *q = start(state);
     struct picture pic;
 
-    set_palette(q, false);
+    pixels_set_palette(q, false);
     qtest_outw(q, 0x3CE, 0x0506);
     qtest_outw(q, 0x3CE, 0xFF08);
     qtest_outw(q, 0x3C4, 0x0604); /* no odd/even, no chain-4 */
@@ -334,7 +281,9 @@ static void planar_mode_of_16_colours(void **state)
     for (int x = 0; x < 16; x++) {
         uint8_t entry = 31 - x;
 
-        assert_int_equal(picture_pixel(&pic, x, 599), six(entry) << 16 | six(entry >> 2) << 8 | six(0x15));
+        assert_int_equal(picture_pixel(&pic, x, 599), pixels_widen(entry, 6) << 16 |
+                                                          pixels_widen(entry >> 2, 6) << 8 |
+                                                          pixels_widen(0x15, 6));
     }
     picture_free(&pic);
 }

@@ -6,7 +6,6 @@
 #include "tests/lib/cmocka.h"
 
 #include <errno.h>
-#include <rfb/rfbclient.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,29 +14,12 @@
 #include "tests/lib/picture.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/viewer.h"
 #include "tests/lib/wait.h"
 
 enum { WIDTH = 800, HEIGHT = 600 };
 
 static struct qtest *q;
-static const char *client_password;
-
-static void quiet(const char *format, ...)
-{
-}
-
-static char *give_password(rfbClient *client)
-{
-    return strdup(client_password);
-}
-
-/* libvncclient forgets a password that did not let it in. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libvncclient\nleak:give_password\n";
-}
-
 static void start(const char *options)
 {
     unsigned display = 1000 + getpid() % 20000;
@@ -77,25 +59,12 @@ static void wait_for_viewers(size_t count)
 
 static rfbClient *connect_viewer(void)
 {
-    rfbClient *client = rfbGetClient(8, 3, 4);
-
-    rfbClientLog = rfbClientErr = quiet;
-    free(client->serverHost);
-    client->serverHost = strdup("127.0.0.1");
-    client->serverPort = port();
-    client->canHandleNewFBSize = TRUE;
-    client->appData.encodingsString = "tight zrle raw";
-    client->appData.enableJPEG = FALSE;
-    client->GetPassword = give_password;
-    client->format.redShift = 16;
-    client->format.blueShift = 0;
-    return rfbInitClient(client, NULL, NULL) ? client : NULL;
+    return viewer_connect(port(), "tight zrle raw", false);
 }
 
 static void drop_viewer(rfbClient *client)
 {
-    free(client->frameBuffer);
-    rfbClientCleanup(client);
+    viewer_drop(client);
     wait_for_viewers(0);
 }
 
@@ -249,7 +218,7 @@ static void test_password_by_qmp(void **state)
     rfbClient *client;
 
     start(",password=on");
-    client_password = "secret";
+    viewer_password = "secret";
     assert_null(connect_viewer());
     set_password("secret");
     client = connect_viewer();

@@ -20,13 +20,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <rfb/rfbclient.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "console/console.h"
+#include "tests/lib/viewer.h"
 #include "tests/lib/wait.h"
 #include "vnc/vnc.h"
 
@@ -283,24 +283,6 @@ static unsigned keys_seen(void)
 
 /* ---- a real viewer ---- */
 
-static const char *client_password;
-
-static char *give_password(rfbClient *client)
-{
-    return strdup(client_password);
-}
-
-static void quiet(const char *format, ...)
-{
-}
-
-/* libvncclient forgets a password that did not let it in. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libvncclient\nleak:give_password\n";
-}
-
 struct viewer_options {
     const char *encodings;
     bool exclusive;
@@ -309,26 +291,7 @@ struct viewer_options {
 /* NULL: not let in. */
 static rfbClient *connect_viewer(const struct viewer_options *options)
 {
-    rfbClient *client = rfbGetClient(8, 3, 4);
-
-    rfbClientLog = rfbClientErr = quiet;
-    free(client->serverHost);
-    client->serverHost = strdup("127.0.0.1");
-    client->serverPort = t.port;
-    client->canHandleNewFBSize = TRUE;
-    client->appData.shareDesktop = !options->exclusive;
-    client->appData.encodingsString = options->encodings ? options->encodings : "raw";
-    client->appData.enableJPEG = FALSE;
-    client->GetPassword = give_password;
-    client->format.redShift = 16;
-    client->format.blueShift = 0;
-    return rfbInitClient(client, NULL, NULL) ? client : NULL;
-}
-
-static void drop_viewer(rfbClient *client)
-{
-    free(client->frameBuffer);
-    rfbClientCleanup(client);
+    return viewer_connect(t.port, options->encodings ? options->encodings : "raw", options->exclusive);
 }
 
 /* Handles what comes, for at most so long; false: disconnected. */
@@ -451,7 +414,7 @@ static void expect_works(void)
     rfbClient *client = viewer();
 
     expect_picture(client);
-    drop_viewer(client);
+    viewer_drop(client);
     EVENTUALLY(viewers() == 0);
 }
 
@@ -471,7 +434,7 @@ static void test_picture(void **state)
     expect_picture(client);
     show(640, 480, 2);
     expect_picture(client);
-    drop_viewer(client);
+    viewer_drop(client);
     EVENTUALLY(t.watch == CONSOLE_UNWATCHED);
 }
 
@@ -490,7 +453,7 @@ static void test_encodings(void **state)
         expect_picture(client);
         show(333, 77, i);
         expect_picture(client);
-        drop_viewer(client);
+        viewer_drop(client);
     }
 }
 
@@ -511,7 +474,7 @@ static void test_resize(void **state)
     for (int i = 0; i < 200; i++)
         show(100 + i * 7 % 500, 100 + i * 13 % 300, i);
     expect_picture(client);
-    drop_viewer(client);
+    viewer_drop(client);
 }
 
 /* All of the screen, raw, as a viewer sees it that asked for no encodings. */
@@ -600,7 +563,7 @@ static void test_change_arrives_at_once(void **state)
             best = now() - before;
     }
     assert_in_range(best, 0, SECOND / 2); /* far from a tick of seconds; how fast: make bench */
-    drop_viewer(client);
+    viewer_drop(client);
 }
 
 /* What all threads of this process slept and were woken. */
@@ -646,7 +609,7 @@ static void test_nothing_ticks(void **state)
     sleep(2);
     assert_in_range(wakeups() - before, 0, 3); /* one is our own sleep */
     for (int i = 0; i < 3; i++)
-        drop_viewer(clients[i]);
+        viewer_drop(clients[i]);
 }
 
 static void test_pixel_formats(void **state)
@@ -712,7 +675,7 @@ static void test_viewers_share(void **state)
     assert_string_equal(query().viewer[0].family, "ipv4");
     assert_string_equal(query().auth, "none");
     for (int i = 0; i < 5; i++)
-        drop_viewer(clients[i]);
+        viewer_drop(clients[i]);
     EVENTUALLY(viewers() == 0);
 }
 
@@ -728,8 +691,8 @@ static void test_exclusive_disconnects_the_others(void **state)
     while (listen_for(first, 10))
         assert_true(now() < end);
     EVENTUALLY(viewers() == 1);
-    drop_viewer(first);
-    drop_viewer(second);
+    viewer_drop(first);
+    viewer_drop(second);
 }
 
 static void test_force_shared_refuses_exclusive(void **state)
@@ -740,7 +703,7 @@ static void test_force_shared_refuses_exclusive(void **state)
     first = viewer();
     assert_null(connect_viewer(&(struct viewer_options){.exclusive = true}));
     expect_picture(first);
-    drop_viewer(first);
+    viewer_drop(first);
 }
 
 static void test_share_ignore(void **state)
@@ -754,8 +717,8 @@ static void test_share_ignore(void **state)
     show(640, 480, 77);
     expect_picture(first);
     assert_int_equal(viewers(), 2);
-    drop_viewer(first);
-    drop_viewer(second);
+    viewer_drop(first);
+    viewer_drop(second);
 }
 
 static unsigned count_in(const char *path)
@@ -782,7 +745,7 @@ static void test_reconnect_50_times(void **state)
 
         if (i % 2)
             expect_picture(client);
-        drop_viewer(client);
+        viewer_drop(client);
     }
     EVENTUALLY(viewers() == 0);
     EVENTUALLY(count_in("/proc/self/fd") <= descriptors);
@@ -851,7 +814,7 @@ static void test_stalled_viewer(void **state)
     t.vnc = NULL;
     unlock();
     close(fd);
-    drop_viewer(other);
+    viewer_drop(other);
 }
 
 static unsigned drawn_in(int ms)
@@ -900,12 +863,12 @@ static bool let_in(const char *password)
 {
     rfbClient *client;
 
-    client_password = password;
+    viewer_password = password;
     client = connect_viewer(&(struct viewer_options){0});
     if (!client)
         return false;
     expect_picture(client);
-    drop_viewer(client);
+    viewer_drop(client);
     return true;
 }
 
@@ -921,7 +884,7 @@ static void test_passwords(void **state)
     assert_true(let_in("secret"));
     assert_false(let_in("Secret"));
     assert_false(let_in(""));
-    client_password = "secret";
+    viewer_password = "secret";
     inside = viewer();
     assert_true(set_password("another1 and more"));
     assert_false(let_in("secret"));
@@ -929,7 +892,7 @@ static void test_passwords(void **state)
     assert_true(let_in("another1234")); /* eight bytes count */
     show(640, 480, 4);
     expect_picture(inside); /* who is in stays */
-    drop_viewer(inside);
+    viewer_drop(inside);
     assert_true(set_password(NULL));
     assert_false(let_in("another1"));
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/lib/viewer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *viewer_password;
+
+static void quiet(const char *format, ...)
+{
+}
+
+static char *give_password(rfbClient *client)
+{
+    return strdup(viewer_password);
+}
+
+/* libvncclient forgets a password that did not let it in. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libvncclient\nleak:give_password\n";
+}
+
+rfbClient *viewer_connect(int port, const char *encodings, bool exclusive)
+{
+    rfbClient *client = rfbGetClient(8, 3, 4);
+
+    rfbClientLog = rfbClientErr = quiet;
+    free(client->serverHost);
+    client->serverHost = strdup("127.0.0.1");
+    client->serverPort = port;
+    client->canHandleNewFBSize = TRUE;
+    client->appData.shareDesktop = !exclusive;
+    client->appData.encodingsString = encodings;
+    client->appData.enableJPEG = FALSE;
+    client->GetPassword = give_password;
+    client->format.redShift = 16;
+    client->format.blueShift = 0;
+    return rfbInitClient(client, NULL, NULL) ? client : NULL;
+}
+
+void viewer_drop(rfbClient *client)
+{
+    free(client->frameBuffer);
+    rfbClientCleanup(client);
+}
