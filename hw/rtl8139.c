@@ -483,6 +483,12 @@ static void cplus_checksums(const struct rtl8139 *s, uint8_t *frame, size_t leng
     offload_checksum(frame, length, &sum);
 }
 
+/* The longest frame that is sent, before a tag goes in. */
+static size_t cplus_longest(const struct rtl8139 *s)
+{
+    return s->tx_tag & DESC_TAGC ? NET_MAX_FRAME - VLAN_TAG : NET_MAX_FRAME;
+}
+
 /* The next segment; its length, 0: there is none that a frame can hold. */
 static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
 {
@@ -506,7 +512,7 @@ static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
     put_be16(s->tx_data + cut.ip_sum.place, 0);
     put_be16(s->tx_data + cut.transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
     length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
-    if (!length || length > NET_MAX_FRAME - VLAN_TAG)
+    if (!length || length > cplus_longest(s))
         return 0;
     s->tx_piece = taken;
     s->tx_last = s->tx_sent + taken == s->tx_length - cut.headers;
@@ -516,7 +522,7 @@ static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
 static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
 {
     s->tx_last = true;
-    if (s->tx_length < NET_HEADER || s->tx_length > NET_MAX_FRAME - VLAN_TAG)
+    if (s->tx_length < NET_HEADER || s->tx_length > cplus_longest(s))
         return 0;
     memcpy(frame, s->tx_data, s->tx_length);
     cplus_checksums(s, frame, s->tx_length);

@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* ---- frames ---- */
 
@@ -201,18 +202,7 @@ bool net_choose_mac(uint8_t mac[6], const char *machine_name, unsigned nth, stru
 
 uint32_t net_crc(const uint8_t *data, size_t length)
 {
-    /* four bits at a time */
-    static const uint32_t table[16] = {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
-                                       0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
-                                       0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
-    uint32_t crc = UINT32_MAX;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return crc;
+    return ~crc32(0, data, length);
 }
 
 unsigned net_multicast_hash(const uint8_t address[6])

@@ -591,6 +591,26 @@ static void cplus_transmits(void **state)
     finish(&n);
 }
 
+/* A driver that does not use the chip's tags puts its own in, and the frame is four bytes longer. */
+static void cplus_sends_frames_with_the_drivers_own_tag(void **state)
+{
+    struct nic n;
+    uint8_t data[1518] = {0}, frame[2048];
+    uint64_t buffer;
+
+    start_cplus(&n, state);
+    buffer = qtest_alloc(n.q, 4096, 4096);
+    packet_make(data, mac, 4, PACKET_UDP, 1000);
+    memmove(data + 16, data + 12, 1000);
+    memcpy(data + 12, "\x81\0\0\5", 4);
+    qtest_memwrite(n.q, buffer, data, sizeof(data));
+    descriptor(&n, n.tx, 0xF0000000 | sizeof(data), 0, buffer);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), sizeof(data));
+    assert_memory_equal(frame, data, sizeof(data));
+    finish(&n);
+}
+
 static void cplus_cuts_segments(void **state)
 {
     struct nic n;
@@ -738,6 +758,7 @@ int main(void)
         cmocka_unit_test_teardown(the_link_goes_down_and_up, stop),
         cmocka_unit_test_teardown(hostile_registers, stop),
         cmocka_unit_test_teardown(cplus_transmits, stop),
+        cmocka_unit_test_teardown(cplus_sends_frames_with_the_drivers_own_tag, stop),
         cmocka_unit_test_teardown(cplus_cuts_segments, stop),
         cmocka_unit_test_teardown(cplus_receives, stop),
         cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
