@@ -24,6 +24,18 @@ ALL_LDFLAGS = $(SAN) -pthread -Wl,--as-needed $(LDFLAGS)
 .PHONY: all help clean
 all: $(BUILD)/hvm-dm
 
+help:
+	@echo "make run              a guest on the screen (ISO=, DISK=, MEM=, SMP=, VGA=; SCREENSHOT=file.png [AFTER=seconds])"
+	@echo "make iso              the demo CD alone, build/demo.iso"
+	@echo "make check            the set-up, then every test; check-all adds the long proofs"
+	@echo "make                  the program, build/hvm-dm"
+	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=)"
+	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
+	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
+	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"
+	@echo "make bench            beside Debian's QEMU; make bench-xen: beside its device model, in the Xen lab"
+	@echo "make format, make clean"
+
 config.mk: configure
 	./configure
 # These install what is missing first, and only then configure.

@@ -1115,6 +1115,27 @@ static void print_folded(FILE *out, const char *text, int indent)
     }
 }
 
+/* Where the form of an argument may be broken: before an optional part, behind a choice. */
+static bool may_break(const char *arg, const char *at)
+{
+    return (at[0] == '[' && at[1] == ',') || (at > arg && at[-1] == '|');
+}
+
+/* The form of an option, folded likewise. */
+static void print_form(FILE *out, const char *name, const char *arg)
+{
+    int column = fprintf(out, "  -%s%s", name, arg ? " " : ""), length;
+
+    for (const char *at = arg; at && *at; at += length) {
+        for (length = 1; at[length] && !may_break(arg, at + length);)
+            length++;
+        if (column + length > 80)
+            column = fprintf(out, "\n%*s", 8, "") - 1;
+        column += fprintf(out, "%.*s", length, at);
+    }
+    fputc('\n', out);
+}
+
 void options_help(FILE *out)
 {
     fprintf(out, "hvm-dm " HVM_DM_VERSION ": the hardware of a PC for a guest of KVM or Xen\n\n"
@@ -1128,15 +1149,18 @@ void options_help(FILE *out)
             fprintf(out, "\n%s:\n", table[i].help);
             continue;
         }
-        fprintf(out, "  -%s%s%s\n", table[i].name, table[i].arg ? " " : "", table[i].arg ? table[i].arg : "");
+        print_form(out, table[i].name, table[i].arg);
         print_folded(out, table[i].help, 8);
     }
 }
 
 static void print_troff(FILE *out, const char *text)
 {
-    for (; *text; text++)
-        fputs(*text == '-' ? "\\-" : *text == '\\' ? "\\e" : (char[]){*text, '\0'}, out);
+    for (const char *at = text; *at; at++) {
+        if (may_break(text, at))
+            fputs("\\:", out);
+        fputs(*at == '-' ? "\\-" : *at == '\\' ? "\\e" : (char[]){*at, '\0'}, out);
+    }
 }
 
 void options_help_troff(FILE *out)
