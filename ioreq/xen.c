@@ -433,6 +433,7 @@ static void serve_burst(struct server *s, unsigned vcpu)
         remember(s, vcpu);
         vcpu = look(s);
     }
+    xen_vram_life(&s->x);
 }
 
 static void event(void *opaque, uint32_t events)

@@ -16,7 +16,9 @@
 
 #define MEMORY_WRITE_BACK 6 /* MTRR type WB, for pin_memory_cacheattr */
 
-#define LOOK_NS (25 * NS_PER_MS) /* between two looks at a quiet screen's log */
+/* Between two looks at a quiet screen's log: at first, and after a while without any sign of life. */
+#define LOOK_NS   (25 * NS_PER_MS)
+#define RARELY_NS (200 * NS_PER_MS)
 
 /* ---- the cache of foreign mappings ---- */
 
@@ -248,18 +250,43 @@ void xen_vram_sync(struct machine *m, struct vram *vram)
 }
 
 /*
- * Nobody tells of a quiet screen's first write: Xen's log is looked at often enough that a person sees no
- * delay. Only while somebody watches and the guest has the memory mapped.
+ * Nobody tells of a quiet screen's first write: Xen's log is looked at, often enough that a person sees no
+ * delay in what follows a key, and more and more rarely where the guest shows no sign of life. Only while
+ * somebody watches and the guest has the memory mapped.
+ *
+ * Trapping that write instead (map_mem_type_to_ioreq_server, HVMMEM_ioreq_server) is possible and does not
+ * pay: pages that the log holds clean cannot change to the trapping type, so tracking ends first and what is
+ * written between is lost; every page is changed by itself, with a flush, both ways; and every kind of
+ * instruction that draws is left to Xen's emulator.
  */
 static void look_at_log(void *opaque)
 {
     struct xen *x = opaque;
-    struct vram *vram = x->screen.vram;
+    struct xen_vram *screen = &x->screen;
 
-    if (!vram || vram->watch != VRAM_ARMED)
+    if (!screen->vram || screen->vram->watch != VRAM_ARMED)
         return;
+    screen->pause += screen->pause / 4;
+    if (screen->pause > RARELY_NS)
+        screen->pause = RARELY_NS;
+    timer_set(&screen->look, clock_now(&x->m->clock) + screen->pause);
+    xen_vram_sync(x->m, screen->vram);
+}
+
+static void look_soon(struct xen *x)
+{
+    x->screen.pause = LOOK_NS;
     timer_set(&x->screen.look, clock_now(&x->m->clock) + LOOK_NS);
-    xen_vram_sync(x->m, vram);
+}
+
+void xen_vram_life(struct xen *x)
+{
+    if (!timer_armed(&x->screen.look))
+        return;
+    if (x->screen.look.deadline - clock_now(&x->m->clock) > LOOK_NS)
+        look_soon(x);
+    else
+        x->screen.pause = LOOK_NS;
 }
 
 void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
@@ -270,5 +297,5 @@ void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
     if (watch == VRAM_UNWATCHED)
         stop_tracking(x);
     else if (watch == VRAM_ARMED)
-        timer_set(&x->screen.look, clock_now(&m->clock) + LOOK_NS);
+        look_soon(x);
 }

@@ -33,6 +33,7 @@ struct xen_vram {
     uint64_t gfn;      /* where the video memory is now */
     uint64_t parking;  /* where it is while its BAR is not decoded */
     struct timer look; /* while armed */
+    int64_t pause;     /* until the next look after that */
     struct vram *vram;
     bool tracked; /* Xen's dirty tracking is on for it */
 };
@@ -61,6 +62,8 @@ bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err);
 void xen_vram_free(struct machine *m, struct vram *vram);
 void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch);
 void xen_vram_sync(struct machine *m, struct vram *vram);
+/* The guest does something, or a person: the screen may change soon. */
+void xen_vram_life(struct xen *x);
 /* The memory view changed: moves the video memory to where its BAR is now, or back to its parking place. */
 void xen_vram_follow(struct xen *x);
 

@@ -94,6 +94,7 @@ static void key(void *opaque, uint16_t scan, bool down)
         return;
     put_key(v, code, down);
     xenevtchn_notify(v->bus.x->evtchn, v->port);
+    xen_vram_life(v->bus.x);
 }
 
 static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
@@ -115,6 +116,7 @@ static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
             put_key(v, names[i].code, buttons & names[i].bit);
     v->buttons = buttons;
     xenevtchn_notify(v->bus.x->evtchn, v->port);
+    xen_vram_life(v->bus.x);
 }
 
 /* ---- the connection ---- */

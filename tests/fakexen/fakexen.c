@@ -146,8 +146,10 @@ int xendevicemodel_set_pci_link_route(xendevicemodel_handle *dmod, domid_t domid
 int xendevicemodel_track_dirty_vram(xendevicemodel_handle *dmod, domid_t domid, uint64_t first_pfn,
                                     uint32_t nr, unsigned long *dirty_bitmap)
 {
-    if (dirty_bitmap)
+    if (dirty_bitmap) {
         memset(dirty_bitmap, 0, (nr + 7) / 8);
+        dirty_bitmap[0] = atomic_exchange(&fx->screen_written, false);
+    }
     return record(FX_TRACK, first_pfn, nr, 0);
 }
 

@@ -90,8 +90,9 @@ struct fakexen {
     uint64_t populated, populated_pages; /* and those made later */
     uint64_t hole;                       /* a page that cannot be mapped; 0: none */
     _Atomic uint8_t port[FAKEXEN_PORTS];
-    _Atomic uint32_t unmasked; /* how often a port was */
-    _Atomic uint32_t calls;    /* records written */
+    _Atomic bool screen_written; /* what is looked at next of the screen's log has its first page */
+    _Atomic uint32_t unmasked;   /* how often a port was */
+    _Atomic uint32_t calls;      /* records written */
     struct fakexen_call call[FAKEXEN_CALLS];
     pthread_mutex_t lock; /* of the store */
     struct fakexen_key key[FAKEXEN_KEYS];

@@ -74,7 +74,7 @@ struct host *host_new(unsigned vcpus)
     host->qmp_fd = -1;
     fcntl(host->event_fd, F_SETFD, FD_CLOEXEC);
     host->fx = shared(child_fd[STATE], sizeof(struct fakexen));
-    host->ram = shared(child_fd[RAM], (uint64_t)HOST_RAM_MB << 20);
+    host->ram = shared(child_fd[RAM], (uint64_t)(HOST_RAM_MB + HOST_VRAM_MB) << 20);
     host->fx->vcpus = vcpus;
     host->fx->ram_pages = ((uint64_t)HOST_RAM_MB << 20) / FAKEXEN_PAGE;
     pthread_mutexattr_init(&attributes);
@@ -216,7 +216,7 @@ void host_stop(struct host *host)
         waitpid(host->pid, &status, 0);
     }
     munmap(host->fx, sizeof(*host->fx));
-    munmap(host->ram, (uint64_t)HOST_RAM_MB << 20);
+    munmap(host->ram, (uint64_t)(HOST_RAM_MB + HOST_VRAM_MB) << 20);
     print_log(host);
     close(host->log_fd);
     if (host->qmp_fd >= 0)

@@ -12,7 +12,7 @@
 
 struct host {
     struct fakexen *fx;
-    uint8_t *ram; /* the first 128 MiB: the guest's RAM */
+    uint8_t *ram; /* the first 128 MiB: the guest's RAM; video memory lies after it */
     pid_t pid;
     int event_fd, fire_fd;
     int log_fd;        /* what the program said on standard error */
@@ -20,7 +20,7 @@ struct host {
     int64_t answer_ns; /* from event to answer, of the last request */
 };
 
-enum { HOST_RAM_MB = 128 };
+enum { HOST_RAM_MB = 128, HOST_VRAM_MB = 16 };
 
 /*
  * Prepares the domain; the store may be filled and fx->hole set before host_start. Then host_start runs the

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The Xen port without Xen: the test plays hypervisor, guest and xenstore (tests/fakexen). */
 #include <linux/input-event-codes.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -652,6 +654,126 @@ static void video_memory_moves(void **state)
     assert_int_equal(last.c, parking);
 }
 
+static void read_exactly(int fd, void *data, size_t size)
+{
+    assert_int_equal(recv(fd, data, size, MSG_WAITALL), size);
+}
+
+/* Asks for what changes from now on. */
+static void ask_for_changes(int fd)
+{
+    static const uint8_t request[] = {3, 1, 0, 0, 0, 0, 4, 0, 3, 0};
+
+    assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+}
+
+/* Takes what comes until nothing does for a while. */
+static void see_changes(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    uint8_t bytes[65536];
+
+    while (poll(&poll_fd, 1, 300) > 0)
+        assert_true(recv(fd, bytes, sizeof(bytes), 0) > 0);
+}
+
+/* The guest shows 1024x768x32, and a viewer who has seen that waits for what changes. */
+static int watch_screen(struct host *host)
+{
+    const struct timeval patience = {.tv_sec = 60};
+    static const uint16_t mode[] = {1024, 768, 32, 0x41}; /* dispi registers 1 to 4 */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char log[4096] = "", *port;
+    uint8_t bytes[256];
+
+    place_screen(host);
+    for (unsigned i = 0; i < 4; i++)
+        host_write(host, DISPI + 2 * (i + 1), 2, mode[i]);
+    host_in(host, 0x3DA, 1);
+    host_out(host, 0x3C0, 1, 0x20); /* the palette is set: show the screen */
+    assert_true(pread(host->log_fd, log, sizeof(log) - 1, 0) > 0);
+    port = strstr(log, "running on 127.0.0.1:");
+    assert_non_null(port);
+    address.sin_port = htons(atoi(port + strlen("running on 127.0.0.1:")));
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    read_exactly(fd, bytes, 12);
+    assert_int_equal(write(fd, "RFB 003.008\n", 12), 12);
+    read_exactly(fd, bytes, 1);
+    read_exactly(fd, bytes + 1, bytes[0]);
+    assert_int_equal(write(fd, "\1", 1), 1); /* no password */
+    read_exactly(fd, bytes, 4);
+    assert_int_equal(write(fd, "\1", 1), 1); /* shared */
+    read_exactly(fd, bytes, 24);
+    read_exactly(fd, bytes, bytes[23]);
+    ask_for_changes(fd);
+    see_changes(fd);
+    ask_for_changes(fd);
+    return fd;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+/* Until the log is looked at once more. */
+static int64_t next_look_ms(struct host *host)
+{
+    uint32_t from = host->fx->calls;
+    int64_t start = now_ms();
+
+    while (!host_calls(host, from, FX_TRACK, NULL))
+        usleep(500);
+    return now_ms() - start;
+}
+
+/* A quiet screen that is watched costs a few looks a second, a guest that does something brings them near. */
+static void quiet_screen_is_looked_at_rarely(void **state)
+{
+    struct host *host = *state = host_new(1);
+    int64_t soonest = INT64_MAX;
+    uint32_t from;
+    int fd;
+
+    host_start(host, BOARD " -vnc 127.0.0.1:0,to=99");
+    fd = watch_screen(host);
+    usleep(1500000);
+    from = host->fx->calls;
+    usleep(600000);
+    assert_in_range(host_calls(host, from, FX_TRACK, NULL), 1, 8);
+    for (unsigned i = 0; i < 5; i++) {
+        int64_t ms;
+
+        next_look_ms(host);
+        host_in(host, SCRATCH, 1);
+        ms = next_look_ms(host);
+        soonest = ms < soonest ? ms : soonest;
+    }
+    assert_in_range(soonest, 0, 100);
+    close(fd);
+}
+
+static void quiet_screens_first_write_is_seen(void **state)
+{
+    struct host *host = *state = host_new(1);
+    uint8_t type;
+    int fd;
+
+    host_start(host, BOARD " -vnc 127.0.0.1:0,to=99");
+    fd = watch_screen(host);
+    usleep(500000);
+    memset(host->ram + ((uint64_t)HOST_RAM_MB << 20), 0x77, 4096);
+    atomic_store(&host->fx->screen_written, true);
+    read_exactly(fd, &type, 1);
+    assert_int_equal(type, 0); /* FramebufferUpdate */
+    close(fd);
+}
+
 /* ---- lines, power ---- */
 
 static bool recorded(struct host *host, uint32_t from, enum fakexen_op op, uint64_t a, uint64_t b)
@@ -920,6 +1042,8 @@ int main(void)
         xen_test(ranges_are_exact),
         xen_test(moved_bar_moves_its_range),
         xen_test(video_memory_moves),
+        cmocka_unit_test_teardown(quiet_screen_is_looked_at_rarely, stop),
+        cmocka_unit_test_teardown(quiet_screens_first_write_is_seen, stop),
         xen_test(lines),
         xen_test(reset_before_the_answer),
         xen_test(power_off_before_the_answer),
