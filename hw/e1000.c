@@ -834,22 +834,45 @@ static struct offload_sum context_sum(uint8_t start, uint8_t place, uint16_t end
     return (struct offload_sum){.start = start, .end = end ? end + 1u : 0, .place = place};
 }
 
-/* The next segment; its length, 0: there is none that a frame can hold. */
-static size_t tx_segment(struct e1000 *s, uint8_t *frame, size_t *taken)
+static struct offload_cut tx_cut(const struct e1000 *s)
 {
     const struct tx_context *c = &s->contexts[1];
-    struct offload_cut cut = {.ip = c->ipcss,
-                              .transport = c->tucss,
-                              .headers = c->hdrlen,
-                              .payload = c->mss,
-                              .ipv4 = c->ipv4,
-                              .tcp = c->tcp,
-                              .sum_ip = s->tx_options & TX_IXSM,
-                              .sum_transport = s->tx_options & TX_TXSM,
-                              .ip_sum = context_sum(c->ipcss, c->ipcso, c->ipcse),
-                              .transport_sum = context_sum(c->tucss, c->tucso, c->tucse)};
 
-    return offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, taken);
+    return (struct offload_cut){.ip = c->ipcss,
+                                .transport = c->tucss,
+                                .headers = c->hdrlen,
+                                .payload = c->mss,
+                                .ipv4 = c->ipv4,
+                                .tcp = c->tcp,
+                                .sum_ip = s->tx_options & TX_IXSM,
+                                .sum_transport = s->tx_options & TX_TXSM,
+                                .ip_sum = context_sum(c->ipcss, c->ipcso, c->ipcse),
+                                .transport_sum = context_sum(c->tucss, c->tucso, c->tucse)};
+}
+
+static bool tx_tagged(const struct e1000 *s)
+{
+    return s->tx_command & TX_VLE && R(s, CTRL) & CTRL_VME;
+}
+
+/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
+static bool tx_large(struct e1000 *s, bool *room)
+{
+    struct offload_cut cut = tx_cut(s);
+    size_t left = s->tx_length - cut.headers;
+
+    if (!s->tx_segments || s->tx_sent || tx_tagged(s) || loops(s) || !phy_link(s) ||
+        !offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room))
+        return false;
+    if (!*room)
+        return true;
+    for (size_t part; left; left -= part) {
+        part = left < cut.payload ? left : cut.payload;
+        tx_count(s, s->tx_data, cut.headers + part);
+    }
+    count(s, TSCTC);
+    s->tx_ready = false;
+    return true;
 }
 
 static size_t tx_whole(struct e1000 *s, uint8_t *frame, size_t *taken)
@@ -879,10 +902,16 @@ static size_t tx_whole(struct e1000 *s, uint8_t *frame, size_t *taken)
 static bool tx_send(struct e1000 *s)
 {
     uint8_t frame[NET_MAX_FRAME + VLAN_TAG];
-    size_t taken, length = s->tx_segments ? tx_segment(s, frame, &taken) : tx_whole(s, frame, &taken);
-    size_t headers = s->tx_segments ? s->contexts[1].hdrlen : 0;
+    struct offload_cut cut = tx_cut(s);
+    size_t taken, length, headers = s->tx_segments ? cut.headers : 0;
+    bool room;
 
-    if (length && s->tx_command & TX_VLE && R(s, CTRL) & CTRL_VME)
+    if (tx_large(s, &room))
+        return room;
+    length = s->tx_segments ? offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken)
+                            : tx_whole(s, frame, &taken);
+
+    if (length && tx_tagged(s))
         length = offload_insert_tag(frame, length, R(s, VET), s->tx_tag);
     if (!length || length > NET_MAX_FRAME) {
         s->tx_ready = false;

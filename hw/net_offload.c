@@ -184,6 +184,23 @@ bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t le
     return true;
 }
 
+bool offload_send_large(struct net_port *port, const struct offload_cut *cut, uint8_t *packet, size_t length,
+                        bool *room)
+{
+    uint8_t headers[NET_MAX_FRAME];
+    struct net_frame frame;
+
+    if (!net_takes_large(port) || !can_cut(cut, length, 0))
+        return false;
+    memcpy(headers, packet, cut->headers);
+    if (!offload_leave_cut(cut, packet, length, &frame))
+        return false;
+    *room = net_send(port, &frame);
+    if (!*room)
+        memcpy(packet, headers, cut->headers);
+    return true;
+}
+
 /* ---- VLAN tags ---- */
 
 size_t offload_insert_tag(uint8_t *frame, size_t length, uint16_t type, uint16_t tag)

@@ -81,6 +81,13 @@ size_t offload_segment(const struct offload_cut *cut, const uint8_t *packet, siz
 bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t length,
                        struct net_frame *frame);
 
+/*
+ * Sends the whole packet to such a wire; *room false: it has none now, and the packet is as it was. False: it
+ * is to be cut here.
+ */
+bool offload_send_large(struct net_port *port, const struct offload_cut *cut, uint8_t *packet, size_t length,
+                        bool *room);
+
 /* ---- VLAN tags ---- */
 
 /* Puts a tag in; the frame has room for VLAN_TAG bytes more. Returns the new length. */

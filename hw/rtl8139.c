@@ -489,28 +489,39 @@ static size_t cplus_longest(const struct rtl8139 *s)
     return s->tx_tag & DESC_TAGC ? NET_MAX_FRAME - VLAN_TAG : NET_MAX_FRAME;
 }
 
-/* The next segment; its length, 0: there is none that a frame can hold. */
-static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+/* How the frame is cut into segments; false: it cannot be. What the driver left in the place of the checksums
+ * is not part of them. */
+static bool cplus_cut(struct rtl8139 *s, struct offload_cut *cut)
 {
-    struct offload_cut cut = {.payload = s->tx_flags >> 16 & 0x7FF,
-                              .ipv4 = true,
-                              .tcp = true,
-                              .sum_ip = true,
-                              .sum_transport = true};
     struct ip_packet packet;
-    size_t length, taken;
 
     if (!offload_find_ip(s->tx_data, s->tx_length, &packet) || packet.version != 4 ||
         packet.protocol != PROTOCOL_TCP || packet.transport + 20 > s->tx_length)
+        return false;
+    *cut = (struct offload_cut){.payload = s->tx_flags >> 16 & 0x7FF,
+                                .ipv4 = true,
+                                .tcp = true,
+                                .sum_ip = true,
+                                .sum_transport = true};
+    cut->ip = packet.ip;
+    cut->transport = packet.transport;
+    cut->headers = packet.transport + (s->tx_data[packet.transport + 12] >> 4) * 4;
+    cut->ip_sum = offload_ip_sum(&packet);
+    cut->transport_sum = offload_transport_sum(&packet);
+    cut->transport_sum.end = 0; /* the segment's */
+    put_be16(s->tx_data + cut->ip_sum.place, 0);
+    put_be16(s->tx_data + cut->transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
+    return true;
+}
+
+/* The next segment; its length, 0: there is none that a frame can hold. */
+static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+{
+    struct offload_cut cut;
+    size_t length, taken;
+
+    if (!cplus_cut(s, &cut))
         return 0;
-    cut.ip = packet.ip;
-    cut.transport = packet.transport;
-    cut.headers = packet.transport + (s->tx_data[packet.transport + 12] >> 4) * 4;
-    cut.ip_sum = offload_ip_sum(&packet);
-    cut.transport_sum = offload_transport_sum(&packet);
-    cut.transport_sum.end = 0; /* the segment's */
-    put_be16(s->tx_data + cut.ip_sum.place, 0);
-    put_be16(s->tx_data + cut.transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
     length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
     if (!length || length > cplus_longest(s))
         return 0;
@@ -529,11 +540,29 @@ static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
     return s->tx_length;
 }
 
+/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
+static bool cplus_large(struct rtl8139 *s, bool *room)
+{
+    struct offload_cut cut;
+
+    if (!(s->tx_flags & DESC_LGSEN) || s->tx_sent || s->tx_tag & DESC_TAGC ||
+        (s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK || !cplus_cut(s, &cut))
+        return false;
+    return offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room);
+}
+
 /* Sends the frame that was gathered, or its next segment. False: the wire has no room. */
 static bool cplus_send(struct rtl8139 *s)
 {
     uint8_t frame[NET_MAX_FRAME];
-    size_t length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
+    size_t length;
+    bool room;
+
+    if (cplus_large(s, &room)) {
+        s->tx_ready = !room;
+        return room;
+    }
+    length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
 
     if (length && s->tx_tag & DESC_TAGC)
         length =

@@ -30,6 +30,7 @@ struct wire {
     bool full;
     size_t kept; /* length of the frame that the card had no room for, 0: none */
     uint8_t frame[2048];
+    uint8_t sent[NET_MAX_LARGE];
 };
 
 struct window {
@@ -114,13 +115,27 @@ static bool wants(const char *key, const char *value)
     return false;
 }
 
-static bool wire_send(struct net_port *port, const uint8_t *data, size_t length)
+/* What net.h promises to wires of a frame. */
+static bool frame_keeps_contract(const struct net_port *port, const struct net_frame *frame)
+{
+    size_t sum_place = (size_t)frame->checksum_start + frame->checksum_offset;
+
+    if (!frame->length || ((frame->cut || frame->needs_checksum) && !port->offloads))
+        return false;
+    if (!frame->cut)
+        return frame->length <= NET_MAX_FRAME;
+    return frame->length <= NET_MAX_LARGE && frame->needs_checksum && frame->payload &&
+           frame->headers < frame->length && frame->headers + frame->payload <= NET_MAX_FRAME &&
+           sum_place + 2 <= frame->headers;
+}
+
+static bool wire_send(struct net_port *port, const struct net_frame *frame)
 {
     struct wire *wire = port->wire_data;
 
-    if (!length || length > NET_MAX_FRAME)
-        abort(); /* the card broke the contract of net.h */
-    memcpy(wire->frame, data, wire->kept || wire->full ? 0 : length); /* all of it can be read */
+    if (!frame_keeps_contract(port, frame))
+        abort();
+    memcpy(wire->sent, frame->data, frame->length); /* all of it can be read */
     return !wire->full;
 }
 
@@ -389,8 +404,10 @@ static void network(struct fuzz *f, struct input *in)
 
     if (!port || wire->kept)
         return;
-    if (what < 8) {
+    if (what < 4) {
         net_set_link(port, what & 1);
+    } else if (what < 8) {
+        port->offloads = what & 1;
     } else if (what < 16) {
         wire->full = what & 1;
         if (!wire->full)
