@@ -91,9 +91,11 @@ void vram_set_watch(struct vram *vram, enum vram_watch watch)
 {
     if (vram->watch == watch)
         return;
-    vram->watch = watch;
+    /* Armed comes last: the accelerator's last look at its log must not be taken for the first write after it,
+     * which would undo the arming in its midst. */
     if (vram->machine->accel->watch_vram)
         vram->machine->accel->watch_vram(vram->machine, vram, watch);
+    vram->watch = watch;
 }
 
 void vram_mark(struct vram *vram, uint64_t offset, uint64_t length)
