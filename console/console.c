@@ -40,10 +40,13 @@ static void set_watch(struct console *con, enum console_watch watch)
 {
     if (con->watch == watch && con->told)
         return;
-    con->watch = watch;
+    /* Armed comes last: what the source finds while it arms is drawn by who arms, and must not undo it. */
+    if (watch != CONSOLE_ARMED)
+        con->watch = watch;
     con->told = con->source != NULL;
     if (con->source)
         con->source->watch(con->source->opaque, watch);
+    con->watch = watch;
 }
 
 /* Draws what changed; what is drawn while nobody watches is drawn whole. */

@@ -56,6 +56,7 @@ static void watch(void *opaque, enum console_watch how)
     if (how == CONSOLE_ARMED && b->late) {
         b->dirty = true;
         b->late = false;
+        console_touch(b->con);
     }
 }
 
@@ -234,12 +235,13 @@ static void write_before_the_arming_is_not_lost(void **state)
     console_add_view(b->con, &b->view);
     guest_draws(b);
     serve(b, 30);
-    b->updates = 0;
+    b->updates = b->watched = 0;
     b->late = true;
     for (int i = 0; i < 20 && b->watch == CONSOLE_ACTIVE; i++)
         serve(b, 50);
     assert_int_equal(b->updates, 1);
     assert_false(b->dirty);
+    assert_int_equal(b->watched, 1); /* it did not undo the arming */
 }
 
 static void last_view_gone_stops_all(void **state)
