@@ -349,6 +349,12 @@ void host_config_write(struct host *host, unsigned devfn, unsigned offset, unsig
     access_once(host, IOREQ_TYPE_PCI_CONFIG, false, (uint64_t)devfn << 32 | offset, size, value);
 }
 
+void host_serves(struct host *host)
+{
+    host_out(host, HOST_SCRATCH, 1, 0x5A);
+    assert_int_equal(host_in(host, HOST_SCRATCH, 1), 0x5A);
+}
+
 /* ---- records and the store ---- */
 
 unsigned host_calls(struct host *host, uint32_t from, enum fakexen_op op, struct fakexen_call *last)

@@ -51,6 +51,10 @@ void host_event(struct host *host, uint32_t remote_port);
 /* Does an event for this remote port come within so many ms? Others are dropped. */
 bool host_notified(struct host *host, uint32_t remote_port, int ms);
 
+/* The program serves: a register of the serial port keeps what is written. */
+#define HOST_SCRATCH 0x3FF
+void host_serves(struct host *host);
+
 uint32_t host_in(struct host *host, uint16_t port, unsigned size);
 void host_out(struct host *host, uint16_t port, unsigned size, uint32_t value);
 uint64_t host_read(struct host *host, uint64_t address, unsigned size);

@@ -9,16 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <xenctrl.h>
-
+#include "ioreq/blkif_ring.h"
 #include "tests/fakexen/host.h"
 #include "tests/lib/cmocka.h"
 
-#include <xen/io/blkif.h>
-
 #define BOARD "-machine xenfv -serial null"
-
-#define SCRATCH 0x3FF /* a register of the serial port that keeps what is written */
 
 enum { SECTOR = 512, DISK_SECTORS = 32 * 2048, PORT = 600, FIRST_PAGE = 0x200, MAX_SEGMENTS = 128 };
 
@@ -294,12 +289,6 @@ static void exercise(struct ring *ring, uint64_t sector, unsigned segments, unsi
     check_image(sector, from, segments);
 }
 
-static void assert_serves(struct host *host)
-{
-    host_out(host, SCRATCH, 1, 0x5A);
-    assert_int_equal(host_in(host, SCRATCH, 1), 0x5A);
-}
-
 /* Does somebody have the image locked? */
 static bool locked(void)
 {
@@ -324,15 +313,19 @@ static int start(void **state)
 }
 
 /* A disk that is emulated as well. */
-static int start_twin(void **state)
+static void start_beside_ide(struct host *host, const char *mode)
 {
-    struct host *host = *state = host_new(1);
     char args[512];
 
-    add_image(host, HDA, "w");
+    add_image(host, HDA, mode);
     snprintf(args, sizeof(args), BOARD " -drive file=%s,if=ide,index=0,media=disk,format=raw,cache=writeback",
              image);
     host_start(host, args);
+}
+
+static int start_twin(void **state)
+{
+    start_beside_ide(*state = host_new(1), "w");
     return 0;
 }
 
@@ -649,12 +642,12 @@ static void impossible_index_stops_the_ring(void **state)
         ring->requested += jumps[i];
         for (unsigned n = 0; n < 5; n++)
             kick(ring);
-        assert_serves(host);
+        host_serves(host);
         assert_int_equal(host_said(host, "the ring is stopped"), i + 1);
         assert_int_equal(atomic_load(index_of(ring, RESPONSE_PRODUCED)), ring->answered);
         ring->requested -= jumps[i]; /* stopped for good */
         kick(ring);
-        assert_serves(host);
+        host_serves(host);
         set(host, disk.front, "state", "6");
         expect(host, disk.back, "state", "6");
         set(host, disk.front, "state", "1");
@@ -689,6 +682,26 @@ static void full_ring(void **state)
     assert_int_equal(host_said(disk.host, "stopped"), 0);
 }
 
+/* More data than is buffered at a time: all of it comes, in turns. */
+static void large_requests_take_turns(void **state)
+{
+    struct ring *ring = &disk.ring[0];
+
+    connect(ABI_NATIVE, false, 1);
+    for (unsigned i = 0; i < ring->size; i++) {
+        struct command c = transfer(i & 1 ? BLKIF_OP_READ : BLKIF_OP_WRITE, i * 1024, 128, 0x1000 + i * 128);
+
+        c.id = i;
+        put(ring, &c);
+    }
+    kick(ring);
+    for (unsigned i = 0; i < ring->size; i++) {
+        uint64_t id;
+
+        assert_int_equal(answer(ring, &id), BLKIF_RSP_OKAY);
+    }
+}
+
 /* What cannot be guessed in the ring and in the pages, with indices that run ahead and back. */
 static void random_rings(void **state)
 {
@@ -721,7 +734,7 @@ static void random_rings(void **state)
                 ring->requested = rand();
             kick(ring);
             if (rand() % 4 == 0)
-                assert_serves(host);
+                host_serves(host);
         }
         set(host, disk.front, "state", rand() & 1 ? "6" : "1");
         if (rand() & 1) {
@@ -729,7 +742,7 @@ static void random_rings(void **state)
             expect(host, disk.back, "state", "6");
         }
         set(host, disk.front, "state", "1");
-        assert_serves(host);
+        host_serves(host);
     }
 }
 
@@ -760,7 +773,7 @@ static void reconnects(void **state)
         expect(host, disk.back, "state", "2");
     }
     assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), 20);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* A driver that closes may wait for its answers meanwhile. */
@@ -790,7 +803,7 @@ static void taken_away(void **state)
     expect(host, disk.back, "state", "6");
     assert_true(locked());
     fakexen_store_remove(host->fx, host->fire_fd, disk.back);
-    assert_serves(host);
+    host_serves(host);
     for (unsigned i = 0; locked() && i < 60000; i++)
         usleep(1000);
     assert_false(locked());
@@ -816,7 +829,7 @@ static void comes_later(void **state)
     add_disk(host, XVDE + 32, "nonsense:/nowhere/at/all", "w");
     expect(host, disk.back, "state", "6");
     assert_int_equal(host_said(host, "unknown format 'nonsense'"), 1);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* A disk that cannot be opened is a mistake of the configuration: it is said before the guest starts. */
@@ -849,6 +862,20 @@ static void read_only_disk(void **state)
     assert_int_equal(request(&c), BLKIF_RSP_ERROR);
     c = (struct command){.operation = BLKIF_OP_DISCARD, .sectors = 8};
     assert_int_equal(request(&c), BLKIF_RSP_EOPNOTSUPP);
+}
+
+/* libxl says who may write: not by way of the emulated drive's slot either. */
+static void read_only_twin(void **state)
+{
+    struct host *host = *state = host_new(1);
+    struct command c;
+
+    start_beside_ide(host, "r");
+    connect(ABI_NATIVE, false, 0);
+    c = transfer(BLKIF_OP_WRITE, 0, 1, 0x900);
+    assert_int_equal(request(&c), BLKIF_RSP_ERROR);
+    c = transfer(BLKIF_OP_READ, 0, 1, 0x900);
+    assert_int_equal(request(&c), BLKIF_RSP_OKAY);
 }
 
 /* The emulated disk and this one are one medium: what one writes the other reads, the unplug closes the
@@ -884,7 +911,7 @@ static void shares_the_emulated_disk(void **state)
     for (unsigned i = 0; locked() && i < 60000; i++)
         usleep(1000);
     assert_false(locked());
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* A guest that never looks at the paravirtual disk keeps the emulated one. */
@@ -942,7 +969,7 @@ static void changes_its_cd(void **state)
     expect(host, disk.back, "sectors", "0");
     assert_int_equal(request(&c), BLKIF_RSP_ERROR);
     set(host, disk.back, "params", "aio:/nowhere/at/all");
-    assert_serves(host);
+    host_serves(host);
     expect(host, disk.back, "state", "4");
 }
 
@@ -988,6 +1015,70 @@ static void waits_while_paused(void **state)
     assert_int_equal(answer(&disk.ring[0], &id), BLKIF_RSP_OKAY);
 }
 
+/* ---- the ring by itself ---- */
+
+static _Alignas(FAKEXEN_PAGE) uint8_t ring_page[FAKEXEN_PAGE];
+
+static struct blkif_ring bare_ring(bool abi32, uint32_t produced)
+{
+    struct blkif_ring ring;
+
+    memset(ring_page, 0xFF, sizeof(ring_page));
+    memcpy(ring_page, (uint32_t[]){produced, 0, 0, 1}, 16);
+    blkif_ring_attach(&ring, ring_page, 0, abi32);
+    return ring;
+}
+
+/* Of our memory a response tells nothing, and it is no longer than the guest thinks. */
+static void response_is_exact(void **state)
+{
+    for (unsigned abi32 = 0; abi32 < 2; abi32++) {
+        struct blkif_ring ring = bare_ring(abi32, 1);
+        uint8_t expected[20];
+        struct blkif_command c;
+
+        assert_int_equal(ring.size, 32);
+        assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_COMMAND);
+        assert_true(blkif_ring_respond(&ring, 0x0807060504030201, 9, -1));
+        memset(expected, 0xFF, sizeof(expected));
+        memcpy(expected, "\1\2\3\4\5\6\7\10\11\0\377\377\0\0\0\0", abi32 ? 12 : 16);
+        assert_memory_equal(ring_page + 64, expected, sizeof(expected));
+    }
+}
+
+/* Events only when they are asked for, on either side. */
+static void ring_events(void **state)
+{
+    struct blkif_ring ring = bare_ring(false, 2);
+    uint32_t *header = (uint32_t *)ring_page;
+    struct blkif_command c;
+
+    header[3] = 2;
+    assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_COMMAND);
+    assert_int_equal(header[1], 0);
+    assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_COMMAND);
+    assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_NONE);
+    assert_int_equal(header[1], 3);
+    assert_false(blkif_ring_respond(&ring, 0, 0, 0));
+    assert_true(blkif_ring_respond(&ring, 0, 0, 0));
+    assert_int_equal(header[2], 2);
+}
+
+/* The producer index may go back as little as it may run ahead. */
+static void ring_index_goes_back(void **state)
+{
+    struct blkif_ring ring = bare_ring(false, 5);
+    uint32_t *header = (uint32_t *)ring_page;
+    struct blkif_command c;
+
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_COMMAND);
+    header[0] = 3;
+    assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_BROKEN);
+    header[0] = 6;
+    assert_int_equal(blkif_ring_take(&ring, &c), BLKIF_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1007,6 +1098,7 @@ int main(void)
         qdisk_test(refuses_bad_requests),
         qdisk_test(impossible_index_stops_the_ring),
         qdisk_test(full_ring),
+        qdisk_test(large_requests_take_turns),
         qdisk_test(random_rings),
         qdisk_test(reconnects),
         qdisk_test(serves_while_it_closes),
@@ -1015,11 +1107,15 @@ int main(void)
         own_test(missing_image_at_start),
         own_test(read_only_disk),
         twin_test(shares_the_emulated_disk),
+        own_test(read_only_twin),
         twin_test(never_connects),
         twin_test(same_image_twice),
         own_test(changes_its_cd),
         own_test(follows_the_emulated_cd),
         own_test(waits_while_paused),
+        cmocka_unit_test(response_is_exact),
+        cmocka_unit_test(ring_events),
+        cmocka_unit_test(ring_index_goes_back),
     };
 
     return cmocka_run_group_tests_name("xen_qdisk", tests, NULL, NULL);

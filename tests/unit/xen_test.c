@@ -22,8 +22,6 @@
 #define PLATFORM 0x10
 #define SCREEN   0x18
 
-#define SCRATCH 0x3FF /* a register of the serial port that keeps what is written */
-
 #define MMIO_BASE  0xF2000000ull
 #define VRAM_BASE  0xF0000000ull
 #define VRAM_PAGES (16u << 20 >> 12)
@@ -61,13 +59,6 @@ static struct ioreq port_request(bool read, uint16_t port, uint32_t size)
     return (struct ioreq){.type = IOREQ_TYPE_PIO, .dir = read, .addr = port, .size = size, .count = 1};
 }
 
-/* The program serves: a register keeps a value. */
-static void assert_serves(struct host *host)
-{
-    host_out(host, SCRATCH, 1, 0x5A);
-    assert_int_equal(host_in(host, SCRATCH, 1), 0x5A);
-}
-
 /* ---- start and end ---- */
 
 static void starts_in_order(void **state)
@@ -95,7 +86,7 @@ static void pages_by_frame_number(void **state)
 
     host->fx->old_kernel = true;
     host_start(host, BOARD);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* The restricted one leaves xenstore alone, waits (-S), and has given its rights away. */
@@ -110,7 +101,7 @@ static void restricted(void **state)
     assert_int_equal(host_calls(host, 0, FX_RESTRICT, NULL), 1);
     assert_false(fakexen_store_read(host->fx, "device-model/1/state", value));
     assert_string_equal(host->fx->watch[0].path, "");
-    assert_serves(host);
+    host_serves(host);
 }
 
 static void functions_are_registered(void **state)
@@ -143,9 +134,9 @@ static void vcpus_128(void **state)
 
     host_start(host, BOARD " -smp 1,maxcpus=128");
     assert_int_equal(host_calls(host, 0, FX_BIND, NULL), 128 + 1);
-    host_out(host, SCRATCH, 1, 0xC3);
+    host_out(host, HOST_SCRATCH, 1, 0xC3);
     for (unsigned vcpu = 0; vcpu < 128; vcpu++)
-        host_post(host, vcpu, port_request(true, SCRATCH, 1));
+        host_post(host, vcpu, port_request(true, HOST_SCRATCH, 1));
     /* All at once: answers come in some order, and none is lost. */
     for (unsigned vcpu = 0; vcpu < 128; vcpu++) {
         for (unsigned i = 0; i < 10000 && host->fx->requests[vcpu].state != STATE_IORESP_READY; i++)
@@ -159,7 +150,7 @@ static void vcpus_128(void **state)
 
 static void ports(void **state)
 {
-    assert_serves(*state);
+    host_serves(*state);
     assert_int_equal(host_in(*state, 0xCF8, 4), 0);
     host_out(*state, 0xCF8, 4, 0x80000000);
     assert_int_equal(host_in(*state, 0xCF8, 4), 0x80000000);
@@ -168,19 +159,19 @@ static void ports(void **state)
 static void port_strings(void **state)
 {
     struct host *host = *state;
-    struct ioreq request = port_request(false, SCRATCH, 1);
+    struct ioreq request = port_request(false, HOST_SCRATCH, 1);
 
     memcpy(host->ram + 0x10FFE, "abcd", 4); /* across pages */
     request.data_is_ptr = 1;
     request.data = 0x10FFE;
     request.count = 4;
     host_request(host, 0, request);
-    assert_int_equal(host_in(host, SCRATCH, 1), 'd');
+    assert_int_equal(host_in(host, HOST_SCRATCH, 1), 'd');
 
     request.df = 1;
     request.data = 0x11001;
     host_request(host, 0, request);
-    assert_int_equal(host_in(host, SCRATCH, 1), 'a');
+    assert_int_equal(host_in(host, HOST_SCRATCH, 1), 'a');
 
     request.dir = IOREQ_READ;
     request.data = 0x20003;
@@ -254,7 +245,7 @@ static void configuration(void **state)
     assert_int_equal(host_request(host, 0, request), UINT64_MAX);
     request.addr = (uint64_t)BRIDGE << 32 | 0xFE;
     host_request(host, 0, request);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* Whatever is in the slot, it is answered, and memory outside of the guest's RAM is not touched. */
@@ -281,7 +272,7 @@ static void hostile_requests(void **state)
             continue;
         host_request(host, n & 3, request);
     }
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* What a request says counts as it was copied: changing it under way does no harm. */
@@ -291,7 +282,7 @@ static void page_changes_under_way(void **state)
     volatile struct ioreq *slot = &host->fx->requests[0];
 
     for (unsigned round = 0; round < 300; round++) {
-        struct ioreq request = port_request(round & 1, SCRATCH, 1);
+        struct ioreq request = port_request(round & 1, HOST_SCRATCH, 1);
 
         request.data_is_ptr = 1;
         request.data = 0x10000;
@@ -300,11 +291,11 @@ static void page_changes_under_way(void **state)
         for (unsigned i = 0; slot->state != STATE_IORESP_READY && i < 100000; i++) {
             slot->size = i & 1 ? 1 : UINT32_MAX;
             slot->count = i & 2 ? UINT32_MAX : 4096;
-            slot->addr = i & 4 ? SCRATCH : UINT64_MAX;
+            slot->addr = i & 4 ? HOST_SCRATCH : UINT64_MAX;
         }
         host_wait(host, 0);
     }
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* An event without a request, or in a state that is not ours to answer, changes nothing. */
@@ -315,43 +306,43 @@ static void wrong_states(void **state)
     struct ioreq *slot = &host->fx->requests[2];
 
     for (unsigned i = 0; i < sizeof(states); i++) {
-        *slot =
-            (struct ioreq){.addr = SCRATCH, .size = 1, .count = 1, .data = 0x99, .vp_eport = slot->vp_eport};
+        *slot = (struct ioreq){
+            .addr = HOST_SCRATCH, .size = 1, .count = 1, .data = 0x99, .vp_eport = slot->vp_eport};
         slot->state = states[i];
         host_event(host, slot->vp_eport);
-        assert_serves(host);
+        host_serves(host);
         assert_int_equal(slot->state, states[i]);
-        assert_int_equal(host_in(host, SCRATCH, 1), 0x5A);
+        assert_int_equal(host_in(host, HOST_SCRATCH, 1), 0x5A);
     }
     host_event(host, 7777); /* nobody's port */
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* Strings into pages that the guest does not have: reads give ones, writes vanish. */
 static void absent_memory(void **state)
 {
     struct host *host = *state = host_new(1);
-    struct ioreq request = port_request(false, SCRATCH, 1);
+    struct ioreq request = port_request(false, HOST_SCRATCH, 1);
 
     host->fx->hole = 0x50;
     host_start(host, BOARD);
     request.data_is_ptr = 1;
     request.data = 0x50FFF;
     host_request(host, 0, request);
-    assert_int_equal(host_in(host, SCRATCH, 1), 0xFF);
+    assert_int_equal(host_in(host, HOST_SCRATCH, 1), 0xFF);
     request.dir = IOREQ_READ;
     request.count = 2; /* from the hole into the page after it */
     host_request(host, 0, request);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* The cache maps 256 KiB at a time: a string that lies over a seam is whole. */
 static void string_across_mappings(void **state)
 {
     struct host *host = *state;
-    struct ioreq request = port_request(true, SCRATCH, 1);
+    struct ioreq request = port_request(true, HOST_SCRATCH, 1);
 
-    host_out(host, SCRATCH, 1, 0x5A);
+    host_out(host, HOST_SCRATCH, 1, 0x5A);
     request.data_is_ptr = 1;
     request.data = 0x3FFFE;
     request.count = 5;
@@ -366,7 +357,7 @@ static void string_across_mappings(void **state)
 static void invalidate_drops_mappings(void **state)
 {
     struct host *host = *state;
-    struct ioreq request = port_request(false, SCRATCH, 1);
+    struct ioreq request = port_request(false, HOST_SCRATCH, 1);
     struct ioreq invalidate = {.type = IOREQ_TYPE_INVALIDATE, .size = 4, .count = 1, .data = UINT64_MAX};
     uint32_t from;
 
@@ -484,7 +475,7 @@ static void ring_half_quadword(void **state)
     put_in_ring(host, 0xA0030, 3, 0);
     host->fx->ring.write_pointer--;
     wait_for_ring(host);
-    assert_serves(host);
+    host_serves(host);
 }
 
 static void ring_garbage(void **state)
@@ -498,7 +489,7 @@ static void ring_garbage(void **state)
         ring->write_pointer = ring->read_pointer + 0x12345678 * seed; /* no ring is that full */
         host_event(host, FAKEXEN_RING_PORT);
         ring->write_pointer = ring->read_pointer;
-        assert_serves(host);
+        host_serves(host);
     }
 }
 
@@ -515,7 +506,7 @@ static void *ask_ceaselessly(void *opaque)
     struct hammer *hammer = opaque;
 
     while (!hammer->stop) {
-        host_request_awake(hammer->host, 0, port_request(true, SCRATCH, 1));
+        host_request_awake(hammer->host, 0, port_request(true, HOST_SCRATCH, 1));
         hammer->requests++;
     }
     return NULL;
@@ -533,17 +524,17 @@ static void busy_vcpu_leaves_room(void **state)
     while (hammer.requests < 100)
         usleep(100);
     for (unsigned i = 0; i < 50; i++) {
-        struct ioreq request = port_request(false, SCRATCH, 1);
+        struct ioreq request = port_request(false, HOST_SCRATCH, 1);
 
         request.data = i;
         host_request_awake(host, 1, request);
-        assert_int_equal(host_request_awake(host, 1, port_request(true, SCRATCH, 1)) & 0xFF, i);
+        assert_int_equal(host_request_awake(host, 1, port_request(true, HOST_SCRATCH, 1)) & 0xFF, i);
         if (i % 10 == 0)
             host_qmp(host, "{\"execute\":\"query-status\"}");
     }
     hammer.stop = true;
     pthread_join(thread, NULL);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* ---- ranges, video memory ---- */
@@ -573,7 +564,7 @@ static void ranges_are_exact(void **state)
     }
     for (unsigned port = 0xC000; port < 0xD000; port++)
         assert_int_equal(owned[port], port >= 0xC200 && port < 0xC300);
-    assert_true(owned[0xCF8] && owned[0xCFF] && owned[SCRATCH]);
+    assert_true(owned[0xCF8] && owned[0xCFF] && owned[HOST_SCRATCH]);
     assert_false(owned[0x20] || owned[0x40] || owned[0xA0]); /* Xen's own: interrupt controllers, timer */
     free(owned);
 }
@@ -596,7 +587,7 @@ static void unplugged_card_is_given_back(void **state)
     assert_int_equal(host_calls(host, from, FX_UNMAP_PORT, &last), 1);
     assert_true(last.a == 0xC000 && last.b == 0xC0FF);
     assert_int_equal(host_config_read(host, 0x20, 0, 4), 0xFFFFFFFF);
-    assert_serves(host);
+    host_serves(host);
 }
 
 static void moved_bar_moves_its_range(void **state)
@@ -822,7 +813,7 @@ static void reset_before_the_answer(void **state)
     host_out(host, 0xCF9, 1, 0x06);
     assert_int_equal(host_calls(host, 0, FX_SHUTDOWN, &last), 1);
     assert_int_equal(last.a, SHUTDOWN_reboot);
-    assert_serves(host);
+    host_serves(host);
 }
 
 static void power_off_before_the_answer(void **state)
@@ -835,7 +826,7 @@ static void power_off_before_the_answer(void **state)
     host_out(host, 0xB004, 2, 0x2000); /* SLP_EN, type 0: S5 */
     assert_int_equal(host_calls(host, 0, FX_SHUTDOWN, &last), 1);
     assert_int_equal(last.a, SHUTDOWN_poweroff);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* ---- the virtual keyboard ---- */
@@ -905,7 +896,7 @@ static void keyboard_connects_and_closes(void **state)
         assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), round + 1);
         host_store(host, FRONTEND "/state", "1"); /* the driver is loaded again */
     }
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* libxl takes the device away, and the front end lets it go. */
@@ -917,7 +908,7 @@ static void keyboard_is_taken_away(void **state)
     host_expect(host, BACKEND "/state", "4");
     host_store(host, BACKEND "/online", "0");
     host_store(host, BACKEND "/state", "5");
-    assert_serves(host);
+    host_serves(host);
     assert_int_equal(host_calls(host, 0, FX_UNBIND, NULL), 0);
     host_store(host, FRONTEND "/state", "6");
     host_expect(host, BACKEND "/state", "6");
@@ -933,7 +924,7 @@ static void keyboard_with_nonsense(void **state)
         connect_keyboard(host, i & 1 ? "page-ref" : "page-gref", pages[i]);
         host_store(host, FRONTEND "/state", "17");
         host_store(host, FRONTEND "/state", "x");
-        assert_serves(host);
+        host_serves(host);
         host_expect(host, BACKEND "/state", "2");
     }
 }
@@ -973,7 +964,7 @@ static void keyboard_delivers(void **state)
         host_qmp(host, "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":["
                        "{\"type\":\"qcode\",\"data\":\"pause\"}]}}");
     assert_int_equal(page->in_prod, 4);
-    assert_serves(host);
+    host_serves(host);
 }
 
 /* ---- figures ---- */
@@ -1000,12 +991,12 @@ static void latency(void **state)
     struct host *host = *state;
 
     for (unsigned i = 0; i < ROUNDS; i++) {
-        host_in(host, SCRATCH, 1);
+        host_in(host, HOST_SCRATCH, 1);
         ns[i] = host->answer_ns;
     }
     tell("guest asleep", ns);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        host_request_awake(host, 0, port_request(true, SCRATCH, 1));
+        host_request_awake(host, 0, port_request(true, HOST_SCRATCH, 1));
         ns[i] = host->answer_ns;
     }
     tell("guest awake", ns);
