@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Rows of the network card: an RTL8139C+ with its rings of descriptors, a datagram socket as its wire. */
+/* Rows of the network cards with rings of descriptors, RTL8139C+ and 82540EM; a datagram socket is the wire.
+ */
 #include "bench/tables.h"
 
 #include <math.h>
@@ -11,26 +12,149 @@
 #include "tests/lib/qpci.h"
 #include "tests/lib/wire.h"
 
-enum { TNPDS = 0x20, CR = 0x37, RCR = 0x44, TPPOLL = 0xD9, CPCR = 0xE0, RDSAR = 0xE4 };
-enum { RING = 64, BUFFER = 2048, PATIENCE_MS = 5000 };
+enum { RING = 64, BUFFER = 2048, DESCRIPTOR = 16, PATIENCE_MS = 5000 };
 
-#define OWN       0x80000000u
-#define END_OF    0x40000000u /* the ring */
-#define WHOLE     0x30000000u /* frame: its first and last descriptor */
-#define RING_SIZE (RING * sizeof(struct descriptor))
+struct nic;
 
-struct descriptor {
-    uint32_t command, tag;
-    uint64_t address;
+/* What differs between the chips. A pass fills a ring of RING frames. */
+struct chip {
+    const char *device, *ours; /* the device, and what it is given beyond that if it is ours */
+    uint16_t vendor, id;
+    void (*start)(struct nic *n, struct qpci *pci);
+    void (*send)(struct nic *n, unsigned length); /* a whole ring */
+    void (*give)(struct nic *n);                  /* an empty ring, to receive into */
+    bool (*received)(struct nic *n);              /* is it full? */
 };
 
 struct nic {
+    const struct chip *chip;
     struct qtest *q;
     struct wire wire;
-    uint64_t io, tx, rx, buffers;
+    uint64_t regs, tx, rx, buffers;
+    unsigned tx_half, rx_half; /* 82540EM: which half of its rings, of twice the frames, is next */
 };
 
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+
+/* ---- RTL8139C+ ---- */
+
+enum { TNPDS = 0x20, CR = 0x37, RCR = 0x44, TPPOLL = 0xD9, CPCR = 0xE0, RDSAR = 0xE4 };
+
+#define OWN    0x80000000u
+#define END_OF 0x40000000u /* the ring */
+#define WHOLE  0x30000000u /* frame: its first and last descriptor */
+
+static void rtl8139_start(struct nic *n, struct qpci *pci)
+{
+    n->regs = qpci_map(pci, 0);
+    qpci_enable(pci);
+    qtest_outb(n->q, n->regs + CR, 0x10);
+    qtest_outw(n->q, n->regs + CPCR, 0x03);
+    qtest_outl(n->q, n->regs + TNPDS, n->tx);
+    qtest_outl(n->q, n->regs + TNPDS + 4, 0);
+    qtest_outl(n->q, n->regs + RDSAR, n->rx);
+    qtest_outl(n->q, n->regs + RDSAR + 4, 0);
+    qtest_outb(n->q, n->regs + CR, 0x0C);
+    qtest_outl(n->q, n->regs + RCR, 0x0A);
+}
+
+/* Gives the chip a whole ring. */
+static void rtl8139_ring(struct nic *n, uint64_t at, uint32_t command)
+{
+    struct {
+        uint32_t command, tag;
+        uint64_t address;
+    } ring[RING] = {0};
+
+    for (unsigned i = 0; i < RING; i++) {
+        ring[i].command = OWN | command | (i == RING - 1 ? END_OF : 0);
+        ring[i].address = n->buffers + i * BUFFER;
+    }
+    qtest_memwrite(n->q, at, ring, sizeof(ring));
+}
+
+static void rtl8139_send(struct nic *n, unsigned length)
+{
+    rtl8139_ring(n, n->tx, WHOLE | length);
+    qtest_outb(n->q, n->regs + TPPOLL, 0x40);
+}
+
+static void rtl8139_give(struct nic *n)
+{
+    rtl8139_ring(n, n->rx, BUFFER - 1);
+    qtest_outb(n->q, n->regs + CR, 0x0C); /* there are free descriptors again */
+}
+
+static bool rtl8139_received(struct nic *n)
+{
+    return !(qtest_readl(n->q, n->rx + (RING - 1) * DESCRIPTOR) & OWN);
+}
+
+/* ---- 82540EM ---- */
+
+enum { RCTL = 0x100, TCTL = 0x400, RDBAL = 0x2800, TDBAL = 0x3800, LENGTH = 8, HEAD = 0x10, TAIL = 0x18 };
+
+#define EOP_IFCS_RS 0x0B000000u
+#define DD          1u
+
+static void e1000_rings(struct nic *n, unsigned base, uint64_t at)
+{
+    qtest_writel(n->q, n->regs + base, at);
+    qtest_writel(n->q, n->regs + base + 4, at >> 32);
+    qtest_writel(n->q, n->regs + base + LENGTH, 2 * RING * DESCRIPTOR);
+    qtest_writel(n->q, n->regs + base + HEAD, 0);
+    qtest_writel(n->q, n->regs + base + TAIL, 0);
+}
+
+static void e1000_start(struct nic *n, struct qpci *pci)
+{
+    n->regs = qpci_map(pci, 0);
+    qpci_enable(pci);
+    e1000_rings(n, TDBAL, n->tx);
+    e1000_rings(n, RDBAL, n->rx);
+    qtest_writel(n->q, n->regs + TCTL, 0x0A);
+    qtest_writel(n->q, n->regs + RCTL, 0x8002);
+}
+
+/* Gives the chip the next half of a ring. */
+static void e1000_half(struct nic *n, unsigned base, uint64_t at, unsigned *half, uint32_t command)
+{
+    struct {
+        uint64_t address;
+        uint32_t command, status;
+    } ring[RING] = {0};
+
+    for (unsigned i = 0; i < RING; i++) {
+        ring[i].command = command;
+        ring[i].address = n->buffers + i * BUFFER;
+    }
+    qtest_memwrite(n->q, at + *half * RING * DESCRIPTOR, ring, sizeof(ring));
+    *half ^= 1;
+    qtest_writel(n->q, n->regs + base + TAIL, *half * RING);
+}
+
+static void e1000_send(struct nic *n, unsigned length)
+{
+    e1000_half(n, TDBAL, n->tx, &n->tx_half, EOP_IFCS_RS | length);
+}
+
+static void e1000_give(struct nic *n)
+{
+    e1000_half(n, RDBAL, n->rx, &n->rx_half, 0);
+}
+
+static bool e1000_received(struct nic *n)
+{
+    return qtest_readl(n->q, n->rx + ((n->rx_half ^ 1) * RING + RING - 1) * DESCRIPTOR + 12) & DD;
+}
+
+/* ---- both ---- */
+
+static const struct chip chips[] = {
+    {"rtl8139", ",revision=0x20", 0x10EC, 0x8139, rtl8139_start, rtl8139_send, rtl8139_give,
+     rtl8139_received},
+    {"e1000", "", 0x8086, 0x100E, e1000_start, e1000_send, e1000_give, e1000_received},
+};
 
 /* Firmware that halts. */
 static const char *idle_firmware(void)
@@ -49,33 +173,24 @@ static const char *idle_firmware(void)
 }
 
 /* The peer receives for a guest only that runs, so its guest halts instead. */
-static void start_nic(struct nic *n, const struct subject *subject)
+static void start_nic(struct nic *n, const struct chip *chip, const struct subject *subject)
 {
     char options[WIRE_OPTIONS], args[WIRE_OPTIONS + 400];
     struct qpci pci;
 
+    *n = (struct nic){.chip = chip};
     wire_open(&n->wire, "n", options);
-    snprintf(
-        args, sizeof(args),
-        "-m 128 -nodefaults -vga none -device rtl8139,netdev=n,mac=52:54:00:12:34:56,romfile=%s -bios %s %s",
-        subject->peer ? "" : ",revision=0x20", idle_firmware(), options);
+    snprintf(args, sizeof(args),
+             "-m 128 -nodefaults -vga none -device %s,netdev=n,mac=52:54:00:12:34:56,romfile=%s -bios %s %s",
+             chip->device, subject->peer ? "" : chip->ours, idle_firmware(), options);
     n->q = qtest_start_program(subject->program, args);
     wire_connect(&n->wire);
     json_decref(qtest_qmp_ok(n->q, "{'execute': 'cont'}"));
-    pci = qpci_get(n->q, 0x10EC, 0x8139);
-    n->io = qpci_map(&pci, 0);
-    qpci_enable(&pci);
-    n->tx = qtest_alloc(n->q, RING_SIZE, 4096);
-    n->rx = qtest_alloc(n->q, RING_SIZE, 4096);
+    n->tx = qtest_alloc(n->q, 2 * RING * DESCRIPTOR, 4096);
+    n->rx = qtest_alloc(n->q, 2 * RING * DESCRIPTOR, 4096);
     n->buffers = qtest_alloc(n->q, RING * BUFFER, 4096);
-    qtest_outb(n->q, n->io + CR, 0x10);
-    qtest_outw(n->q, n->io + CPCR, 0x03);
-    qtest_outl(n->q, n->io + TNPDS, n->tx);
-    qtest_outl(n->q, n->io + TNPDS + 4, 0);
-    qtest_outl(n->q, n->io + RDSAR, n->rx);
-    qtest_outl(n->q, n->io + RDSAR + 4, 0);
-    qtest_outb(n->q, n->io + CR, 0x0C);
-    qtest_outl(n->q, n->io + RCR, 0x0A);
+    pci = qpci_get(n->q, chip->vendor, chip->id);
+    chip->start(n, &pci);
 }
 
 static void stop_nic(struct nic *n)
@@ -84,25 +199,12 @@ static void stop_nic(struct nic *n)
     wire_close(&n->wire);
 }
 
-/* Gives the chip a whole ring. */
-static void give_ring(struct nic *n, uint64_t at, uint32_t command)
-{
-    struct descriptor ring[RING] = {0};
-
-    for (unsigned i = 0; i < RING; i++) {
-        ring[i].command = OWN | command | (i == RING - 1 ? END_OF : 0);
-        ring[i].address = n->buffers + i * BUFFER;
-    }
-    qtest_memwrite(n->q, at, ring, sizeof(ring));
-}
-
 /* True if all came out at the other end. */
 static bool send_ring(struct nic *n, unsigned length)
 {
     uint8_t frame[2048];
 
-    give_ring(n, n->tx, WHOLE | length);
-    qtest_outb(n->q, n->io + TPPOLL, 0x40);
+    n->chip->send(n, length);
     for (unsigned i = 0; i < RING; i++)
         if (wire_take(&n->wire, frame, PATIENCE_MS) != (int)length)
             return false;
@@ -111,33 +213,31 @@ static bool send_ring(struct nic *n, unsigned length)
 
 static bool receive_ring(struct nic *n, unsigned length)
 {
-    uint64_t last = n->rx + RING_SIZE - sizeof(struct descriptor);
     int64_t start = measure_now();
 
-    give_ring(n, n->rx, BUFFER - 1);
-    qtest_outb(n->q, n->io + CR, 0x0C); /* there are free descriptors again */
+    n->chip->give(n);
     for (unsigned i = 0; i < RING; i++)
         wire_send(&n->wire, mac, i, length);
-    while (qtest_readl(n->q, last) & OWN)
+    while (!n->chip->received(n))
         if (measure_now() - start > PATIENCE_MS * 1000000ll)
             return false;
     return true;
 }
 
-/* Of a row: bytes of a frame, which way, and what is told. */
-enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2 };
-#define NET_ARG(length, flags) ((length) << 2 | (flags))
+/* Of a row: which way, what is told, which chip, and bytes of a frame. */
+enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2, RTL8139 = 0, E1000 = 4 };
+#define NET_ARG(length, flags) ((length) << 3 | (flags))
 
 /* Frames for about a third of a second: thousands of them in a second, or microseconds of CPU each costs. */
 static double frames(const struct subject *subject, int arg)
 {
     bool (*pass)(struct nic * n, unsigned length) = arg & RECEIVE ? receive_ring : send_ring;
-    unsigned length = arg >> 2, count = 0;
+    unsigned length = arg >> 3, count = 0;
     int64_t cpu, start, elapsed = 0;
     bool ok;
     struct nic n;
 
-    start_nic(&n, subject);
+    start_nic(&n, &chips[!!(arg & E1000)], subject);
     ok = pass(&n, length);
     cpu = measure_cpu(qtest_pid(n.q));
     start = measure_now();
@@ -162,13 +262,15 @@ static double frames(const struct subject *subject, int arg)
         .name = name_, .unit = "us", .runs = 5, .measure = frames, .arg = NET_ARG(length, (way) | CPU)       \
     }
 
-static const struct row rows[] = {
-    RATE_ROW("network: frames of 60 bytes sent", 60, SEND),
-    RATE_ROW("network: frames of 60 bytes received", 60, RECEIVE),
-    RATE_ROW("network: frames of 1514 bytes sent", 1514, SEND),
-    RATE_ROW("network: frames of 1514 bytes received", 1514, RECEIVE),
-    CPU_ROW("network: CPU of a frame of 1514 bytes sent", 1514, SEND),
-    CPU_ROW("network: CPU of a frame of 1514 bytes received", 1514, RECEIVE),
-};
+#define CHIP_ROWS(name, chip)                                                                                \
+    RATE_ROW(name ": frames of 60 bytes sent", 60, SEND | (chip)),                                           \
+        RATE_ROW(name ": frames of 60 bytes received", 60, RECEIVE | (chip)),                                \
+        RATE_ROW(name ": frames of 1514 bytes sent", 1514, SEND | (chip)),                                   \
+        RATE_ROW(name ": frames of 1514 bytes received", 1514, RECEIVE | (chip)),                            \
+        CPU_ROW(name ": CPU of a frame of 1514 bytes sent", 1514, SEND | (chip)),                            \
+        CPU_ROW(name ": CPU of a frame of 1514 bytes received", 1514, RECEIVE | (chip))
 
-const struct row_table net_rows = {"RTL8139C+ over the test port", rows, sizeof(rows) / sizeof(rows[0])};
+static const struct row rows[] = {CHIP_ROWS("network", RTL8139), CHIP_ROWS("network, e1000", E1000)};
+
+const struct row_table net_rows = {"Network cards (RTL8139C+ first) over the test port", rows,
+                                   sizeof(rows) / sizeof(rows[0])};

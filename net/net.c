@@ -18,17 +18,17 @@ static void resume_later(void *opaque)
 /* The sum does not care for the order of the bytes in a word but at its end. */
 uint16_t net_sum(const uint8_t *data, size_t length)
 {
-    uint64_t sum = 0;
-    uint32_t word = 0;
+    uint64_t sum = 0, upper = 0, word = 0;
     size_t i = 0;
 
-    for (; i + 4 <= length; i += 4) {
-        memcpy(&word, data + i, 4);
-        sum += word;
+    for (; i + 8 <= length; i += 8) {
+        memcpy(&word, data + i, 8);
+        sum += (uint32_t)word;
+        upper += word >> 32;
     }
     word = 0;
     memcpy(&word, data + i, length - i);
-    sum += word;
+    sum += upper + (uint32_t)word + (word >> 32);
     while (sum >> 16)
         sum = (sum & 0xFFFF) + (sum >> 16);
     return htobe16(sum);

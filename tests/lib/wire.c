@@ -30,11 +30,15 @@ static struct sockaddr_un address_of(const char path[WIRE_PATH])
 
 void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
 {
-    const char *path = qtest_temp_file(".wire", 0);
+    static const char *path; /* one temporary file gives names to all */
+    static unsigned opened;
     struct sockaddr_un address;
 
-    snprintf(wire->theirs, sizeof(wire->theirs), "%.90s.a", path);
-    snprintf(wire->ours, sizeof(wire->ours), "%.90s.b", path);
+    if (!path)
+        path = qtest_temp_file(".wire", 0);
+    opened++;
+    snprintf(wire->theirs, sizeof(wire->theirs), "%.80s.%u.a", path, opened);
+    snprintf(wire->ours, sizeof(wire->ours), "%.80s.%u.b", path, opened);
     address = address_of(wire->ours);
     wire->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     must(bind(wire->fd, (struct sockaddr *)&address, sizeof(address)) == 0, "bind");
