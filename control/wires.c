@@ -2,8 +2,10 @@
 #include "control/wires.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "net/wires.h"
 
@@ -104,32 +106,180 @@ static struct net_port *open_bridge(struct control *c, const struct opts *opts, 
     return opened(net_open_tap(&c->m.loop, id, &tap, err), opts, err);
 }
 
-/* ---- dgram ---- */
+/* ---- stream, dgram ---- */
 
-static const char *const dgram_keys[] = {"local.type",  "local.path",  "local.str",
-                                         "remote.type", "remote.path", NULL};
+static const char *address_word(const struct opts *opts, const char *prefix, const char *word)
+{
+    char key[32];
+
+    snprintf(key, sizeof(key), "%s.%s", prefix, word);
+    return opts_get(opts, key);
+}
+
+/* PREFIX.type= and what belongs to it. */
+static bool read_address(const struct opts *opts, const char *prefix, struct net_address *address,
+                         struct error *err)
+{
+    const char *type = address_word(opts, prefix, "type");
+    char key[32];
+
+    *address = (struct net_address){.path = address_word(opts, prefix, "path"),
+                                    .host = address_word(opts, prefix, "host"),
+                                    .port = address_word(opts, prefix, "port"),
+                                    .fd = -1};
+    if (!type)
+        return opts_error(opts, err, "%s.type= is missing: inet, unix or fd", prefix);
+    if (!strcmp(type, "unix")) {
+        address->kind = NET_ADDRESS_UNIX;
+        return address->path || opts_error(opts, err, "%s.path= is missing", prefix);
+    }
+    if (!strcmp(type, "inet")) {
+        address->kind = NET_ADDRESS_INET;
+        return (address->host && address->port) ||
+               opts_error(opts, err, "%s.host= and %s.port= are both needed", prefix, prefix);
+    }
+    if (strcmp(type, "fd"))
+        return opts_error(opts, err, "%s.type takes inet, unix or fd, not '%s'", prefix, type);
+    address->kind = NET_ADDRESS_FD;
+    if (!address_word(opts, prefix, "str"))
+        return opts_error(opts, err, "%s.str=FD is missing", prefix);
+    snprintf(key, sizeof(key), "%s.str", prefix);
+    return read_fd(opts, key, &address->fd, err);
+}
+
+static const char *const stream_keys[] = {"addr.type", "addr.path", "addr.host",    "addr.port", "addr.str",
+                                          "server",    "reconnect", "reconnect-ms", NULL};
+
+static struct net_port *open_stream(struct control *c, const struct opts *opts, const char *id,
+                                    struct error *err)
+{
+    struct net_stream_options stream = {.server = false};
+    uint64_t reconnect = 0, reconnect_ms = 0;
+
+    if (!read_address(opts, "addr", &stream.address, err) ||
+        !opts_bool(opts, "server", &stream.server, err) ||
+        !opts_number(opts, "reconnect", 0, 3600, &reconnect, err) ||
+        !opts_number(opts, "reconnect-ms", 0, 3600000, &reconnect_ms, err))
+        return NULL;
+    stream.reconnect_ms = reconnect_ms ? reconnect_ms : reconnect * 1000;
+    if (stream.reconnect_ms && (stream.server || stream.address.kind == NET_ADDRESS_FD)) {
+        opts_error(opts, err, "reconnect is for who connects by an address");
+        return NULL;
+    }
+    return opened(net_open_stream(&c->m.loop, id, &stream, err), opts, err);
+}
+
+static const char *const dgram_keys[] = {"local.type",  "local.path",  "local.host",  "local.port",
+                                         "local.str",   "remote.type", "remote.path", "remote.host",
+                                         "remote.port", NULL};
 
 static struct net_port *open_dgram(struct control *c, const struct opts *opts, const char *id,
                                    struct error *err)
 {
-    const char *local = opts_get(opts, "local.type"), *remote = opts_get(opts, "remote.type");
-    struct net_dgram_options options = {
-        .local = opts_get(opts, "local.path"), .remote = opts_get(opts, "remote.path"), .fd = -1};
+    struct net_dgram_options dgram = {.remote = {.kind = NET_ADDRESS_NONE}};
 
-    if (local && !strcmp(local, "fd")) {
-        if (!opts_get(opts, "local.str"))
-            opts_error(opts, err, "local.str=FD is missing");
-        else if (read_fd(opts, "local.str", &options.fd, err))
-            return opened(net_open_dgram(&c->m.loop, id, &options, err), opts, err);
+    if (!read_address(opts, "local", &dgram.local, err))
+        return NULL;
+    if (dgram.local.kind != NET_ADDRESS_FD) {
+        if (!read_address(opts, "remote", &dgram.remote, err))
+            return NULL;
+        if (dgram.local.kind != dgram.remote.kind) {
+            opts_error(opts, err, "local.type and remote.type are not the same");
+            return NULL;
+        }
+    }
+    return opened(net_open_dgram(&c->m.loop, id, &dgram, err), opts, err);
+}
+
+/* ---- socket: the old form of both ---- */
+
+static const char *const socket_keys[] = {"listen", "connect", "fd", "udp", "localaddr", NULL};
+
+/* [HOST]:PORT; both stay in text, which is cut in two. */
+static bool split_address(const struct opts *opts, const char *key, char *text, struct net_address *address,
+                          struct error *err)
+{
+    char *colon = strrchr(text, ':');
+
+    if (!colon)
+        return opts_error(opts, err, "%s=%s: not of the form [HOST]:PORT", key, text);
+    *colon = '\0';
+    *address = (struct net_address){.kind = NET_ADDRESS_INET, .host = text, .port = colon + 1, .fd = -1};
+    return true;
+}
+
+static struct net_port *open_old_stream(struct control *c, const struct opts *opts, const char *id,
+                                        const char *key, struct error *err)
+{
+    struct net_stream_options stream = {.server = !strcmp(key, "listen")};
+    char *text = strdup(opts_get(opts, key));
+    struct net_port *port = NULL;
+
+    if (split_address(opts, key, text, &stream.address, err))
+        port = opened(net_open_stream(&c->m.loop, id, &stream, err), opts, err);
+    free(text);
+    return port;
+}
+
+static struct net_port *open_udp(struct control *c, const struct opts *opts, const char *id,
+                                 struct error *err)
+{
+    struct net_dgram_options dgram;
+    char *remote, *local;
+    struct net_port *port = NULL;
+
+    if (!opts_get(opts, "localaddr")) {
+        opts_error(opts, err, "udp needs localaddr=[HOST]:PORT too");
         return NULL;
     }
-    if (!local || strcmp(local, "unix") || !remote || strcmp(remote, "unix"))
-        opts_error(opts, err, "local.type takes unix or fd, and remote.type unix");
-    else if (!options.local || !options.remote)
-        opts_error(opts, err, "local.path and remote.path are both needed");
-    else
-        return opened(net_open_dgram(&c->m.loop, id, &options, err), opts, err);
-    return NULL;
+    remote = strdup(opts_get(opts, "udp"));
+    local = strdup(opts_get(opts, "localaddr"));
+    if (split_address(opts, "udp", remote, &dgram.remote, err) &&
+        split_address(opts, "localaddr", local, &dgram.local, err))
+        port = opened(net_open_dgram(&c->m.loop, id, &dgram, err), opts, err);
+    free(remote);
+    free(local);
+    return port;
+}
+
+static struct net_port *open_socket_fd(struct control *c, const struct opts *opts, const char *id,
+                                       struct error *err)
+{
+    struct net_stream_options stream = {.address = {.kind = NET_ADDRESS_FD}};
+    struct net_dgram_options dgram = {.local = {.kind = NET_ADDRESS_FD}};
+    int type = 0;
+    socklen_t length = sizeof(type);
+
+    if (!read_fd(opts, "fd", &stream.address.fd, err))
+        return NULL;
+    dgram.local.fd = stream.address.fd;
+    getsockopt(dgram.local.fd, SOL_SOCKET, SO_TYPE, &type, &length); /* of others the opener speaks */
+    return opened(type == SOCK_STREAM ? net_open_stream(&c->m.loop, id, &stream, err)
+                                      : net_open_dgram(&c->m.loop, id, &dgram, err),
+                  opts, err);
+}
+
+static struct net_port *open_socket(struct control *c, const struct opts *opts, const char *id,
+                                    struct error *err)
+{
+    static const char *const ways[] = {"listen", "connect", "udp", "fd"};
+    const char *way = NULL;
+
+    for (size_t i = 0; i < COUNT(ways); i++)
+        if (opts_get(opts, ways[i])) {
+            if (way) {
+                opts_error(opts, err, "%s excludes %s", way, ways[i]);
+                return NULL;
+            }
+            way = ways[i];
+        }
+    if (!way) {
+        opts_error(opts, err, "listen=, connect=, udp= or fd= is needed");
+        return NULL;
+    }
+    if (!strcmp(way, "fd"))
+        return open_socket_fd(c, opts, id, err);
+    return strcmp(way, "udp") ? open_old_stream(c, opts, id, way, err) : open_udp(c, opts, id, err);
 }
 
 /* ---- user ---- */
@@ -211,10 +361,10 @@ static struct net_port *open_user(struct control *c, const struct opts *opts, co
 
 /* ---- all ---- */
 
-static const struct wire_kind kinds[] = {{"user", user_keys, open_user},
-                                         {"tap", tap_keys, open_tap},
-                                         {"bridge", bridge_keys, open_bridge},
-                                         {"dgram", dgram_keys, open_dgram}};
+static const struct wire_kind kinds[] = {
+    {"user", user_keys, open_user},       {"tap", tap_keys, open_tap},
+    {"bridge", bridge_keys, open_bridge}, {"stream", stream_keys, open_stream},
+    {"dgram", dgram_keys, open_dgram},    {"socket", socket_keys, open_socket}};
 
 const struct wire_kind *wire_kind_find(const struct opts *opts, struct error *err)
 {

@@ -4,17 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "net/address.h"
 #include "net/packet_fd.h"
-#include "net/wires.h"
 
 struct dgram {
-    struct packet_fd packet;   /* first: the port's wire_data */
-    struct sockaddr_un remote; /* sun_path empty: the socket came connected */
+    struct packet_fd packet;      /* first: the port's wire_data */
+    struct socket_address remote; /* none: the socket came connected */
     bool connected;
     char *path; /* of ours, removed at the end */
 };
@@ -26,8 +23,8 @@ static bool dgram_send(struct net_port *port, const struct net_frame *frame)
     struct dgram *dgram = port->wire_data;
 
     if (!dgram->connected && dgram->packet.watch.fd >= 0)
-        dgram->connected =
-            !connect(dgram->packet.watch.fd, (const struct sockaddr *)&dgram->remote, sizeof(dgram->remote));
+        dgram->connected = !connect(dgram->packet.watch.fd, (const struct sockaddr *)&dgram->remote.storage,
+                                    dgram->remote.length);
     return !dgram->connected || packet_fd_send(port, frame);
 }
 
@@ -35,7 +32,7 @@ static bool dgram_failed(struct packet_fd *packet)
 {
     struct dgram *dgram = (struct dgram *)packet;
 
-    if (dgram->remote.sun_path[0])
+    if (dgram->remote.storage.ss_family == AF_UNIX)
         dgram->connected = false;
     return true;
 }
@@ -57,63 +54,37 @@ static void dgram_close(struct net_port *port)
 static const struct net_wire dgram_wire = {
     .kind = "dgram", .send = dgram_send, .resume = packet_fd_resume, .close = dgram_close};
 
-static bool set_path(struct sockaddr_un *address, const char *key, const char *path, struct error *err)
+static int bind_socket(struct dgram *dgram, const struct net_dgram_options *o, struct error *err)
 {
-    size_t length = strlen(path);
-
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (!length || length >= sizeof(address->sun_path))
-        return error_set(err, "%s=%s: not a path of 1 to %zu characters", key, path,
-                         sizeof(address->sun_path) - 1);
-    memcpy(address->sun_path, path, length);
-    return true;
-}
-
-/* What an earlier process left is removed, anything but a socket is not. */
-static void remove_socket(const char *path)
-{
-    struct stat st;
-
-    if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
-        unlink(path);
-}
-
-static int bind_socket(struct dgram *dgram, const struct net_dgram_options *options, struct error *err)
-{
-    struct sockaddr_un local;
+    struct socket_address local;
     int fd;
 
-    if (!set_path(&local, "local.path", options->local, err) ||
-        !set_path(&dgram->remote, "remote.path", options->remote, err))
+    if (!address_find(&o->local, "local", SOCK_DGRAM, &local, err) ||
+        !address_find(&o->remote, "remote", SOCK_DGRAM, &dgram->remote, err))
         return -1;
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    remove_socket(options->local);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&local, sizeof(local))) {
-        error_set(err, "local.path=%s: %s", options->local, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    dgram->path = strdup(options->local);
+    fd = address_bind(&local, SOCK_DGRAM, &o->local, "local", err);
+    if (fd >= 0 && o->local.kind == NET_ADDRESS_UNIX)
+        dgram->path = strdup(o->local.path);
     return fd;
 }
 
-static bool check_socket(int fd, struct error *err)
+static void set_info(struct net_port *port, const struct net_dgram_options *o)
 {
-    int type;
-    socklen_t length = sizeof(type);
+    char local[300], remote[300];
 
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length))
-        return error_set(err, "file descriptor %d is no socket: %s", fd, strerror(errno));
-    return type == SOCK_DGRAM || error_set(err, "file descriptor %d is no datagram socket", fd);
+    if (o->remote.kind &&
+        asprintf(&port->info, "local=%s,remote=%s", address_text(&o->local, local, sizeof(local)),
+                 address_text(&o->remote, remote, sizeof(remote))) < 0)
+        port->info = NULL;
 }
 
 struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct net_dgram_options *options,
                                 struct error *err)
 {
     struct dgram *dgram = calloc(1, sizeof(*dgram));
+    bool inherited = options->local.kind == NET_ADDRESS_FD;
     struct net_port *port = NULL;
-    int fd = options->fd;
+    int fd = options->local.fd;
 
     if (!dgram) {
         error_set(err, "out of memory");
@@ -121,20 +92,19 @@ struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct 
     }
     dgram->packet.failed = dgram_failed;
     dgram->packet.socket = true;
-    dgram->connected = fd >= 0;
-    if (fd < 0)
+    dgram->connected = inherited;
+    if (!inherited)
         fd = bind_socket(dgram, options, err);
-    else if (!check_socket(fd, err))
+    else if (!address_check_fd(fd, SOCK_DGRAM, err))
         fd = -1;
     if (fd >= 0)
         port = packet_fd_open(loop, id, &dgram_wire, &dgram->packet, fd, err);
-    if (!port) {
-        if (fd >= 0)
-            close(fd);
-        dgram_free(dgram);
-        return NULL;
+    if (port) {
+        set_info(port, options);
+        return port;
     }
-    if (dgram->path && asprintf(&port->info, "local=%s,remote=%s", options->local, options->remote) < 0)
-        port->info = NULL;
-    return port;
+    if (fd >= 0 && !inherited)
+        close(fd);
+    dgram_free(dgram);
+    return NULL;
 }

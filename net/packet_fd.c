@@ -2,7 +2,6 @@
 #include "net/packet_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -13,40 +12,10 @@
 enum { ROUND = 2 * PACKET_BATCH }; /* frames taken before others have their turn */
 enum { TCP_FLAGS = 13, TCP_CWR = 0x80 };
 
-static void ready(void *opaque, uint32_t events);
-
-/* Where nothing is awaited the descriptor is not watched: errors on it would wake the loop without end. */
 static void update_watch(struct packet_fd *packet)
 {
-    uint32_t events = (packet->count || packet->idle ? 0 : EPOLLIN) | (packet->full ? EPOLLOUT : 0);
-    struct loop *loop = packet->port->loop;
-    int fd = packet->watch.fd;
-
-    if (events == packet->events || fd < 0)
-        return;
-    if (!events) {
-        loop_unwatch(loop, &packet->watch);
-        packet->watch.fd = fd;
-    } else if (packet->events) {
-        loop_rewatch(loop, &packet->watch, events);
-    } else {
-        loop_watch(loop, &packet->watch, fd, events, ready, packet);
-    }
-    packet->events = events;
-}
-
-static void close_fd(struct packet_fd *packet)
-{
-    int fd = packet->watch.fd;
-
-    if (fd < 0)
-        return;
-    if (packet->events)
-        loop_unwatch(packet->port->loop, &packet->watch);
-    packet->events = 0;
-    packet->watch.fd = -1;
-    packet->full = false;
-    close(fd);
+    fd_watch_set(&packet->watch,
+                 (packet->count || packet->idle ? 0 : EPOLLIN) | (packet->full ? EPOLLOUT : 0));
 }
 
 static bool try_again(void)
@@ -59,7 +28,8 @@ static void note_failure(struct packet_fd *packet)
     if (packet->failed && packet->failed(packet))
         return;
     log_line("netdev %s: %s; the wire is cut", packet->port->id, strerror(errno));
-    close_fd(packet);
+    fd_watch_close(&packet->watch);
+    packet->full = false;
 }
 
 /* ---- in ---- */
@@ -226,15 +196,15 @@ bool packet_fd_send(struct net_port *port, const struct net_frame *frame)
 
 void packet_fd_close(struct net_port *port)
 {
-    close_fd(port->wire_data);
+    struct packet_fd *packet = port->wire_data;
+
+    fd_watch_close(&packet->watch);
 }
 
 struct net_port *packet_fd_open(struct loop *loop, const char *id, const struct net_wire *wire,
                                 struct packet_fd *packet, int fd, struct error *err)
 {
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC)) {
+    if (!fd_prepare(fd)) {
         error_set(err, "file descriptor %d: %s", fd, strerror(errno));
         return NULL;
     }
@@ -244,7 +214,7 @@ struct net_port *packet_fd_open(struct loop *loop, const char *id, const struct 
         return NULL;
     }
     packet->port->offloads = packet->offload;
-    packet->watch.fd = fd;
+    packet->watch = (struct fd_watch){.loop = loop, .fd = fd, .ready = ready, .opaque = packet};
     update_watch(packet);
     return packet->port;
 }

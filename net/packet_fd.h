@@ -5,6 +5,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "net/fd_watch.h"
 #include "net/net.h"
 
 enum {
@@ -14,12 +15,11 @@ enum {
 
 struct packet_fd {
     struct net_port *port;
-    struct loop_fd watch;
-    uint32_t events; /* watched for at present; 0: the descriptor is not watched */
-    bool socket;     /* several datagrams are read at once */
-    bool offload;    /* a struct virtio_net_hdr stands before each frame */
-    bool idle;       /* nothing is read */
-    bool full;       /* the last frame did not fit */
+    struct fd_watch watch;
+    bool socket;  /* several datagrams are read at once */
+    bool offload; /* a struct virtio_net_hdr stands before each frame */
+    bool idle;    /* nothing is read */
+    bool full;    /* the last frame did not fit */
     /*
      * After a failed read or write (errno). Of a read: is there still something behind the descriptor? NULL:
      * there is not, and the wire is cut.

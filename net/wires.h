@@ -19,15 +19,32 @@ struct net_tap_options {
 struct net_port *net_open_tap(struct loop *loop, const char *id, const struct net_tap_options *options,
                               struct error *err);
 
+/* Where a socket is bound or connected. */
+struct net_address {
+    enum { NET_ADDRESS_NONE, NET_ADDRESS_UNIX, NET_ADDRESS_INET, NET_ADDRESS_FD } kind;
+    const char *path;        /* of a UNIX socket */
+    const char *host, *port; /* inet; names or numbers, host "": every interface */
+    int fd;
+};
+
 /* A datagram socket of which each datagram is a frame. */
 struct net_dgram_options {
-    const char *local, *remote; /* paths of UNIX sockets: ours, made anew, and where frames go; remote need
-                                   not be there yet */
-    int fd;                     /* a connected socket instead of both, or -1 */
+    struct net_address local;  /* ours, made anew; or a connected socket's descriptor */
+    struct net_address remote; /* where frames go, of local's kind; need not be there yet */
 };
 
 struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct net_dgram_options *options,
                                 struct error *err);
+
+/* A stream socket: before each frame four bytes of its length, big endian. */
+struct net_stream_options {
+    struct net_address address; /* a descriptor is a connected socket, or with server one to listen on */
+    bool server;                /* listen there, instead of connecting to it */
+    unsigned reconnect_ms;      /* until a connection that failed is tried again, 0: it is not */
+};
+
+struct net_port *net_open_stream(struct loop *loop, const char *id, const struct net_stream_options *options,
+                                 struct error *err);
 
 /* The user-mode network of libslirp, which needs no rights on the host. NULL stands for what QEMU has. */
 struct net_user_options {

@@ -55,7 +55,7 @@ static struct net_card card = {.receive = card_receive, .sent = card_sent, .link
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct net_dgram_options options = {.fd = -1};
+    struct net_dgram_options options = {.local = {.kind = NET_ADDRESS_FD}};
     int pair[2];
 
     *state = f;
@@ -65,7 +65,7 @@ static int setup(void **state)
     assert_true(loop_init(&f->loop, &f->lock, &f->clock));
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
     f->peer = pair[0];
-    options.fd = pair[1];
+    options.local.fd = pair[1];
     f->port = net_open_dgram(&f->loop, "n0", &options, NULL);
     assert_non_null(f->port);
     card.opaque = f;
@@ -271,7 +271,8 @@ static void the_peer_may_come_late_and_come_back(void **state)
     struct fixture *f = *state;
     const char *dir = strdup(qtest_temp_file(".wire", 0));
     char ours[128], theirs[128];
-    struct net_dgram_options options = {.local = ours, .remote = theirs, .fd = -1};
+    struct net_dgram_options options = {.local = {.kind = NET_ADDRESS_UNIX, .path = ours},
+                                        .remote = {.kind = NET_ADDRESS_UNIX, .path = theirs}};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     uint8_t out[60] = {0}, in[100];
     struct net_frame frame = {.data = out, .length = sizeof(out)};
@@ -331,7 +332,7 @@ static void mistakes_are_one_clear_line(void **state)
         {"-netdev tap,id=a,fd=0", "no tap device"},
         {"-netdev tap,id=a,fd=0,ifname=b", "fd excludes"},
         {"-netdev dgram,id=a", "local.type"},
-        {"-netdev dgram,id=a,local.type=unix,remote.type=unix", "both needed"},
+        {"-netdev dgram,id=a,local.type=unix,remote.type=unix", "local.path= is missing"},
         {"-netdev dgram,id=a,local.type=fd,local.str=0", "no socket"},
         {"-netdev dgram,id=a,local.type=unix,local.path=/nowhere/a,remote.type=unix,remote.path=/b",
          "No such file"},
