@@ -264,12 +264,14 @@ static bool check_secret(const struct opts *opts, struct error *err)
 /* Only those that something here looks for. */
 static bool check_objects(const struct control *c, struct error *err)
 {
-    static const char *const known[] = {"secret", NULL};
+    static const char *const known[] = {"secret", "filter-dump", NULL};
     const struct opts_list *objects = &c->options.objects;
 
     for (size_t i = 0; i < objects->count; i++) {
         const char *type = opts_get(objects->items[i], "qom-type");
 
+        if (type && !strcmp(type, "filter-dump"))
+            continue; /* of networks_open */
         if (!type || strcmp(type, "secret"))
             return unknown_name(err, "object", type ? type : "", known) || error_prefix(err, "-object");
         if (!check_secret(objects->items[i], err))

@@ -42,6 +42,13 @@ static bool open_wire(struct control *c, const struct opts *opts, const char *id
     return true;
 }
 
+static bool is_among(const char *key, const char *const *keys)
+{
+    while (*keys && strcmp(*keys, key))
+        keys++;
+    return *keys;
+}
+
 /* A suboption that neither the wire nor the old `-net` has. */
 static bool check_keys(const struct opts *opts, struct error *err)
 {
@@ -116,7 +123,7 @@ static bool check_model(const struct opts *opts, const char *model, struct error
 static bool plug_card(struct control *c, const struct opts *opts, const struct wire_kind *wire,
                       const char *netdev, struct error *err)
 {
-    static const char *const not_its[] = {"type", "model", "vlan", "netdev"};
+    static const char *const not_its[] = {"type", "model", "vlan", "netdev", NULL};
     const char *model = opts_get(opts, "model");
     struct opts *card;
     bool ok;
@@ -132,10 +139,8 @@ static bool plug_card(struct control *c, const struct opts *opts, const struct w
     for (size_t i = 0; i < opts->count; i++) {
         const struct opts_pair *pair = &opts->pairs[i];
         const char *key = pair->key;
-        bool other = wire && wire_kind_takes(wire, key);
+        bool other = is_among(key, not_its) || (wire && wire_kind_takes(wire, key));
 
-        for (size_t j = 0; j < COUNT(not_its); j++)
-            other |= !strcmp(key, not_its[j]);
         if (!strcmp(key, "macaddr"))
             key = "mac";
         else if (is_old(opts) && !strcmp(key, "name"))
@@ -183,6 +188,75 @@ static bool plug_network(struct control *c, size_t nth, size_t *old_cards, struc
     return plug_card(c, opts, NULL, netdev, err);
 }
 
+/* ---- -object filter-dump ---- */
+
+static struct net_port *dumped_port(struct control *c, const struct opts *opts, struct error *err)
+{
+    const char *name = opts_get(opts, "netdev"), *names[64];
+    struct net_port *port = net_find(c->m.nets, name);
+    size_t n = 0;
+
+    if (port)
+        return port;
+    for (struct net_port *known = c->m.nets; known && n < COUNT(names) - 1; known = known->next)
+        names[n++] = known->id;
+    names[n] = NULL;
+    unknown_name(err, "network", name, names);
+    error_prefix(err, "%s %s", opts->option, opts->text);
+    return NULL;
+}
+
+/* queue= is told from the wire's side: rx is what it receives from the card. */
+static bool set_direction(struct net_dump *dump, const struct opts *opts, struct error *err)
+{
+    const char *queue = opts_get(opts, "queue");
+
+    if (!queue || !strcmp(queue, "all"))
+        return true;
+    dump->from_card = !strcmp(queue, "rx");
+    dump->to_card = !strcmp(queue, "tx");
+    return dump->from_card || dump->to_card ||
+           opts_error(opts, err, "queue takes all, rx or tx, not '%s'", queue);
+}
+
+static bool open_dump(struct control *c, const struct opts *opts, struct error *err)
+{
+    static const char *const keys[] = {"qom-type", "id", "netdev", "file", "maxlen", "queue", NULL};
+    static const char *const needed[] = {"id", "netdev", "file"};
+    uint64_t max = NET_DUMP_MAX;
+    struct net_dump *dump;
+    struct net_port *port;
+
+    for (size_t i = 0; i < opts->count; i++)
+        if (!is_among(opts->pairs[i].key, keys))
+            return unknown_name(err, "suboption", opts->pairs[i].key, keys) ||
+                   error_prefix(err, "%s %s", opts->option, opts->text);
+    for (size_t i = 0; i < COUNT(needed); i++)
+        if (!opts_get(opts, needed[i]))
+            return opts_error(opts, err, "%s= is missing", needed[i]);
+    port = dumped_port(c, opts, err);
+    if (!port || !opts_number(opts, "maxlen", 1, UINT32_MAX, &max, err))
+        return false;
+    dump = net_dump_open(opts_get(opts, "file"), max, err);
+    if (!dump)
+        return error_prefix(err, "%s %s", opts->option, opts->text);
+    net_add_dump(port, dump);
+    return set_direction(dump, opts, err);
+}
+
+static bool open_dumps(struct control *c, struct error *err)
+{
+    const struct opts_list *objects = &c->options.objects;
+
+    for (size_t i = 0; i < objects->count; i++) {
+        const char *type = opts_get(objects->items[i], "qom-type");
+
+        if (type && !strcmp(type, "filter-dump") && !open_dump(c, objects->items[i], err))
+            return false;
+    }
+    return true;
+}
+
 /* ---- all of them ---- */
 
 bool networks_open(struct control *c, struct error *err)
@@ -195,7 +269,7 @@ bool networks_open(struct control *c, struct error *err)
     for (size_t i = 0; i < o->nets.count; i++)
         if (!open_network(c, o->nets.items[i], i, err))
             return false;
-    return true;
+    return open_dumps(c, err);
 }
 
 bool networks_plug(struct control *c, struct error *err)

@@ -840,8 +840,11 @@ static const struct option table[] = {
     FUNCTION("display", "none|vnc=...", apply_display, "no screen, or the same as -vnc"),
     FLAG("nographic", nographic, "no screen; the first serial line and the monitor are the terminal"),
     TEXT("k", "LAYOUT", keyboard_layout, "the viewers' keyboard layout, such as de or fr (default en-us)"),
-    FUNCTION("object", "secret,id=ID,file=FILE", apply_object,
-             "a password in a file, for -vnc password-secret=ID"),
+    FUNCTION("object",
+             "secret,id=ID,file=FILE|filter-dump,id=ID,netdev=ID,file=FILE[,maxlen=BYTES][,queue=all|rx|tx]",
+             apply_object,
+             "secret: a password in a file, for -vnc password-secret=ID. filter-dump: what passes a wire, "
+             "written to a file that tcpdump and Wireshark read; rx: what the card sends, tx: what it gets"),
 
     HEADING("Serial lines and monitors"),
     FUNCTION("serial", "LINE", apply_serial,

@@ -47,6 +47,16 @@ void net_checksum(uint8_t *data, size_t length, size_t start, size_t offset)
     data[start + offset + 1] = sum;
 }
 
+/* What the wire took is in the dumps. */
+static bool hand_over(struct net_port *port, const struct net_frame *frame)
+{
+    if (!port->wire->send(port, frame))
+        return false;
+    if (port->dumps)
+        net_dump_frame(port->dumps, true, frame->data, frame->length);
+    return true;
+}
+
 /* For a wire that takes finished frames only. */
 static bool send_finished(struct net_port *port, const struct net_frame *frame)
 {
@@ -56,10 +66,10 @@ static bool send_finished(struct net_port *port, const struct net_frame *frame)
     if (frame->cut)
         return true;
     if (!frame->needs_checksum)
-        return port->wire->send(port, frame);
+        return hand_over(port, frame);
     memcpy(copy, frame->data, frame->length);
     net_checksum(copy, frame->length, frame->checksum_start, frame->checksum_offset);
-    return port->wire->send(port, &whole);
+    return hand_over(port, &whole);
 }
 
 bool net_send(struct net_port *port, const struct net_frame *frame)
@@ -67,7 +77,7 @@ bool net_send(struct net_port *port, const struct net_frame *frame)
     if (!port || !port->link_up || !frame->length ||
         frame->length > (frame->cut ? NET_MAX_LARGE : NET_MAX_FRAME))
         return true;
-    return port->offloads ? port->wire->send(port, frame) : send_finished(port, frame);
+    return port->offloads ? hand_over(port, frame) : send_finished(port, frame);
 }
 
 bool net_takes_large(const struct net_port *port)
@@ -79,7 +89,11 @@ bool net_deliver(struct net_port *port, const uint8_t *data, size_t length)
 {
     if (!port->card || !port->link_up || !length || length > NET_MAX_FRAME)
         return true;
-    return port->card->receive(port->card->opaque, data, length);
+    if (!port->card->receive(port->card->opaque, data, length))
+        return false;
+    if (port->dumps)
+        net_dump_frame(port->dumps, false, data, length);
+    return true;
 }
 
 void net_resume(struct net_port *port)
@@ -113,8 +127,14 @@ struct net_port *net_port_new(struct loop *loop, const char *id, const struct ne
 
 void net_close(struct net_port *port)
 {
+    struct net_dump *dump;
+
     net_detach(port);
     port->wire->close(port);
+    while ((dump = port->dumps)) {
+        port->dumps = dump->next;
+        net_dump_close(dump);
+    }
     free(port->id);
     free(port->info);
     free(port);
@@ -140,6 +160,12 @@ void net_detach(struct net_port *port)
     if (port->wire->card_changed)
         port->wire->card_changed(port);
     port->wire->resume(port); /* a frame that waited for the card goes the way of the others */
+}
+
+void net_add_dump(struct net_port *port, struct net_dump *dump)
+{
+    dump->next = port->dumps;
+    port->dumps = dump;
 }
 
 bool net_link_up(const struct net_port *port)

@@ -17,6 +17,7 @@
 
 #include "machine/error.h"
 #include "machine/loop.h"
+#include "net/dump.h"
 
 enum {
     NET_HEADER = 14,                       /* Ethernet: destination, source, type */
@@ -81,8 +82,9 @@ struct net_port {
     bool link_up;                /* set_link; with the link down nothing passes */
     bool offloads;               /* the wire's: it completes checksums and cuts by itself */
     struct loop_work resume_work;
-    char *info;            /* for people: "tap ifname=vif1.0-emu" */
-    struct net_port *next; /* the machine's list */
+    char *info;             /* for people: "tap ifname=vif1.0-emu" */
+    struct net_dump *dumps; /* owned */
+    struct net_port *next;  /* the machine's list */
 };
 
 /* ---- for cards ---- */
@@ -114,6 +116,8 @@ void net_sent(struct net_port *port); /* room again */
 
 void net_close(struct net_port *port);
 void net_set_link(struct net_port *port, bool up);
+/* What passes from then on is written there too; the dump is the port's. */
+void net_add_dump(struct net_port *port, struct net_dump *dump);
 struct net_port *net_find(struct net_port *first, const char *id);
 struct net_port *net_find_owner(struct net_port *first, const char *owner); /* by the card on it */
 void net_link_port(struct net_port **first, struct net_port *port);
