@@ -572,7 +572,8 @@ static void transmit(void *opaque)
  */
 static void poll_later(struct pcnet *s)
 {
-    if (s->csr[0] & CSR0_TXON && !s->demanded && !(s->csr[CSR_TEST] & CSR4_DPOLL) && !is_idle(s))
+    if (s->csr[0] & CSR0_TXON && !s->demanded && !(s->csr[CSR_TEST] & CSR4_DPOLL) && !is_idle(s) &&
+        !s->pci.removed)
         timer_set(&s->poll, clock_now(&machine_of(s)->clock) + s->poll_delay);
     else
         timer_cancel(&s->poll);
