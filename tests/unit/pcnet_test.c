@@ -1197,37 +1197,6 @@ static void hostile_registers(void **state)
     finish(&n);
 }
 
-static void mistakes_are_told(void **state)
-{
-    char *said;
-
-    assert_int_equal(qtest_start_failing("-accel qtest -device pcnet,netdev=x", &said), 1);
-    assert_non_null(strstr(said, "there is no network 'x'"));
-    free(said);
-    assert_int_equal(qtest_start_failing("-accel qtest -device pcnet,mac=01:00:00:00:00:00", &said), 1);
-    assert_non_null(strstr(said, "multicast"));
-    free(said);
-}
-
-static void by_nic_and_with_an_address_of_its_own(void **state)
-{
-    struct qtest *q = *state = qtest_start("-nodefaults -vga none -name guest -nic none,model=pcnet "
-                                           "-nic user,model=pcnet");
-    struct qpci pci = qpci_get(q, 0x1022, 0x2000);
-    uint64_t io = qpci_map(&pci, 0);
-    uint32_t address;
-
-    qpci_enable(&pci);
-    address = qtest_inl(q, io);
-    assert_int_equal(address & 0xFFFFFF, 0x005452);
-    qtest_stop(q);
-    q = *state = qtest_start("-nodefaults -vga none -name guest -nic user,model=pcnet");
-    pci = qpci_get(q, 0x1022, 0x2000);
-    io = qpci_map(&pci, 0);
-    qpci_enable(&pci);
-    assert_int_equal(qtest_inl(q, io), address);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1268,8 +1237,6 @@ int main(void)
         qtest_unit_test(a_ring_that_never_ends_stops_nobody),
         qtest_unit_test(tiny_receive_buffers),
         qtest_unit_test(hostile_registers),
-        cmocka_unit_test(mistakes_are_told),
-        qtest_unit_test(by_nic_and_with_an_address_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

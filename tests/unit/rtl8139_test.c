@@ -718,18 +718,6 @@ static void the_plain_chip_has_no_rings_of_descriptors(void **state)
     finish(&n);
 }
 
-static void mistakes_are_told(void **state)
-{
-    char *said;
-
-    assert_int_equal(qtest_start_failing("-accel qtest -device rtl8139,netdev=x", &said), 1);
-    assert_non_null(strstr(said, "there is no network 'x'"));
-    free(said);
-    assert_int_equal(qtest_start_failing("-accel qtest -device rtl8139,mac=01:00:00:00:00:00", &said), 1);
-    assert_non_null(strstr(said, "multicast"));
-    free(said);
-}
-
 static int stop(void **state)
 {
     qtest_stop(*state);
@@ -763,7 +751,6 @@ int main(void)
         cmocka_unit_test_teardown(cplus_receives, stop),
         cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
         cmocka_unit_test_teardown(the_plain_chip_has_no_rings_of_descriptors, stop),
-        cmocka_unit_test(mistakes_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
