@@ -532,8 +532,9 @@ static void eeprom_fill(struct e1000 *s)
     words[0x0C] = pci_get16(&s->pci, PCI_SUBSYSTEM_VENDOR_ID);
     words[0x0D] = pci_get16(&s->pci, PCI_DEVICE_ID);
     words[0x0E] = pci_get16(&s->pci, PCI_VENDOR_ID);
-    words[0x0F] = 0x3040; /* initialisation control 2 */
-    words[0x21] = 0x0000; /* no management */
+    words[0x0F] = 0x3040;          /* initialisation control 2 */
+    words[0x14] = words[0x24] = 0; /* initialisation control 3: no wake-up */
+    words[0x21] = 0;               /* no management */
     for (int i = 0; i < EEPROM_WORDS - 1; i++)
         sum += words[i];
     words[EEPROM_WORDS - 1] = 0xBABA - sum;

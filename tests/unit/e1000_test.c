@@ -746,6 +746,7 @@ static void tags_are_put_in(void **state)
     assert_memory_equal(frame + 12, ((uint8_t[]){0x81, 0, 0x0F, 0xFF}), 4);
     assert_int_equal(wire_take(&n.wire, frame, 60000), 200);
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
+    assert_int_equal(get(&n, GPTC), 4);
     finish(&n);
 }
 
@@ -1095,8 +1096,11 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     wire_send(&n.wire, mac, 7, 60);
     assert_true(wire_wait(get(&n, RDH) == 7));
     assert_int_equal(get(&n, ICR), RXT0 | RXDMT0);
+    wire_send(&n.wire, mac, 8, 60);
+    assert_true(wire_wait(get(&n, RDH) == 8));
+    assert_int_equal(get(&n, ICR), RXT0);
     /* a reset in between: the wire goes on */
-    set(&n, RDT, 7);
+    set(&n, RDT, 8);
     wire_send(&n.wire, mac, 9, 60);
     assert_true(wire_wait(get(&n, RNBC)));
     enable(&n, SECRC);
@@ -1255,7 +1259,7 @@ static void a_reset_drops_what_is_under_way(void **state)
     enable(&n, 0);
     memset(data, 0x11, sizeof(data));
     qtest_memwrite(n.q, n.data, data, sizeof(data));
-    tx_put(&n, n.data, 100, 0); /* half a frame */
+    tx_put(&n, n.data, TX_DATA | TX_TSE | 100, 0); /* half a frame, to be cut */
     kick(&n);
     set(&n, TIDV, 100);
     tx_put(&n, n.data, TX_RS | TX_IDE | 50, 0);
