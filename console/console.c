@@ -74,6 +74,14 @@ static void fall_quiet(struct console *con)
     draw(con);
 }
 
+/* At the pace of the viewers; but whoever waits for the machine gets as much time as the drawing took. */
+static int64_t next_draw(const struct console *con)
+{
+    int64_t end = now(con), took = end - con->last_draw;
+
+    return 2 * took < con->pace ? con->last_draw + con->pace : end + took;
+}
+
 static void tick(void *opaque)
 {
     struct console *con = opaque;
@@ -83,7 +91,7 @@ static void tick(void *opaque)
     if (!draw(con) && con->last_draw - con->last_change >= QUIET)
         fall_quiet(con);
     else
-        timer_set(&con->timer, con->last_draw + con->pace);
+        timer_set(&con->timer, next_draw(con));
 }
 
 /* The first change after quiet: at once, unless that would be faster than the pace. */

@@ -21,6 +21,7 @@ struct bench {
     enum console_watch watch;
     unsigned watched, refreshes, everything, resizes, updates;
     bool dirty;     /* the guest changed something */
+    int64_t slow;   /* ns that drawing takes; the guest goes on changing something */
     bool late;      /* ... and once more just before it is armed */
     int x, y, w, h; /* the last update */
     struct timer stop;
@@ -38,6 +39,8 @@ static bool refresh(void *opaque, bool everything)
     bool changed = b->dirty || everything;
 
     b->refreshes++;
+    for (int64_t end = clock_now(&b->loop.host_clock) + b->slow; clock_now(&b->loop.host_clock) < end;)
+        changed = true;
     b->everything += everything;
     b->dirty = false;
     if (!console_surface(b->con))
@@ -224,6 +227,20 @@ static void falls_quiet_after_the_last_change(void **state)
         serve(b, 50);
     assert_int_equal(b->watch, CONSOLE_ARMED);
     assert_int_equal(clock_deadline(&b->loop.host_clock), -1);
+}
+
+/* Drawing holds the machine's lock: a processor that waits for it must not starve. */
+static void slow_drawing_leaves_time_to_others(void **state)
+{
+    struct bench *b = *state;
+
+    console_set_source(b->con, &b->source);
+    console_add_view(b->con, &b->view);
+    b->slow = 30 * NS_PER_MS;
+    b->refreshes = 0;
+    guest_draws(b);
+    serve(b, 600);
+    assert_in_range(b->refreshes, 2, 11);
 }
 
 /* A write that falls between the last look and the arming is reported by nobody. */
@@ -467,6 +484,7 @@ int main(void)
         console_unit_test(first_change_is_drawn_at_once),
         console_unit_test(busy_display_is_drawn_at_the_pace),
         console_unit_test(falls_quiet_after_the_last_change),
+        console_unit_test(slow_drawing_leaves_time_to_others),
         console_unit_test(write_before_the_arming_is_not_lost),
         console_unit_test(last_view_gone_stops_all),
         console_unit_test(adapter_that_goes_is_not_called),
