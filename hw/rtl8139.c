@@ -392,12 +392,6 @@ static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, s
     return true;
 }
 
-static void cplus_look_again(struct rtl8139 *s)
-{
-    if (s->cpcr & CPCR_RX)
-        nic_resume(&s->nic);
-}
-
 static void count(struct rtl8139 *s, uint16_t status)
 {
     s->rx_ok++;
@@ -429,10 +423,9 @@ static bool card_receive(void *opaque, const uint8_t *data, size_t length)
         return true;
     if (rx_frame(s, data, length))
         return true;
-    if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
-        raise(s, INT_RXOVW);
+    raise(s, INT_RXOVW);
+    if (s->cpcr & CPCR_RX) /* no register tells of descriptors that the driver gives back */
         nic_look_again(&s->nic);
-    }
     return false;
 }
 
@@ -886,6 +879,23 @@ static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
     timer_arm(s);
 }
 
+/*
+ * A driver that has cleared what tells of frames gets it anew, by the frame that still waits or by those that
+ * it left in the ring: Linux' 8139too clears it behind each frame, stops after 64, and looks into the ring
+ * again only if it is set.
+ */
+static void write_interrupts(struct rtl8139 *s, unsigned offset, uint16_t value)
+{
+    if (offset == ISR)
+        s->isr &= ~value;
+    else
+        s->imr = value & INT_ALL;
+    if (offset == IMR && s->imr & INT_ROK && s->cr & CR_RE && !(s->cpcr & CPCR_RX) && !ring_empty(s))
+        s->isr |= INT_ROK;
+    update_irq(s);
+    nic_resume(&s->nic);
+}
+
 /* value: the whole register, where the bytes that were not written are as they were (ISR: 0). */
 static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
 {
@@ -902,14 +912,8 @@ static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
         write_ring(s, offset, value);
         break;
     case IMR:
-        s->imr = value & INT_ALL;
-        update_irq(s);
-        cplus_look_again(s);
-        break;
     case ISR:
-        s->isr &= ~value;
-        update_irq(s);
-        cplus_look_again(s);
+        write_interrupts(s, offset, value);
         break;
     case TCR:
         s->tcr = value & TCR_WRITABLE;

@@ -38,7 +38,7 @@ enum {
     RDSAR = 0xE4,
 };
 
-enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
+enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80, RXOVW = 0x10 };
 
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 
@@ -404,6 +404,38 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     finish(&n);
 }
 
+/* Linux' 8139too: what tells of frames is cleared behind each, and the ring looked at only if it is set. */
+static void frames_that_were_left_are_told_of_again(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    enable(&n, APM);
+    wire_send(&n.wire, mac, 1, 200);
+    assert_true(arrived(&n));
+    qtest_outw(n.q, n.io + IMR, 0);
+    qtest_outw(n.q, n.io + ISR, 0xFFFF);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0);
+    qtest_outw(n.q, n.io + IMR, 0xFFFF);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 1);
+    take(&n, &status, frame);
+    qtest_outw(n.q, n.io + ISR, 0xFFFF);
+    qtest_outw(n.q, n.io + IMR, 0xFFFF);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0);
+    /* a full ring: those that wait tell of themselves each time that they are refused */
+    for (int i = 0; i < 9; i++)
+        wire_send(&n.wire, mac, i, 1514);
+    for (int i = 0; i < 3; i++) {
+        assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & RXOVW));
+        qtest_outw(n.q, n.io + ISR, 0xFFFF);
+    }
+    for (int i = 0; i < 9; i++)
+        take(&n, &status, frame);
+    finish(&n);
+}
+
 static void loopback_goes_round(void **state)
 {
     struct nic n;
@@ -739,6 +771,7 @@ int main(void)
         cmocka_unit_test_teardown(the_ring_wraps, stop),
         cmocka_unit_test_teardown(frames_run_on_behind_the_ring, stop),
         cmocka_unit_test_teardown(a_full_ring_makes_the_wire_wait, stop),
+        cmocka_unit_test_teardown(frames_that_were_left_are_told_of_again, stop),
         cmocka_unit_test_teardown(loopback_goes_round, stop),
         cmocka_unit_test_teardown(bad_packets_from_the_wire, stop),
         cmocka_unit_test_teardown(a_ring_without_memory_loses_frames_only, stop),
