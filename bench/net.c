@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Rows of the network cards with rings of descriptors, RTL8139C+ and 82540EM; a datagram socket is the wire.
- */
+/* Rows of the network cards with rings of descriptors, RTL8139C+, 82540EM and PCnet; a datagram socket is the
+ * wire. */
 #include "bench/tables.h"
 
 #include <math.h>
@@ -148,12 +148,71 @@ static bool e1000_received(struct nic *n)
     return qtest_readl(n->q, n->rx + ((n->rx_half ^ 1) * RING + RING - 1) * DESCRIPTOR + 12) & DD;
 }
 
-/* ---- both ---- */
+/* ---- PCnet, with descriptors of 32 bits ---- */
+
+enum { RDP = 0x10, RAP = 0x12, BDP = 0x16, STRT_TDMD = 0x0A };
+
+#define PCNET_WHOLE 0x03000000u
+
+static void pcnet_register(struct nic *n, unsigned nth, uint16_t port, uint16_t value)
+{
+    qtest_outw(n->q, n->regs + RAP, nth);
+    qtest_outw(n->q, n->regs + port, value);
+}
+
+static void pcnet_start(struct nic *n, struct qpci *pci)
+{
+    uint16_t block[14] = {[1] = 6 << 12 | 6 << 4, /* 64 each */
+                          [10] = n->rx,
+                          [11] = n->rx >> 16,
+                          [12] = n->tx,
+                          [13] = n->tx >> 16};
+
+    memcpy(block + 2, mac, sizeof(mac));
+    qtest_memwrite(n->q, n->buffers, block, sizeof(block));
+    n->regs = qpci_map(pci, 0);
+    qpci_enable(pci);
+    pcnet_register(n, 20, BDP, 2);
+    pcnet_register(n, 1, RDP, n->buffers);
+    pcnet_register(n, 2, RDP, n->buffers >> 16);
+    pcnet_register(n, 0, RDP, 1);
+    qtest_outw(n->q, n->regs + RDP, STRT_TDMD);
+}
+
+static void pcnet_ring(struct nic *n, uint64_t at, uint32_t flags)
+{
+    uint32_t ring[RING][4] = {0};
+
+    for (unsigned i = 0; i < RING; i++) {
+        ring[i][0] = n->buffers + i * BUFFER;
+        ring[i][1] = OWN | flags;
+    }
+    qtest_memwrite(n->q, at, ring, sizeof(ring));
+    qtest_outw(n->q, n->regs + RDP, STRT_TDMD);
+}
+
+static void pcnet_send(struct nic *n, unsigned length)
+{
+    pcnet_ring(n, n->tx, PCNET_WHOLE | (-length & 0xFFFF));
+}
+
+static void pcnet_give(struct nic *n)
+{
+    pcnet_ring(n, n->rx, -BUFFER & 0xFFFF);
+}
+
+static bool pcnet_received(struct nic *n)
+{
+    return !(qtest_readl(n->q, n->rx + (RING - 1) * DESCRIPTOR + 4) & OWN);
+}
+
+/* ---- all of them ---- */
 
 static const struct chip chips[] = {
     {"rtl8139", ",revision=0x20", 0x10EC, 0x8139, rtl8139_start, rtl8139_send, rtl8139_give,
      rtl8139_received},
     {"e1000", "", 0x8086, 0x100E, e1000_start, e1000_send, e1000_give, e1000_received},
+    {"pcnet", "", 0x1022, 0x2000, pcnet_start, pcnet_send, pcnet_give, pcnet_received},
 };
 
 /* Firmware that halts. */
@@ -225,19 +284,19 @@ static bool receive_ring(struct nic *n, unsigned length)
 }
 
 /* Of a row: which way, what is told, which chip, and bytes of a frame. */
-enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2, RTL8139 = 0, E1000 = 4 };
-#define NET_ARG(length, flags) ((length) << 3 | (flags))
+enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2, RTL8139 = 0, E1000 = 4, PCNET = 8 };
+#define NET_ARG(length, flags) ((length) << 4 | (flags))
 
 /* Frames for about a third of a second: thousands of them in a second, or microseconds of CPU each costs. */
 static double frames(const struct subject *subject, int arg)
 {
     bool (*pass)(struct nic * n, unsigned length) = arg & RECEIVE ? receive_ring : send_ring;
-    unsigned length = arg >> 3, count = 0;
+    unsigned length = arg >> 4, count = 0;
     int64_t cpu, start, elapsed = 0;
     bool ok;
     struct nic n;
 
-    start_nic(&n, &chips[!!(arg & E1000)], subject);
+    start_nic(&n, &chips[arg >> 2 & 3], subject);
     ok = pass(&n, length);
     cpu = measure_cpu(qtest_pid(n.q));
     start = measure_now();
@@ -270,7 +329,8 @@ static double frames(const struct subject *subject, int arg)
         CPU_ROW(name ": CPU of a frame of 1514 bytes sent", 1514, SEND | (chip)),                            \
         CPU_ROW(name ": CPU of a frame of 1514 bytes received", 1514, RECEIVE | (chip))
 
-static const struct row rows[] = {CHIP_ROWS("network", RTL8139), CHIP_ROWS("network, e1000", E1000)};
+static const struct row rows[] = {CHIP_ROWS("network", RTL8139), CHIP_ROWS("network, e1000", E1000),
+                                  CHIP_ROWS("network, pcnet", PCNET)};
 
 const struct row_table net_rows = {"Network cards (RTL8139C+ first) over the test port", rows,
                                    sizeof(rows) / sizeof(rows[0])};
