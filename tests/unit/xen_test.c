@@ -741,7 +741,7 @@ static void quiet_screen_is_looked_at_rarely(void **state)
         int64_t ms;
 
         next_look_ms(host);
-        host_in(host, SCRATCH, 1);
+        host_in(host, HOST_SCRATCH, 1);
         ms = next_look_ms(host);
         soonest = ms < soonest ? ms : soonest;
     }
