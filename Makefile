@@ -97,7 +97,7 @@ $(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient -lpng -lz
 
 # Boot sectors of our own, for the tests.
-$(BUILD)/guests/%.img: tests/guests/%.S
+$(BUILD)/guests/%.img: tests/guests/%.S tests/guests/put.inc
 	@mkdir -p $(@D)
 	gcc -m32 -nostdlib -Wl,-m,elf_i386 -Wl,--oformat=binary -Wl,-Ttext=0x7c00 -Wl,--build-id=none -o $@ $<
 	truncate -s 1440K $@

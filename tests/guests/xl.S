@@ -95,20 +95,7 @@ say: /* the text at SI */
     jnz say_on
     ret
 
-put: /* AL to the screen and, when the transmitter is empty, to 0x3F8 */
-    pushw %ax
-    movb $0x0E, %ah
-    movw $7, %bx
-    int $0x10
-    movw $0x3FD, %dx
-wait:
-    inb %dx, %al
-    testb $0x20, %al
-    jz wait
-    popw %ax
-    movw $0x3F8, %dx
-    outb %al, %dx
-    ret
+#include "put.inc"
 
 drive:
     .byte 0
