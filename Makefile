@@ -84,7 +84,7 @@ $(BUILD)/fakexen.so: $(patsubst %,tests/fakexen/%,fakexen.c store.c events.c fak
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)
-$(BUILD)/tests/xen_test $(BUILD)/tests/xen_qdisk_test $(BUILD)/tests/libxl_options_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
+$(BUILD)/tests/xen_test $(BUILD)/tests/xen_qdisk_test $(BUILD)/tests/libxl_options_test $(BUILD)/tests/xen_channel_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	@mkdir -p $(@D)

@@ -123,14 +123,16 @@ static bool check_usb(const struct control *c, struct error *err)
 
 /* ---- channels ---- */
 
-/* channel= in a domain's configuration: the guest's end is a PV console, of which nobody is the back end. */
+/* channel= in a domain's configuration: the guest finds its end by way of xenstore. */
 static void check_channels(const struct control *c)
 {
+    if (!c->m.config.xen_restrict)
+        return;
     for (size_t i = 0; i < c->options.chardevs.count; i++) {
         const char *id = opts_get(c->options.chardevs.items[i], "id");
 
         if (id && !strncmp(id, "libxl-channel", 13))
-            log_line("-chardev id=%s: channels are not served yet, the guest will not see this one", id);
+            log_line("-chardev id=%s: without xenstore (-xen-domid-restrict) channels are not served", id);
     }
 }
 

@@ -11,7 +11,7 @@
 
 #include "control/control.h"
 
-/* -usb, -usbdevice and USB controllers, channels: warns, or false with *err. */
+/* -usb, -usbdevice and USB controllers, channels of a restricted domain: warns, or false with *err. */
 bool absent_check(const struct control *c, struct error *err);
 
 /* A -device that is taken without effect. */

@@ -15,7 +15,7 @@ enum { WATCHES_AT_ONCE = 32 };
 
 #define FRONTEND_TOKEN "frontend"
 
-static const struct xenbus_class *const classes[] = {&xen_vkbd_class, &xen_qdisk_class};
+static const struct xenbus_class *const classes[] = {&xen_vkbd_class, &xen_qdisk_class, &xen_channel_class};
 
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
 
@@ -212,7 +212,8 @@ static bool create(struct xen *x, const struct xenbus_class *cls, unsigned numbe
         return error_set(err, "out of memory");
     *dev = (struct xenbus_device){.cls = cls, .x = x, .number = number, .touched = true};
     snprintf(dev->base, sizeof(dev->base), "backend/%s/%u/%u", cls->kind, x->domid, number);
-    if (!xenbus_read(x, dev->base, "state", &state) || state == XenbusStateClosed) {
+    if (!xenbus_read(x, dev->base, "state", &state) || state == XenbusStateClosed ||
+        (cls->serves && !cls->serves(dev))) {
         free(dev);
         return true;
     }

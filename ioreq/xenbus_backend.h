@@ -30,6 +30,8 @@ struct xenbus_device;
 struct xenbus_class {
     const char *kind; /* of back end: the directory's name */
     size_t size;      /* of the device's struct, which begins with a struct xenbus_device */
+    /* Is the device ours, and not another program's? Nothing but base and number is known. NULL: all are. */
+    bool (*serves)(struct xenbus_device *dev);
     /* The device appeared. False: *err, and it never will be (NULL: nothing to do). */
     bool (*create)(struct xenbus_device *dev, struct error *err);
     void (*destroy)(struct xenbus_device *dev); /* disconnected already; NULL: nothing to do */
@@ -80,6 +82,6 @@ char *xenbus_read_text(struct xen *x, const char *dir, const char *key);
 void xenbus_write(struct xenbus_device *dev, const char *key, uint64_t value);
 void xenbus_write_text(struct xenbus_device *dev, const char *key, const char *text);
 
-extern const struct xenbus_class xen_vkbd_class, xen_qdisk_class;
+extern const struct xenbus_class xen_vkbd_class, xen_qdisk_class, xen_channel_class;
 
 #endif

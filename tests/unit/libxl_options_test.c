@@ -203,7 +203,6 @@ static const struct line lines[] = {
      "-mon chardev=libxl-cmd,mode=control -chardev pty,id=libxl-channel0 "
      "-chardev socket,id=libxl-channel1,path=@/channel,server=on,wait=off -nodefaults -no-user-config -name "
      "v " PLAIN,
-     .said = {"libxl-channel0: channels are not served yet", "libxl-channel1: channels are not served yet"},
      .seen = {{"info chardev", "libxl-channel1: filename=disconnected:unix:"}}},
     {"acpi=0", LINE "-name v " VNC CIRRUS "-no-acpi " NO_NETWORK XENFV, .seen = {{"info pci", "!8086:7113"}}},
     {"no platform device",
