@@ -1339,6 +1339,7 @@ static bool loaded(struct device *dev, struct error *err)
     struct e1000 *s = (struct e1000 *)dev;
 
     pci_set_intx(&s->pci, s->irq_up);
+    loop_post(&dev->machine->loop, &s->tx_work); /* a batch may have ended in the middle */
     return true;
 }
 
