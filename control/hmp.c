@@ -9,7 +9,7 @@
 #include "console/chardev.h"
 #include "control/keys.h"
 #include "control/qmp.h"
-#include "net/net.h"
+#include "net/wires.h"
 
 enum { WORDS_MAX = 8 };
 
@@ -125,6 +125,25 @@ static void info_network(struct hmp *h)
                 port->owner ? "card " : "no card", port->owner ? port->owner : "");
 }
 
+static bool is_user(const struct net_port *port)
+{
+    return !strcmp(port->wire->kind, "user");
+}
+
+static void info_usernet(struct hmp *h)
+{
+    for (struct net_port *port = h->c->m.nets; port; port = port->next) {
+        char *connections = is_user(port) ? net_user_connections(port) : NULL, *rest = NULL;
+
+        if (!connections)
+            continue;
+        fprintf(h->out, "%s:\r\n", port->id);
+        for (char *line = strtok_r(connections, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+            fprintf(h->out, "%s\r\n", line);
+        free(connections);
+    }
+}
+
 static void info_cpus(struct hmp *h)
 {
     for (unsigned i = 0; i < h->c->m.config.cpus; i++)
@@ -221,6 +240,7 @@ static const struct info {
     {"mtree", info_mtree, "what answers which address"},
     {"name", info_name, "the guest's name"},
     {"network", info_network, "networks and the cards on them"},
+    {"usernet", info_usernet, "connections of the user networks"},
     {"pci", info_pci, "PCI devices"},
     {"qtree", info_qtree, "all devices"},
     {"status", info_status, "whether the guest runs"},
@@ -334,6 +354,43 @@ static void sendkey(struct hmp *h)
         fprintf(h->out, "sendkey: which keys? (such as ctrl-alt-delete)\r\n");
 }
 
+/* set_link NETWORK on|off */
+static void set_link(struct hmp *h)
+{
+    const char *up = h->words[1] ? h->words[2] : NULL;
+
+    if (up && (!strcmp(up, "on") || !strcmp(up, "off")))
+        run_only(h, "set_link", json_pack("{s:s, s:b}", "name", h->words[1], "up", !strcmp(up, "on")));
+    else
+        fprintf(h->out, "set_link: which network or card, on or off?\r\n");
+}
+
+/* hostfwd_add [NETWORK] FORWARD, hostfwd_remove [NETWORK] LISTENER */
+static void change_forward(struct hmp *h,
+                           bool (*change)(struct net_port *port, const char *text, struct error *err))
+{
+    const char *id = h->words[1] && h->words[2] ? h->words[1] : NULL, *forward = h->words[id ? 2 : 1];
+    struct net_port *port = h->c->m.nets;
+    struct error err;
+
+    while (port && (!is_user(port) || (id && strcmp(port->id, id))))
+        port = port->next;
+    if (!forward || !port)
+        fprintf(h->out, "%s: %s\r\n", h->words[0], port ? "which?" : "there is no such user network");
+    else if (!change(port, forward, &err))
+        fprintf(h->out, "Error: %s\r\n", err.text);
+}
+
+static void hostfwd_add(struct hmp *h)
+{
+    change_forward(h, net_user_add_forward);
+}
+
+static void hostfwd_remove(struct hmp *h)
+{
+    change_forward(h, net_user_remove_forward);
+}
+
 static void help(struct hmp *h);
 
 static const struct command {
@@ -346,12 +403,16 @@ static const struct command {
     {"c", "", NULL, cont},
     {"eject", "[-f] DRIVE", "take the medium out of a drive; -f: even if the guest locked it", eject},
     {"help", "", "this list", help},
+    {"hostfwd_add", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT",
+     "let the host's connections to a port into the guest", hostfwd_add},
+    {"hostfwd_remove", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT", "no more of them", hostfwd_remove},
     {"?", "", NULL, help},
     {"info", "[WHAT]", "show something; without WHAT: what there is to show", info},
     {"quit", "", "end at once", quit},
     {"q", "", NULL, quit},
     {"screendump", "FILE", "write a picture of the screen, PPM or .png", screendump},
     {"sendkey", "KEYS", "press keys together, such as ctrl-alt-delete", sendkey},
+    {"set_link", "NETWORK on|off", "plug a network card's cable in or out", set_link},
     {"stop", "", "stop the guest", stop},
     {"s", "", NULL, stop},
     {"system_powerdown", "", "press the power button", system_powerdown},

@@ -42,6 +42,7 @@ static void machine_event(void *opaque, enum machine_event event, bool guest_ask
         break;
     case EVENT_RESUME:
         qmp_event(c, "RESUME", NULL);
+        net_resume_all(c->m.nets);
         break;
     case EVENT_POWERDOWN:
         qmp_event(c, "POWERDOWN", NULL);

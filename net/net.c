@@ -89,6 +89,8 @@ bool net_deliver(struct net_port *port, const uint8_t *data, size_t length)
 {
     if (!port->card || !port->link_up || !length || length > NET_MAX_FRAME)
         return true;
+    if (port->loop->guest_clock->mode == CLOCK_STOPPED)
+        return false;
     if (!port->card->receive(port->card->opaque, data, length))
         return false;
     if (port->dumps)
@@ -100,6 +102,12 @@ void net_resume(struct net_port *port)
 {
     if (port)
         loop_post(port->loop, &port->resume_work);
+}
+
+void net_resume_all(struct net_port *first)
+{
+    for (; first; first = first->next)
+        net_resume(first);
 }
 
 void net_sent(struct net_port *port)

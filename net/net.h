@@ -107,8 +107,8 @@ bool net_link_up(const struct net_port *port); /* NULL: down */
 
 struct net_port *net_port_new(struct loop *loop, const char *id, const struct net_wire *wire,
                               void *wire_data);
-/* Hands a frame to the card. False: keep it until resume. Longer than NET_MAX_FRAME:
- * dropped (true). */
+/* Hands a frame to the card. False: keep it until resume; the guest may be stopped. Longer than
+ * NET_MAX_FRAME: dropped (true). */
 bool net_deliver(struct net_port *port, const uint8_t *data, size_t length);
 void net_sent(struct net_port *port); /* room again */
 
@@ -116,6 +116,8 @@ void net_sent(struct net_port *port); /* room again */
 
 void net_close(struct net_port *port);
 void net_set_link(struct net_port *port, bool up);
+/* The guest runs again: nothing arrived while its clock stood still. */
+void net_resume_all(struct net_port *first);
 /* What passes from then on is written there too; the dump is the port's. */
 void net_add_dump(struct net_port *port, struct net_dump *dump);
 struct net_port *net_find(struct net_port *first, const char *id);

@@ -379,17 +379,42 @@ static void user_close(struct net_port *port)
 static const struct net_wire user_wire = {
     .kind = "user", .send = user_send, .resume = user_resume, .close = user_close};
 
-static bool add_forwards(struct user *user, const char *const *texts, struct error *err)
+static bool add_forward(struct user *user, const char *text, struct error *err)
 {
-    for (; texts && *texts; texts++) {
-        struct user_forward f;
+    struct user_forward f;
 
-        if (!user_parse_forward(*texts, &f, err))
-            return false;
-        if (slirp_add_hostfwd(user->slirp, f.udp, f.host, f.host_port, f.guest, f.guest_port))
-            return error_set(err, "hostfwd=%s: %s", *texts, strerror(errno));
-    }
+    if (!user_parse_forward(text, &f, err))
+        return false;
+    return !slirp_add_hostfwd(user->slirp, f.udp, f.host, f.host_port, f.guest, f.guest_port) ||
+           error_set(err, "hostfwd=%s: %s", text, strerror(errno));
+}
+
+bool net_user_add_forward(struct net_port *port, const char *forward, struct error *err)
+{
+    bool ok = add_forward(port->wire_data, forward, err);
+
+    ask(port->wire_data);
+    return ok;
+}
+
+bool net_user_remove_forward(struct net_port *port, const char *listener, struct error *err)
+{
+    struct user *user = port->wire_data;
+    struct user_forward f;
+
+    if (!user_parse_listener(listener, &f, err))
+        return false;
+    if (slirp_remove_hostfwd(user->slirp, f.udp, f.host, f.host_port))
+        return error_set(err, "hostfwd=%s: there is none such", listener);
+    ask(user);
     return true;
+}
+
+char *net_user_connections(struct net_port *port)
+{
+    struct user *user = port->wire_data;
+
+    return slirp_connection_info(user->slirp);
 }
 
 static bool start(struct user *user, struct loop *loop, const char *id,
@@ -414,8 +439,9 @@ static bool start(struct user *user, struct loop *loop, const char *id,
     user->slirp = slirp_new(&config, &callbacks, user);
     if (!user->slirp)
         return error_set(err, "the network cannot be made");
-    if (!add_forwards(user, options->hostfwd, err))
-        return false;
+    for (const char *const *forward = options->hostfwd; forward && *forward; forward++)
+        if (!add_forward(user, *forward, err))
+            return false;
     if (asprintf(&user->port->info, "net=%s,restrict=%s",
                  inet_ntop(AF_INET, &config.vnetwork, address, sizeof(address)),
                  options->restricted ? "on" : "off") < 0)

@@ -48,24 +48,53 @@ static bool parse_address(const char *text, struct in_addr *address)
     return !*text || inet_pton(AF_INET, text, address) == 1;
 }
 
-bool user_parse_forward(const char *text, struct user_forward *forward, struct error *err)
+static bool malformed(struct error *err, const char *text)
 {
-    char protocol[8], host[INET_ADDRSTRLEN], host_port[8], guest[INET_ADDRSTRLEN];
-    const char *rest = text;
+    return error_set(err, "hostfwd=%s: not of the form [tcp|udp]:[hostaddr]:port-[guestaddr]:port", text);
+}
 
+/* "[tcp|udp]:[hostaddr]:", and what is behind it in *rest. */
+static bool parse_host(const char *text, struct user_forward *forward, const char **rest, struct error *err)
+{
+    char protocol[8], host[INET_ADDRSTRLEN];
+
+    *rest = text;
     *forward = (struct user_forward){.udp = false};
-    if (!take_part(&rest, ':', protocol, sizeof(protocol)) || !take_part(&rest, ':', host, sizeof(host)) ||
-        !take_part(&rest, '-', host_port, sizeof(host_port)) || !take_part(&rest, ':', guest, sizeof(guest)))
-        return error_set(err, "hostfwd=%s: not of the form [tcp|udp]:[hostaddr]:port-[guestaddr]:port", text);
+    if (!take_part(rest, ':', protocol, sizeof(protocol)) || !take_part(rest, ':', host, sizeof(host)))
+        return malformed(err, text);
     forward->udp = !strcmp(protocol, "udp");
     if (*protocol && !forward->udp && strcmp(protocol, "tcp"))
         return error_set(err, "hostfwd=%s: the protocol is tcp or udp, not '%s'", text, protocol);
-    if (!parse_address(host, &forward->host) || !parse_address(guest, &forward->guest))
-        return error_set(err, "hostfwd=%s: '%s' is no IPv4 address", text,
-                         parse_address(host, &forward->host) ? guest : host);
-    if (!parse_port(host_port, 0, &forward->host_port) || !parse_port(rest, 1, &forward->guest_port))
-        return error_set(err, "hostfwd=%s: a port is a number up to 65535", text);
-    return true;
+    return parse_address(host, &forward->host) ||
+           error_set(err, "hostfwd=%s: '%s' is no IPv4 address", text, host);
+}
+
+static bool bad_port(struct error *err, const char *text)
+{
+    return error_set(err, "hostfwd=%s: a port is a number up to 65535", text);
+}
+
+bool user_parse_forward(const char *text, struct user_forward *forward, struct error *err)
+{
+    char port[8], guest[INET_ADDRSTRLEN];
+    const char *rest;
+
+    if (!parse_host(text, forward, &rest, err))
+        return false;
+    if (!take_part(&rest, '-', port, sizeof(port)) || !take_part(&rest, ':', guest, sizeof(guest)))
+        return malformed(err, text);
+    if (!parse_address(guest, &forward->guest))
+        return error_set(err, "hostfwd=%s: '%s' is no IPv4 address", text, guest);
+    return (parse_port(port, 0, &forward->host_port) && parse_port(rest, 1, &forward->guest_port)) ||
+           bad_port(err, text);
+}
+
+bool user_parse_listener(const char *text, struct user_forward *forward, struct error *err)
+{
+    const char *port;
+
+    return parse_host(text, forward, &port, err) &&
+           (parse_port(port, 0, &forward->host_port) || bad_port(err, text));
 }
 
 /* ---- addresses ---- */

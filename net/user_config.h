@@ -15,6 +15,8 @@ struct user_forward {
 
 /* "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport". False with *err, which names the text. */
 bool user_parse_forward(const char *text, struct user_forward *forward, struct error *err);
+/* Its first half, which names the host's end: "[tcp|udp]:[hostaddr]:hostport". */
+bool user_parse_listener(const char *text, struct user_forward *forward, struct error *err);
 
 /* *config refers to strings of options. False with *err, which names the option. */
 bool user_configure(const struct net_user_options *options, SlirpConfig *config, struct error *err);

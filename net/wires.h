@@ -62,5 +62,10 @@ struct net_user_options {
 
 struct net_port *net_open_user(struct loop *loop, const char *id, const struct net_user_options *options,
                                struct error *err);
+/* Of such a port only (its wire is of the kind user): another hostfwd, or one less by its host's end. */
+bool net_user_add_forward(struct net_port *port, const char *forward, struct error *err);
+bool net_user_remove_forward(struct net_port *port, const char *listener, struct error *err);
+/* The connections, a line each, for people; caller frees. */
+char *net_user_connections(struct net_port *port);
 
 #endif

@@ -224,6 +224,23 @@ static void link_down_passes_nothing(void **state)
     assert_false(net_link_up(NULL));
 }
 
+/* As QMP stop and cont have it. */
+static void a_stopped_guest_receives_when_it_goes_on(void **state)
+{
+    struct fixture *f = *state;
+
+    f->clock.mode = CLOCK_STOPPED;
+    send_frame(f, 1, 60);
+    send_frame(f, 2, 60);
+    serve(f);
+    assert_int_equal(f->received, 0);
+    clock_start(&f->clock);
+    net_resume_all(f->port);
+    serve(f);
+    assert_int_equal(f->received, 2);
+    assert_int_equal(f->frame[0], 2);
+}
+
 static void checksums_are_finished(void **state)
 {
     struct fixture *f = *state;
@@ -363,6 +380,7 @@ int main(void)
         WITH_WIRE(a_full_wire_makes_the_card_wait),
         WITH_WIRE(bad_lengths_are_dropped),
         WITH_WIRE(link_down_passes_nothing),
+        WITH_WIRE(a_stopped_guest_receives_when_it_goes_on),
         WITH_WIRE(checksums_are_finished),
         WITH_WIRE(a_peer_that_vanishes_costs_frames_only),
         WITH_WIRE(the_peer_may_come_late_and_come_back),

@@ -632,6 +632,55 @@ static void the_options_make_networks(void **state)
     }
 }
 
+static void hmp(struct qtest *q, const char *line, const char *expected)
+{
+    json_t *text =
+        qtest_qmp_ok(q, "{'execute':'human-monitor-command','arguments':{'command-line':'%s'}}", line);
+
+    if (*expected ? !strstr(json_string_value(text), expected) : *json_string_value(text))
+        fail_msg("%s: %s", line, json_string_value(text));
+    json_decref(text);
+}
+
+static void forwards_come_and_go_while_it_runs(void **state)
+{
+    struct qtest *q = qtest_start("-display none -netdev user,id=a -nic user,id=b");
+    char line[100], taken[100];
+    int port = free_port();
+
+    snprintf(line, sizeof(line), "hostfwd_add b tcp:127.0.0.1:%d-:22", port);
+    hmp(q, line, "");
+    hmp(q, line, "in use");
+    snprintf(taken, sizeof(taken), "127.0.0.1 %5d", port);
+    hmp(q, "info usernet", taken);
+    snprintf(line, sizeof(line), "hostfwd_remove b tcp:127.0.0.1:%d", port);
+    hmp(q, line, "");
+    hmp(q, line, "none such");
+    hmp(q, "hostfwd_add udp:127.0.0.1:0-:53", "");
+    hmp(q, "hostfwd_add c udp:127.0.0.1:0-:53", "no such user network");
+    hmp(q, "hostfwd_add tcp", "not of the form");
+    hmp(q, "hostfwd_add", "which?");
+    hmp(q, "set_link b off", "");
+    hmp(q, "info network", "link down");
+    hmp(q, "set_link b", "on or off?");
+    qtest_stop(q);
+}
+
+/* The function is gone, and with it the card on the wire. */
+static void an_unplugged_card_leaves_its_wire(void **state)
+{
+    struct qtest *q = qtest_start("-display none -machine xenfv -nic user,id=a");
+
+    hmp(q, "info network", "card rtl8139");
+    assert_int_equal(qtest_inw(q, 0x10), 0x49D2);
+    qtest_outw(q, 0x10, 2);
+    hmp(q, "info network", "no card");
+    json_decref(qtest_qmp_ok(q, "{'execute': 'system_reset'}"));
+    json_decref(qtest_qmp_event(q, "RESET"));
+    hmp(q, "info network", "no card");
+    qtest_stop(q);
+}
+
 #define WITH_WIRE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -650,6 +699,8 @@ int main(void)
         cmocka_unit_test(forwards_are_read),
         cmocka_unit_test(mistakes_are_one_clear_line),
         cmocka_unit_test(the_options_make_networks),
+        cmocka_unit_test(forwards_come_and_go_while_it_runs),
+        cmocka_unit_test(an_unplugged_card_leaves_its_wire),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
