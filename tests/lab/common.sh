@@ -40,7 +40,7 @@ Boots a guest with our device model in a lab (a machine emulated by QEMU, with t
   --memory MIB          guest memory (256)  --smp N        virtual CPUs (1)    --vga cirrus|std (cirrus)
   --dm PROGRAM          device model (build/hvm-dm; qemu-system-x86_64 for comparison,
                         in the Xen lab the word stock)
-  --put FILE            copy FILE to /lab/NAME, where the device model finds it
+  --put FILE            copy FILE to /lab/NAME, where the device model finds it; the file "setup" is run there first (sh)
   --vnc PORT            forward the guest's VNC to 127.0.0.1:PORT of this machine
   --serial FILE         write the guest's serial line to FILE, live
   --keys WHEN:TEXT      type TEXT (\n is Return)

@@ -21,7 +21,13 @@ lab_start() {
     # setsid: Ctrl-C is for the script, which ends the device model in order.
     (
         cd "$lab_share" || exit 1
-        setsid "${command[@]}" "${dm_options[@]}" >dm.log 2>&1 </dev/null &
+        command+=("${dm_options[@]}")
+        # In a network of its own, which the setup builds, and whose servers end with the device model.
+        if [ -r setup ]; then
+            mkdir out
+            command=(unshare -n -m -p --fork --kill-child sh -c 'mount -t tmpfs none /run; . ./setup; exec "$@"' setup "${command[@]}")
+        fi
+        setsid "${command[@]}" >dm.log 2>&1 </dev/null &
         dm=$!
         trap 'kill $dm' TERM
         touch started

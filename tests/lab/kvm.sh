@@ -6,6 +6,8 @@
 # VNC and QMP come out by port forwarding.
 
 kvm_outer_modules=(kvm-amd virtio_pci virtio_blk virtio_net 9p 9pnet_virtio tun bridge)
+# For a setup that builds a network, which loads them.
+kvm_net_modules=(veth 8021q)
 
 # lab_prepare: $kvm_initramfs, made anew when the device model, the lab's init or the kernel change.
 lab_prepare() {
@@ -28,7 +30,12 @@ lab_prepare() {
         tree=$(mktemp -d "$LAB_CACHE/kvm-tree.XXXXXX")
         lab_add_busybox "$tree"
         lab_add_modules "$tree" "${kvm_outer_modules[@]}"
-        lab_add_program "$tree" "$opt_dm" "$(command -v socat || lab_die "socat is missing")"
+        lab_add_modules "$tree/net" "${kvm_net_modules[@]}"
+        mv "$tree/net/modules" "$tree/modules/net"
+        rmdir "$tree/net"
+        rm "$tree/bin/ip"
+        lab_add_program "$tree" "$opt_dm" "$(command -v socat || lab_die "socat is missing")" \
+            "$(command -v ip || lab_die "ip is missing")"
         mkdir -p "$tree/lab"
         (cd / && find "${firmware[@]}" \( -name '*.bin' -o -name '*.rom' -o -path '*/keymaps/*' \) -print0 |
             tar -c --null -T - 2>/dev/null) | tar -x -C "$tree"

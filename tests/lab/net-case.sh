@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For tests/lab/cases/net-*.sh: a network card driven by Debian's own driver. Around the guest: a tap device on a bridge, and
+# beyond the bridge a network namespace, the peer, with a DHCP server and netload, which checks all that passes.
+#   10.0.7.0/24 and fd07::/64, and on VLAN 5 10.0.5.0/24; the peer is 1, the guest 2 (DHCP: 100 and more).
+# FULL=1 sends 256 MiB each way instead of what does for a run that has to be short.
+. "$(dirname "${BASH_SOURCE[0]}")/case-lib.sh"
+net_mib=${NET_MIB:-$([ -n "${FULL:-}" ] && echo 256 || echo 1)}
+net_mac=52:54:00:ab:cd:17
+
+# net_tools: netload and busybox, for both ends.
+net_tools() {
+    gcc -std=gnu11 -static -O2 -o "$case_dir/netload" tests/lab/netload.c || { echo "not ok - $case_name: building netload"; exit 1; }
+    cp "$(. tests/lab/common.sh && lab_deb busybox-static)/bin/busybox" "$case_dir/busybox" || exit 1
+}
+
+# net_setup: $case_dir/setup, which the lab runs, in the folder of what was put there, before the device model.
+net_setup() {
+    {
+        # busybox' shell has an ip of its own, which knows neither namespaces nor pairs of interfaces.
+        echo "ip() { $(command -v ip) \"\$@\"; }"
+        cat <<'END_OF_SETUP'
+for module in $(cat /modules/net/order 2>/dev/null); do insmod "/modules/net/$module" 2>/dev/null; done
+mkdir -p /run/netns
+ip link set lo up
+ip netns add peer
+ip link add name bridge0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+ip tuntap add dev tap0 mode tap
+ip link add name to-peer type veth peer name eth0 netns peer
+for device in tap0 to-peer; do
+    ip link set dev "$device" master bridge0
+    ip link set dev "$device" up
+done
+ip link set bridge0 up
+ip -n peer link set lo up
+ip -n peer addr add 10.0.7.1/24 dev eth0
+ip -n peer addr add fd07::1/64 dev eth0 nodad
+ip -n peer link set eth0 up
+ip -n peer link add link eth0 name vlan5 type vlan id 5
+ip -n peer addr add 10.0.5.1/24 dev vlan5
+ip -n peer link set vlan5 up
+cat >/run/udhcpd.conf <<END
+interface eth0
+start 10.0.7.100
+end 10.0.7.200
+lease_file /run/udhcpd.leases
+pidfile /run/udhcpd.pid
+option subnet 255.255.255.0
+option router 10.0.7.1
+END
+: >/run/udhcpd.leases
+chmod +x busybox netload
+ip netns exec peer "$PWD/busybox" udhcpd -f /run/udhcpd.conf >out/udhcpd.log 2>&1 &
+ip netns exec peer "$PWD/netload" serve eth0 "$(cat program)" >out/netload.log 2>&1 &
+END_OF_SETUP
+    } >"$case_dir/setup"
+}
+
+# net_guest DRIVER: the guest's script.
+net_guest() {
+    {
+        cat tests/lab/net-guest-lib.sh
+        printf 'driver=%s mac=%s mib=%s\n' "$1" "$net_mac" "$net_mib"
+        cat <<'END_OF_GUEST'
+dmesg -n 1
+card=eth0 peer=10.0.7.1
+bring_up
+bound=$?
+[ -e /sys/class/net/eth0 ] || { check 1 "the driver takes the card" "$(dmesg | tail -n 3)"; poweroff -f; }
+boot=$(netload count $peer)
+if [ "$boot" = 2 ]; then
+    check 0 "a reboot in mid-transfer leaves a card that works"
+    try "TCP to the peer after the reboot" netload tcp up $peer 1
+    try "TCP from the peer after the reboot" netload tcp down $peer 1
+    poweroff -f
+fi
+[ "$(basename "$(readlink /sys/class/net/eth0/device/driver)")" = "$driver" ]; check $? "the driver takes the card" "$(dmesg | tail -n 3)"
+[ "$(cat /sys/class/net/eth0/address)" = "$mac" ]; check $? "the card has the address that was given" "$(cat /sys/class/net/eth0/address)"
+check $bound "DHCP gives an address" "$(cat /said)"
+echo 0 >/proc/sys/net/ipv6/conf/eth0/dad_transmits
+ip addr add fd07::2/64 dev eth0
+try "ping with frames of every size" netload ping $peer
+try "TCP to the peer" netload tcp up $peer "$mib"
+try "TCP from the peer" netload tcp down $peer "$mib"
+try "UDP to the peer" netload udp up $peer "$mib"
+try "UDP from the peer" netload udp down $peer "$mib"
+try "IPv6: TCP to the peer" netload tcp up fd07::1 1
+try "IPv6: UDP from the peer" netload udp down fd07::1 1
+
+modprobe 8021q
+vconfig add eth0 5 >/dev/null
+ip addr add 10.0.5.2/24 dev eth0.5
+ip link set eth0.5 up
+try "VLAN: ping with frames of many sizes" netload ping 10.0.5.1 32
+try "VLAN: TCP to the peer" netload tcp up 10.0.5.1 1
+try "VLAN: TCP from the peer" netload tcp down 10.0.5.1 1
+vconfig rem eth0.5 >/dev/null
+
+captured plain ff:ff:ff:ff:ff:ff 20 "broadcasts arrive"
+captured plain "$mac" 20 "frames for the card arrive"
+captured plain 52:54:00:12:34:99 0 "frames for another card do not"
+captured promiscuous 52:54:00:12:34:99 20 "promiscuous, they do"
+captured plain 01:00:5e:01:02:03 0 "a multicast group that was not joined is filtered"
+captured 01:00:5e:01:02:03 01:00:5e:01:02:03 20 "multicasts of a group that was joined arrive"
+captured all 01:00:5e:7f:55:66 20 "all multicasts arrive when asked for"
+
+stage down
+carrier 0; check $? "the driver sees the link go down" "$(dmesg | tail -n 2)"
+stage up
+carrier 1; check $? "the driver sees the link come up" "$(dmesg | tail -n 2)"
+try "TCP after the link came up" netload tcp up $peer 1
+
+rmmod "$driver"
+[ ! -e /sys/class/net/eth0 ]; check $? "the driver is unloaded" "$(ls /sys/class/net)"
+bring_up
+check $? "the driver is loaded again, and DHCP gives an address" "$(cat /said)"
+try "TCP from the peer with the new driver" netload tcp down $peer 1
+no_complaints "the kernel has nothing to complain of"
+echo "figure: counters: $(grep eth0 /proc/net/dev | tr -s ' ')"
+
+netload tcp down $peer 100000 >/dev/null 2>&1 &
+netload tcp up $peer 100000 >/dev/null 2>&1 &
+sleep 2
+stage reboot
+reboot -f
+sleep 60
+END_OF_GUEST
+    } | guest_script
+}
+
+net_checks=("the driver takes the card" "the card has the address that was given" "DHCP gives an address"
+    "ping with frames of every size" "TCP to the peer" "TCP from the peer" "UDP to the peer" "UDP from the peer"
+    "IPv6: TCP to the peer" "IPv6: UDP from the peer" "VLAN: ping with frames of many sizes" "VLAN: TCP to the peer"
+    "VLAN: TCP from the peer" "broadcasts arrive" "frames for the card arrive" "frames for another card do not"
+    "promiscuous, they do" "a multicast group that was not joined is filtered" "multicasts of a group that was joined arrive"
+    "all multicasts arrive when asked for" "the driver sees the link go down" "the driver sees the link come up"
+    "TCP after the link came up" "the driver is unloaded" "the driver is loaded again, and DHCP gives an address"
+    "TCP from the peer with the new driver" "the kernel has nothing to complain of"
+    "a reboot in mid-transfer leaves a card that works" "TCP to the peer after the reboot" "TCP from the peer after the reboot")
+
+# net_figures: what the guest measured.
+net_figures() {
+    { tr -d '\r' <"$evidence/serial" | grep -a '^figure:'; grep "of the device model" "$evidence/netload.log"; } 2>/dev/null | sed 's/^/# /'
+}
+
+# net_case DRIVER CARD [PROPERTY]: the whole. The property is none of a stock QEMU's.
+net_case() {
+    local card=$2
+    [[ $(basename "$DM") == qemu-* ]] || card=$card${3:+,$3}
+    net_tools
+    net_setup
+    tests/lab/mkiso --output "$case_dir/cd.iso" --initrd "$case_dir/netload:bin/netload" --script "$(net_guest "$1")" \
+        2>"$evidence/mkiso.log" || { echo "not ok - $case_name: making the CD: see $evidence/mkiso.log"; exit 1; }
+    basename "$(realpath "$(command -v "$DM")")" >"$case_dir/program"
+    lab --iso "$case_dir/cd.iso" --put "$case_dir/setup" --put "$case_dir/program" --put "$case_dir/netload" \
+        --put "$case_dir/busybox" --timeout 1500 \
+        --qmp '/check: stage down/:{"execute":"set_link","arguments":{"name":"wire","up":false}}' \
+        --qmp '/check: stage up/:{"execute":"set_link","arguments":{"name":"wire","up":true}}' \
+        -- -boot d -netdev tap,id=wire,ifname=tap0,script=no,downscript=no -device "$card,netdev=wire,mac=$net_mac,romfile="
+    result "$lab_status" "Debian's kernel with $1 runs to its end" "see $evidence/lab.log"
+    guest_checks "${net_checks[@]}"
+    net_figures
+}
