@@ -40,10 +40,12 @@ enum {
     GR6_CHAIN_ODD_EVEN = 0x02,
     CR0A_CURSOR_OFF = 0x20,
     CR11_PROTECT = 0x80,
+    CR14_COUNT_BY_4 = 0x20,
     CR14_DWORD = 0x40,
     CR17_CGA_ADDRESS = 0x01,      /* clear: address bit 13 is scan line bit 0 */
     CR17_HERCULES_ADDRESS = 0x02, /* clear: address bit 14 is scan line bit 1 */
     CR17_HALF_LINES = 0x04,
+    CR17_COUNT_BY_2 = 0x08,
     CR17_WRAP = 0x20,
     CR17_BYTE = 0x40,
     CR17_ENABLE = 0x80,
@@ -589,6 +591,7 @@ static void crtc_mode(const struct vga *vga, struct vga_mode *mode)
     mode->pan_reset = vga->ar[0x10] & AR10_PAN_RESET;
     mode->addressing = vga->cr[0x17] & (CR17_CGA_ADDRESS | CR17_HERCULES_ADDRESS | CR17_WRAP | CR17_BYTE);
     mode->dword = vga->cr[0x14] & CR14_DWORD;
+    mode->count_shift = vga->cr[0x14] & CR14_COUNT_BY_4 ? 2 : vga->cr[0x17] & CR17_COUNT_BY_2 ? 1 : 0;
     mode->address_mask = 0xFFFF;
     if (vga->cr[0x17] & CR17_HALF_LINES) {
         lines *= 2;
@@ -877,7 +880,8 @@ static void convert_crtc(struct drawing *d, const struct beam *beam)
 
     /* One more group than is seen: panning shows a part of it. */
     for (uint32_t i = 0; i <= mode->columns; i++)
-        shift_out(mode->kind, load_planes(d->vga, crtc_address(mode, beam->count + i, beam->row)),
+        shift_out(mode->kind,
+                  load_planes(d->vga, crtc_address(mode, beam->count + (i >> mode->count_shift), beam->row)),
                   pixels + i * per_group);
     pixels += beam->pan;
     for (uint32_t x = 0; x < mode->width; x++)
@@ -887,7 +891,8 @@ static void convert_crtc(struct drawing *d, const struct beam *beam)
 static bool crtc_line_dirty(const struct drawing *d, uint32_t y, const struct beam *beam)
 {
     uint64_t first = crtc_address(d->mode, beam->count, beam->row);
-    uint64_t last = crtc_address(d->mode, beam->count + d->mode->columns, beam->row);
+    uint64_t last =
+        crtc_address(d->mode, beam->count + (d->mode->columns >> d->mode->count_shift), beam->row);
 
     if (last < first) { /* around the end of the planes */
         first = 0;
@@ -1005,7 +1010,7 @@ static void draw_text_row(struct drawing *d, const struct text_row *row, const s
     uint32_t columns = mode->columns + (pan > 0), from = columns, to = 0;
 
     for (uint32_t i = 0; i < columns; i++) {
-        uint32_t cell = find_cell(d, row->beam->count + i, cursor);
+        uint32_t cell = find_cell(d, row->beam->count + (i >> mode->count_shift), cursor);
 
         if (!d->everything && shadow && shadow[i] == cell)
             continue;

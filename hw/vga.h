@@ -43,16 +43,17 @@ struct vga_mode {
     uint8_t char_width;    /* dots: 8 or 9 */
     uint8_t max_scan;      /* scan lines of a row, less 1 */
     uint8_t preset_scan;
-    bool double_scan;   /* each line twice */
-    uint8_t dot_shift;  /* a pixel is 1 << dot_shift dots wide */
-    uint8_t pan;        /* pixels */
-    bool pan_reset;     /* no panning below the split */
-    uint8_t addressing; /* CR17 as it matters */
-    bool dword;         /* CR14 bit 6 */
-    uint8_t underline;  /* scan line */
-    uint8_t fonts[2];   /* SR3: font for attribute bit 3 clear and set, in units of 8 KiB of plane 2 */
-    bool line_graphics; /* characters C0-DF: dot 9 repeats dot 8 */
-    uint8_t background; /* mask of the background's colours */
+    bool double_scan;    /* each line twice */
+    uint8_t dot_shift;   /* a pixel is 1 << dot_shift dots wide */
+    uint8_t pan;         /* pixels */
+    bool pan_reset;      /* no panning below the split */
+    uint8_t addressing;  /* CR17 as it matters */
+    bool dword;          /* CR14 bit 6 */
+    uint8_t count_shift; /* a count for 1 << count_shift characters */
+    uint8_t underline;   /* scan line */
+    uint8_t fonts[2];    /* SR3: font for attribute bit 3 clear and set, in units of 8 KiB of plane 2 */
+    bool line_graphics;  /* characters C0-DF: dot 9 repeats dot 8 */
+    uint8_t background;  /* mask of the background's colours */
     uint32_t palette[256];
 };
 

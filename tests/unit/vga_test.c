@@ -853,6 +853,25 @@ static void graphics_pan_and_split(void **state)
     free(g);
 }
 
+static void counts_for_two_and_four_characters(void **state)
+{
+    struct bench *b = *state;
+    struct graphics *g = start_graphics(b, &vga640, 640, 480, 1, 1, 16), *shown = calloc(1, sizeof(*shown));
+
+    write_planes(b, g, 80);
+    for (unsigned shift = 1; shift <= 2; shift++) {
+        out_index(b, CRTC, 0x17, shift == 1 ? 0xEB : 0xE3);
+        out_index(b, CRTC, 0x14, shift == 2 ? 0x20 : 0x00);
+        *shown = *g;
+        for (int y = 0; y < 480; y++)
+            for (int x = 0; x < 640; x++)
+                shown->pixel[y][x] = g->pixel[y][(x / 8 >> shift) * 8 + x % 8];
+        assert_picture(b, graphics_pixel, shown);
+    }
+    free(shown);
+    free(g);
+}
+
 static void graphics_change_updates_what_differs(void **state)
 {
     struct bench *b = *state;
@@ -1184,6 +1203,7 @@ int main(void)
         vga_unit_test(mode_13h),
         vga_unit_test(mode_x_unchained_with_two_pages),
         vga_unit_test(graphics_pan_and_split),
+        vga_unit_test(counts_for_two_and_four_characters),
         vga_unit_test(graphics_change_updates_what_differs),
         vga_unit_test(direct_write_shows_by_dirty_page),
         vga_unit_test(palette_changes_show),
