@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of the Xen port share: the ioreq server (xen.c) and guest memory (xen_memory.c). */
+/* What the parts of the Xen port share: the ioreq server (xen.c), its requests (xen_requests.c), guest memory
+ * (xen_memory.c) and back ends. */
 #ifndef IOREQ_XEN_PRIVATE_H
 #define IOREQ_XEN_PRIVATE_H
 
@@ -51,6 +52,10 @@ struct xen {
     uint64_t uses;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
 };
+
+/* Serves a request of the guest's: for reads, req->data becomes the answer. */
+struct ioreq;
+void xen_serve(struct xen *x, struct ioreq *req);
 
 /* Guest RAM by foreign mappings: sets m->ram.ops. */
 void xen_memory_init(struct xen *x);
