@@ -7,8 +7,8 @@
  *   hostile --replay LOG                              the lines of one session again
  *   hostile --minimise LOG                            drops lines as long as the fault stays; rewrites LOG
  *
- * A log's first line is the machine's options; @DISK@, @CD@, @DVD@ and @FLOPPY@ in it stand for images that
- * are made anew. The other lines are the test port's, or "qmp" and a QMP command.
+ * A log's first line is the machine's options; @DISK@, @CD@, @DVD@, @FLOPPY@ and @LOCKED@ in it stand for
+ * images that are made anew. The other lines are the test port's, or "qmp" and a QMP command.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +35,8 @@ static const struct machine {
     {"VGA", 16,
      "-m 16 -vga std -drive file=@DISK@,if=ide,index=0,format=raw,cache=writeback "
      "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0 -drive file=@FLOPPY@,if=floppy,format=raw "
+     "-drive file=@LOCKED@,if=floppy,index=1,format=raw,readonly=on "
+     "-chardev null,id=log -device isa-debugcon,chardev=log "
      "-serial null -serial null -device pc-testdev -vnc unix:@VNC@"},
     {"cirrus-vga", 5120,
      "-m 5120 -vga cirrus -drive file=@DISK@,if=ide,index=1,format=raw,snapshot=on "
@@ -180,15 +182,16 @@ static const char *vnc_socket(void)
 /* A line with the images' paths put in; caller frees. */
 static char *with_images(const char *line)
 {
-    static const char *disk, *cd, *dvd, *floppy;
+    static const char *disk, *cd, *dvd, *floppy, *locked;
 
     if (!disk) {
         disk = image(".disk", 32 << 20);
         cd = image(".iso", 4 << 20);
         dvd = image(".dvd", 1 << 30);
         floppy = image(".floppy", 1474560);
+        locked = image(".locked", 737280);
     }
-    char *text = replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd);
+    char *text = replace(replace(replace(strdup(line), "@DISK@", disk), "@CD@", cd), "@LOCKED@", locked);
     return replace(replace(replace(text, "@DVD@", dvd), "@FLOPPY@", floppy), "@VNC@", vnc_socket());
 }
 

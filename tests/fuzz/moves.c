@@ -531,15 +531,16 @@ static void floppy_command(struct moves *m)
     uint8_t command =
         commands[below(m, COUNT(commands))] | (one_in(m, 2) ? 0x80 : 0) | (one_in(m, 4) ? 0x20 : 0);
     bool format = (command & 0x1F) == 0x0D, read_id = (command & 0x1F) == 0x0A, pio = one_in(m, 3);
-    uint8_t cylinder = below(m, 82), head = below(m, 2), first = 1 + below(m, 18);
+    uint8_t cylinder = below(m, 82), head = below(m, 2), first = 1 + below(m, 18), unit = below(m, 2);
+    uint8_t select = head << 2 | unit;
 
-    outb(m, 0x3F2, 0x1C);
+    outb(m, 0x3F2, 0x0C | 0x10 << unit | unit);
     outb(m, 0x3F7, 0); /* 500 kbit/s */
     outb(m, 0x3F5, 0x03);
     outb(m, 0x3F5, 0xDF);
     outb(m, 0x3F5, pio);
     outb(m, 0x3F5, 0x0F);
-    outb(m, 0x3F5, head << 2);
+    outb(m, 0x3F5, select);
     outb(m, 0x3F5, cylinder);
     outb(m, 0x3F5, 0x08);
     inb(m, 0x3F5);
@@ -548,7 +549,7 @@ static void floppy_command(struct moves *m)
         isa_dma(m, 2);
 
     outb(m, 0x3F5, command);
-    outb(m, 0x3F5, head << 2);
+    outb(m, 0x3F5, select);
     if (read_id) {
         emit(m, "clock_step");
     } else if (format) {
