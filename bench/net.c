@@ -1,336 +1,281 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Rows of the network cards with rings of descriptors, RTL8139C+, 82540EM and PCnet; a datagram socket is the
- * wire. */
-#include "bench/tables.h"
-
+/* Rows of the network: each card on a datagram socket; the e1000 on the other kinds of wire that need no
+ * rights. */
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "bench/measure.h"
-#include "tests/lib/qpci.h"
+#include "bench/nic.h"
+#include "bench/tables.h"
 #include "tests/lib/wire.h"
 
-enum { RING = 64, BUFFER = 2048, DESCRIPTOR = 16, PATIENCE_MS = 5000 };
+enum { PATIENCE_S = 5, TOP_FRAME = 1514, UDP_HEADERS = 14 + 20 + 8 };
 
-struct nic;
-
-/* What differs between the chips. A pass fills a ring of RING frames. */
-struct chip {
-    const char *device, *ours; /* the device, and what it is given beyond that if it is ours */
-    uint16_t vendor, id;
-    void (*start)(struct nic *n, struct qpci *pci);
-    void (*send)(struct nic *n, unsigned length); /* a whole ring */
-    void (*give)(struct nic *n);                  /* an empty ring, to receive into */
-    bool (*received)(struct nic *n);              /* is it full? */
+/* A wire as the far end has it. */
+struct far {
+    struct nic nic;
+    struct wire wire; /* dgram */
+    int fd;           /* stream, user */
+    struct sockaddr_in guest;
 };
 
-struct nic {
-    const struct chip *chip;
-    struct qtest *q;
-    struct wire wire;
-    uint64_t regs, tx, rx, buffers;
-    unsigned tx_half, rx_half; /* 82540EM: which half of its rings, of twice the frames, is next */
+struct far_kind {
+    void (*open)(struct far *f, enum nic_model model, const struct subject *subject);
+    bool (*take)(struct far *f, unsigned length); /* a frame that the guest sent */
+    void (*send)(struct far *f, unsigned length); /* one to the guest */
+    void (*close)(struct far *f);
 };
 
-static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+/* ---- dgram ---- */
 
-/* ---- RTL8139C+ ---- */
-
-enum { TNPDS = 0x20, CR = 0x37, RCR = 0x44, TPPOLL = 0xD9, CPCR = 0xE0, RDSAR = 0xE4 };
-
-#define OWN    0x80000000u
-#define END_OF 0x40000000u /* the ring */
-#define WHOLE  0x30000000u /* frame: its first and last descriptor */
-
-static void rtl8139_start(struct nic *n, struct qpci *pci)
+static void dgram_open(struct far *f, enum nic_model model, const struct subject *subject)
 {
-    n->regs = qpci_map(pci, 0);
-    qpci_enable(pci);
-    qtest_outb(n->q, n->regs + CR, 0x10);
-    qtest_outw(n->q, n->regs + CPCR, 0x03);
-    qtest_outl(n->q, n->regs + TNPDS, n->tx);
-    qtest_outl(n->q, n->regs + TNPDS + 4, 0);
-    qtest_outl(n->q, n->regs + RDSAR, n->rx);
-    qtest_outl(n->q, n->regs + RDSAR + 4, 0);
-    qtest_outb(n->q, n->regs + CR, 0x0C);
-    qtest_outl(n->q, n->regs + RCR, 0x0A);
+    char options[WIRE_OPTIONS];
+
+    wire_open(&f->wire, "n", options);
+    nic_start(&f->nic, model, subject, options);
+    wire_connect(&f->wire);
 }
 
-/* Gives the chip a whole ring. */
-static void rtl8139_ring(struct nic *n, uint64_t at, uint32_t command)
-{
-    struct {
-        uint32_t command, tag;
-        uint64_t address;
-    } ring[RING] = {0};
-
-    for (unsigned i = 0; i < RING; i++) {
-        ring[i].command = OWN | command | (i == RING - 1 ? END_OF : 0);
-        ring[i].address = n->buffers + i * BUFFER;
-    }
-    qtest_memwrite(n->q, at, ring, sizeof(ring));
-}
-
-static void rtl8139_send(struct nic *n, unsigned length)
-{
-    rtl8139_ring(n, n->tx, WHOLE | length);
-    qtest_outb(n->q, n->regs + TPPOLL, 0x40);
-}
-
-static void rtl8139_give(struct nic *n)
-{
-    rtl8139_ring(n, n->rx, BUFFER - 1);
-    qtest_outb(n->q, n->regs + CR, 0x0C); /* there are free descriptors again */
-}
-
-static bool rtl8139_received(struct nic *n)
-{
-    return !(qtest_readl(n->q, n->rx + (RING - 1) * DESCRIPTOR) & OWN);
-}
-
-/* ---- 82540EM ---- */
-
-enum { RCTL = 0x100, TCTL = 0x400, RDBAL = 0x2800, TDBAL = 0x3800, LENGTH = 8, HEAD = 0x10, TAIL = 0x18 };
-
-#define EOP_IFCS_RS 0x0B000000u
-#define DD          1u
-
-static void e1000_rings(struct nic *n, unsigned base, uint64_t at)
-{
-    qtest_writel(n->q, n->regs + base, at);
-    qtest_writel(n->q, n->regs + base + 4, at >> 32);
-    qtest_writel(n->q, n->regs + base + LENGTH, 2 * RING * DESCRIPTOR);
-    qtest_writel(n->q, n->regs + base + HEAD, 0);
-    qtest_writel(n->q, n->regs + base + TAIL, 0);
-}
-
-static void e1000_start(struct nic *n, struct qpci *pci)
-{
-    n->regs = qpci_map(pci, 0);
-    qpci_enable(pci);
-    e1000_rings(n, TDBAL, n->tx);
-    e1000_rings(n, RDBAL, n->rx);
-    qtest_writel(n->q, n->regs + TCTL, 0x0A);
-    qtest_writel(n->q, n->regs + RCTL, 0x8002);
-}
-
-/* Gives the chip the next half of a ring. */
-static void e1000_half(struct nic *n, unsigned base, uint64_t at, unsigned *half, uint32_t command)
-{
-    struct {
-        uint64_t address;
-        uint32_t command, status;
-    } ring[RING] = {0};
-
-    for (unsigned i = 0; i < RING; i++) {
-        ring[i].command = command;
-        ring[i].address = n->buffers + i * BUFFER;
-    }
-    qtest_memwrite(n->q, at + *half * RING * DESCRIPTOR, ring, sizeof(ring));
-    *half ^= 1;
-    qtest_writel(n->q, n->regs + base + TAIL, *half * RING);
-}
-
-static void e1000_send(struct nic *n, unsigned length)
-{
-    e1000_half(n, TDBAL, n->tx, &n->tx_half, EOP_IFCS_RS | length);
-}
-
-static void e1000_give(struct nic *n)
-{
-    e1000_half(n, RDBAL, n->rx, &n->rx_half, 0);
-}
-
-static bool e1000_received(struct nic *n)
-{
-    return qtest_readl(n->q, n->rx + ((n->rx_half ^ 1) * RING + RING - 1) * DESCRIPTOR + 12) & DD;
-}
-
-/* ---- PCnet, with descriptors of 32 bits ---- */
-
-enum { RDP = 0x10, RAP = 0x12, BDP = 0x16, STRT_TDMD = 0x0A };
-
-#define PCNET_WHOLE 0x03000000u
-
-static void pcnet_register(struct nic *n, unsigned nth, uint16_t port, uint16_t value)
-{
-    qtest_outw(n->q, n->regs + RAP, nth);
-    qtest_outw(n->q, n->regs + port, value);
-}
-
-static void pcnet_start(struct nic *n, struct qpci *pci)
-{
-    uint16_t block[14] = {[1] = 6 << 12 | 6 << 4, /* 64 each */
-                          [10] = n->rx,
-                          [11] = n->rx >> 16,
-                          [12] = n->tx,
-                          [13] = n->tx >> 16};
-
-    memcpy(block + 2, mac, sizeof(mac));
-    qtest_memwrite(n->q, n->buffers, block, sizeof(block));
-    n->regs = qpci_map(pci, 0);
-    qpci_enable(pci);
-    pcnet_register(n, 20, BDP, 2);
-    pcnet_register(n, 1, RDP, n->buffers);
-    pcnet_register(n, 2, RDP, n->buffers >> 16);
-    pcnet_register(n, 0, RDP, 1);
-    qtest_outw(n->q, n->regs + RDP, STRT_TDMD);
-}
-
-static void pcnet_ring(struct nic *n, uint64_t at, uint32_t flags)
-{
-    uint32_t ring[RING][4] = {0};
-
-    for (unsigned i = 0; i < RING; i++) {
-        ring[i][0] = n->buffers + i * BUFFER;
-        ring[i][1] = OWN | flags;
-    }
-    qtest_memwrite(n->q, at, ring, sizeof(ring));
-    qtest_outw(n->q, n->regs + RDP, STRT_TDMD);
-}
-
-static void pcnet_send(struct nic *n, unsigned length)
-{
-    pcnet_ring(n, n->tx, PCNET_WHOLE | (-length & 0xFFFF));
-}
-
-static void pcnet_give(struct nic *n)
-{
-    pcnet_ring(n, n->rx, -BUFFER & 0xFFFF);
-}
-
-static bool pcnet_received(struct nic *n)
-{
-    return !(qtest_readl(n->q, n->rx + (RING - 1) * DESCRIPTOR + 4) & OWN);
-}
-
-/* ---- all of them ---- */
-
-static const struct chip chips[] = {
-    {"rtl8139", ",revision=0x20", 0x10EC, 0x8139, rtl8139_start, rtl8139_send, rtl8139_give,
-     rtl8139_received},
-    {"e1000", "", 0x8086, 0x100E, e1000_start, e1000_send, e1000_give, e1000_received},
-    {"pcnet", "", 0x1022, 0x2000, pcnet_start, pcnet_send, pcnet_give, pcnet_received},
-};
-
-/* Firmware that halts. */
-static const char *idle_firmware(void)
-{
-    static const char *file;
-    static const uint8_t halt[16] = {0xF4, 0xEB, 0xFD};
-    FILE *f;
-
-    if (file)
-        return file;
-    file = qtest_temp_file(".bin", 65536);
-    f = fopen(file, "r+");
-    if (!f || fseek(f, 65536 - sizeof(halt), SEEK_SET) || fwrite(halt, sizeof(halt), 1, f) != 1 || fclose(f))
-        abort();
-    return file;
-}
-
-/* The peer receives for a guest only that runs, so its guest halts instead. */
-static void start_nic(struct nic *n, const struct chip *chip, const struct subject *subject)
-{
-    char options[WIRE_OPTIONS], args[WIRE_OPTIONS + 400];
-    struct qpci pci;
-
-    *n = (struct nic){.chip = chip};
-    wire_open(&n->wire, "n", options);
-    snprintf(args, sizeof(args),
-             "-m 128 -nodefaults -vga none -device %s,netdev=n,mac=52:54:00:12:34:56,romfile=%s -bios %s %s",
-             chip->device, subject->peer ? "" : chip->ours, idle_firmware(), options);
-    n->q = qtest_start_program(subject->program, args);
-    wire_connect(&n->wire);
-    json_decref(qtest_qmp_ok(n->q, "{'execute': 'cont'}"));
-    n->tx = qtest_alloc(n->q, 2 * RING * DESCRIPTOR, 4096);
-    n->rx = qtest_alloc(n->q, 2 * RING * DESCRIPTOR, 4096);
-    n->buffers = qtest_alloc(n->q, RING * BUFFER, 4096);
-    pci = qpci_get(n->q, chip->vendor, chip->id);
-    chip->start(n, &pci);
-}
-
-static void stop_nic(struct nic *n)
-{
-    qtest_stop(n->q);
-    wire_close(&n->wire);
-}
-
-/* True if all came out at the other end. */
-static bool send_ring(struct nic *n, unsigned length)
+static bool dgram_take(struct far *f, unsigned length)
 {
     uint8_t frame[2048];
 
-    n->chip->send(n, length);
-    for (unsigned i = 0; i < RING; i++)
-        if (wire_take(&n->wire, frame, PATIENCE_MS) != (int)length)
+    return wire_take(&f->wire, frame, PATIENCE_S * 1000) == (int)length;
+}
+
+static void dgram_send(struct far *f, unsigned length)
+{
+    wire_send(&f->wire, nic_mac, 1, length);
+}
+
+static void dgram_close(struct far *f)
+{
+    wire_close(&f->wire);
+}
+
+/* ---- stream ---- */
+
+static void set_patience(int fd)
+{
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+static void stream_open(struct far *f, enum nic_model model, const struct subject *subject)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = qtest_temp_file(".wire", 0);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    char options[200];
+
+    unlink(path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1))
+        perror("bench: stream");
+    snprintf(options, sizeof(options), "-netdev stream,id=n,addr.type=unix,addr.path=%.100s", path);
+    nic_start(&f->nic, model, subject, options);
+    f->fd = accept(listener, NULL, NULL);
+    close(listener);
+    set_patience(f->fd);
+}
+
+static bool stream_take(struct far *f, unsigned length)
+{
+    uint8_t frame[4 + TOP_FRAME];
+
+    return recv(f->fd, frame, 4 + length, MSG_WAITALL) == 4 + (int)length;
+}
+
+static void stream_send(struct far *f, unsigned length)
+{
+    uint8_t frame[4 + TOP_FRAME] = {0, 0, length >> 8, length};
+
+    memcpy(frame + 4, nic_mac, sizeof(nic_mac));
+    if (send(f->fd, frame, 4 + length, MSG_NOSIGNAL) < 0)
+        perror("bench: stream");
+}
+
+static void socket_close(struct far *f)
+{
+    close(f->fd);
+}
+
+/* ---- user: datagrams between a socket of the host's and the guest ---- */
+
+static void put16(uint8_t *to, unsigned value)
+{
+    to[0] = value >> 8;
+    to[1] = value;
+}
+
+/* Who has the guest's address is known without being asked. */
+static void tell_address(struct far *f)
+{
+    uint8_t frame[60] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+    static const uint8_t arp[] = {0, 1, 8, 0, 6, 4, 0, 2}, guest[] = {10, 0, 2, 15}, host[] = {10, 0, 2, 2};
+
+    memcpy(frame + 6, nic_mac, 6);
+    put16(frame + 12, 0x0806);
+    memcpy(frame + 14, arp, sizeof(arp));
+    memcpy(frame + 22, nic_mac, 6);
+    memcpy(frame + 28, guest, 4);
+    memcpy(frame + 38, host, 4);
+    for (int i = 0; i < NIC_RING; i++)
+        qtest_memwrite(f->nic.q, f->nic.buffers + i * NIC_BUFFER, frame, sizeof(frame));
+    f->nic.chip->send(&f->nic, sizeof(frame));
+}
+
+static void put_datagrams(struct far *f, unsigned length, uint16_t port)
+{
+    uint8_t frame[TOP_FRAME] = {0x52, 0x55, 10, 0, 2, 2}, *ip = frame + 14, *udp = ip + 20;
+    uint32_t sum = 0;
+
+    memcpy(frame + 6, nic_mac, 6);
+    put16(frame + 12, 0x0800);
+    memcpy(ip, (uint8_t[]){0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2}, 20);
+    put16(ip + 2, length - 14);
+    for (int i = 0; i < 20; i += 2)
+        sum += ip[i] << 8 | ip[i + 1];
+    put16(ip + 10, ~(sum + (sum >> 16)));
+    put16(udp, 1000);
+    put16(udp + 2, port);
+    put16(udp + 4, length - 34);
+    for (int i = 0; i < NIC_RING; i++)
+        qtest_memwrite(f->nic.q, f->nic.buffers + i * NIC_BUFFER, frame, length);
+}
+
+static bool user_take(struct far *f, unsigned length)
+{
+    uint8_t data[TOP_FRAME];
+    socklen_t size = sizeof(f->guest);
+
+    return recvfrom(f->fd, data, sizeof(data), 0, (struct sockaddr *)&f->guest, &size) ==
+           (int)length - UDP_HEADERS;
+}
+
+static void user_send(struct far *f, unsigned length)
+{
+    uint8_t data[TOP_FRAME] = {0};
+
+    sendto(f->fd, data, length - UDP_HEADERS, 0, (struct sockaddr *)&f->guest, sizeof(f->guest));
+}
+
+static void user_open(struct far *f, enum nic_model model, const struct subject *subject)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+
+    f->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    set_patience(f->fd);
+    if (bind(f->fd, (struct sockaddr *)&address, size) ||
+        getsockname(f->fd, (struct sockaddr *)&address, &size))
+        perror("bench: user network");
+    nic_start(&f->nic, model, subject, "-netdev user,id=n,ipv6=off");
+    tell_address(f);
+    put_datagrams(f, TOP_FRAME, ntohs(address.sin_port));
+    f->nic.chip->send(&f->nic, TOP_FRAME); /* opens the way back */
+    for (unsigned i = 0; i < f->nic.chip->frames; i++)
+        user_take(f, TOP_FRAME);
+}
+
+/* ---- rows ---- */
+
+enum far_type { DGRAM, STREAM, USER };
+
+static const struct far_kind kinds[] = {[DGRAM] = {dgram_open, dgram_take, dgram_send, dgram_close},
+                                        [STREAM] = {stream_open, stream_take, stream_send, socket_close},
+                                        [USER] = {user_open, user_take, user_send, socket_close}};
+
+/* True if all came out at the other end. */
+static bool send_ring(struct far *f, const struct far_kind *kind, unsigned length)
+{
+    f->nic.chip->send(&f->nic, length);
+    for (unsigned i = 0; i < f->nic.chip->frames; i++)
+        if (!kind->take(f, length))
             return false;
     return true;
 }
 
-static bool receive_ring(struct nic *n, unsigned length)
+static bool receive_ring(struct far *f, const struct far_kind *kind, unsigned length)
 {
     int64_t start = measure_now();
 
-    n->chip->give(n);
-    for (unsigned i = 0; i < RING; i++)
-        wire_send(&n->wire, mac, i, length);
-    while (!n->chip->received(n))
-        if (measure_now() - start > PATIENCE_MS * 1000000ll)
+    f->nic.chip->give(&f->nic, length);
+    for (unsigned i = 0; i < f->nic.chip->frames; i++)
+        kind->send(f, length);
+    while (!f->nic.chip->received(&f->nic))
+        if (measure_now() - start > PATIENCE_S * 1000000000ll)
             return false;
     return true;
 }
 
-/* Of a row: which way, what is told, which chip, and bytes of a frame. */
-enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2, RTL8139 = 0, E1000 = 4, PCNET = 8 };
-#define NET_ARG(length, flags) ((length) << 4 | (flags))
+/* Of a row: which way, what is told, which card and wire, and bytes of a frame. */
+enum { SEND = 0, RECEIVE = 1, RATE = 0, CPU = 2 };
+#define NET_ARG(length, model, far, flags) ((length) << 8 | (model) << 4 | (far) << 2 | (flags))
 
 /* Frames for about a third of a second: thousands of them in a second, or microseconds of CPU each costs. */
 static double frames(const struct subject *subject, int arg)
 {
-    bool (*pass)(struct nic * n, unsigned length) = arg & RECEIVE ? receive_ring : send_ring;
-    unsigned length = arg >> 4, count = 0;
+    bool (*pass)(struct far * f, const struct far_kind *kind, unsigned length) =
+        arg & RECEIVE ? receive_ring : send_ring;
+    const struct far_kind *kind = &kinds[arg >> 2 & 3];
+    unsigned length = arg >> 8, count = 0;
     int64_t cpu, start, elapsed = 0;
+    struct far f;
     bool ok;
-    struct nic n;
 
-    start_nic(&n, &chips[arg >> 2 & 3], subject);
-    ok = pass(&n, length);
-    cpu = measure_cpu(qtest_pid(n.q));
+    kind->open(&f, arg >> 4 & 15, subject);
+    ok = pass(&f, kind, length);
+    cpu = measure_cpu(qtest_pid(f.nic.q));
     start = measure_now();
-    for (; ok && elapsed < 300000000; count += RING) {
-        ok = pass(&n, length);
+    for (; ok && elapsed < 300000000; count += f.nic.chip->frames) {
+        ok = pass(&f, kind, length);
         elapsed = measure_now() - start;
     }
-    cpu = measure_cpu(qtest_pid(n.q)) - cpu;
-    stop_nic(&n);
+    cpu = measure_cpu(qtest_pid(f.nic.q)) - cpu;
+    nic_stop(&f.nic);
+    kind->close(&f);
     if (!ok)
         return NAN;
     return arg & CPU ? cpu / 1e3 / count : count / (elapsed / 1e6);
 }
 
-#define RATE_ROW(name_, length, way)                                                                         \
+#define RATE_ROW(name_, length, model, far, way)                                                             \
     {                                                                                                        \
         .name = name_, .unit = "k/s", .more_is_better = true, .runs = 5, .measure = frames,                  \
-        .arg = NET_ARG(length, (way) | RATE)                                                                 \
+        .arg = NET_ARG(length, model, far, (way) | RATE)                                                     \
     }
-#define CPU_ROW(name_, length, way)                                                                          \
+#define CPU_ROW(name_, length, model, far, way)                                                              \
     {                                                                                                        \
-        .name = name_, .unit = "us", .runs = 5, .measure = frames, .arg = NET_ARG(length, (way) | CPU)       \
+        .name = name_, .unit = "us", .runs = 5, .measure = frames,                                           \
+        .arg = NET_ARG(length, model, far, (way) | CPU)                                                      \
     }
 
-#define CHIP_ROWS(name, chip)                                                                                \
-    RATE_ROW(name ": frames of 60 bytes sent", 60, SEND | (chip)),                                           \
-        RATE_ROW(name ": frames of 60 bytes received", 60, RECEIVE | (chip)),                                \
-        RATE_ROW(name ": frames of 1514 bytes sent", 1514, SEND | (chip)),                                   \
-        RATE_ROW(name ": frames of 1514 bytes received", 1514, RECEIVE | (chip)),                            \
-        CPU_ROW(name ": CPU of a frame of 1514 bytes sent", 1514, SEND | (chip)),                            \
-        CPU_ROW(name ": CPU of a frame of 1514 bytes received", 1514, RECEIVE | (chip))
+#define LARGE_ROWS(name, model, far)                                                                         \
+    RATE_ROW(name ": frames of 1514 bytes sent", 1514, model, far, SEND),                                    \
+        RATE_ROW(name ": frames of 1514 bytes received", 1514, model, far, RECEIVE),                         \
+        CPU_ROW(name ": CPU of a frame of 1514 bytes sent", 1514, model, far, SEND),                         \
+        CPU_ROW(name ": CPU of a frame of 1514 bytes received", 1514, model, far, RECEIVE)
+#define CARD_ROWS(name, model)                                                                               \
+    RATE_ROW(name ": frames of 60 bytes sent", 60, model, DGRAM, SEND),                                      \
+        RATE_ROW(name ": frames of 60 bytes received", 60, model, DGRAM, RECEIVE),                           \
+        LARGE_ROWS(name, model, DGRAM)
 
-static const struct row rows[] = {CHIP_ROWS("network", RTL8139), CHIP_ROWS("network, e1000", E1000),
-                                  CHIP_ROWS("network, pcnet", PCNET)};
+static const struct row rows[] = {CARD_ROWS("network", NIC_RTL8139),
+                                  CARD_ROWS("network, C+", NIC_RTL8139C_PLUS),
+                                  CARD_ROWS("network, e1000", NIC_E1000),
+                                  CARD_ROWS("network, pcnet", NIC_PCNET),
+                                  LARGE_ROWS("network, e1000, stream", NIC_E1000, STREAM),
+                                  LARGE_ROWS("network, e1000, user", NIC_E1000, USER)};
 
-const struct row_table net_rows = {"Network cards (RTL8139C+ first) over the test port", rows,
-                                   sizeof(rows) / sizeof(rows[0])};
+const struct row_table net_rows = {
+    "Network cards (RTL8139 first) over the test port, on a datagram socket first", rows,
+    sizeof(rows) / sizeof(rows[0])};
