@@ -423,9 +423,12 @@ static bool card_receive(void *opaque, const uint8_t *data, size_t length)
         return true;
     if (rx_frame(s, data, length))
         return true;
-    raise(s, INT_RXOVW);
-    if (s->cpcr & CPCR_RX) /* no register tells of descriptors that the driver gives back */
+    if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
+        raise(s, INT_RXOVW);
         nic_look_again(&s->nic);
+    } else { /* nothing is lost, so no overflow, which drivers count as an error; the ring has frames */
+        raise(s, INT_ROK);
+    }
     return false;
 }
 
@@ -1089,7 +1092,7 @@ static bool loaded(struct device *dev, struct error *err)
 
 static const struct property properties[] = {
     NIC_PROPERTIES(struct rtl8139, nic),
-    PROPERTY(PROP_UINT8, struct rtl8139, revision, "revision", .initial = "0x10", .min = 0x10, .max = 0x20,
+    PROPERTY(PROP_UINT8, struct rtl8139, revision, "revision", .initial = "0x20", .min = 0x10, .max = 0x20,
              .help = "0x10: RTL8139C; 0x20: RTL8139C+, with descriptor rings and offloads"),
     {.name = NULL},
 };

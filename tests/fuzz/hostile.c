@@ -44,7 +44,7 @@ static const struct machine {
     {"xen-platform", 16,
      "-m 16 -machine xenfv -vga none -drive file=@DISK@,if=ide,index=0,format=raw,snapshot=on "
      "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0"},
-    {"rtl8139", 16, "-m 16 -vga none -device rtl8139 -device rtl8139,revision=0x20"},
+    {"rtl8139", 16, "-m 16 -vga none -device rtl8139,revision=0x10 -device rtl8139"},
     {"pcnet", 16, "-m 16 -vga none -device pcnet"},
     {"e1000", 16, "-m 16 -vga none -device e1000"},
 };
