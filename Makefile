@@ -125,6 +125,12 @@ bench-xen: $(BUILD)/hvm-dm
 	@./configure --install check
 	bench/bench-xen $(ROUNDS)
 
+# hvm-dm's network cards beside QEMU's in the KVM lab, ROUNDS times.
+.PHONY: bench-net
+bench-net: $(BUILD)/hvm-dm
+	@./configure --install run
+	bench/bench-net $(ROUNDS)
+
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
 HOSTILE_SECONDS ?= 20
 HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c tests/fuzz/watcher.c)
