@@ -30,8 +30,8 @@ enum {
     MAX_RING_ORDER = 4, /* pages of a ring, as a power of two */
     MAX_QUEUES = 4,
     MAX_SEGMENTS = GRANT_COPIES, /* of an indirect request: 512 KiB, described by one page */
-    QUEUE_MAPPED =
-        1056, /* pages kept mapped for each queue: 32 requests with 32 segments and a page of them */
+    /* Pages kept mapped for each queue: 32 requests with 32 segments and a page of them. */
+    QUEUE_MAPPED = 1056,
     MAX_BUFFERED = 8 << 20, /* bytes of a disk's buffers beyond which requests wait */
 };
 
