@@ -340,10 +340,9 @@ static bool parse_share(const struct opts *opts, enum vnc_share *share, struct e
            error_prefix(err, "%s %s", opts->option, opts->text);
 }
 
-/* A person who did not choose the port is told it. */
-static void tell_vnc_port(struct control *c)
+void build_tell_vnc_port(struct control *c)
 {
-    struct vnc_info *info = malloc(sizeof(*info));
+    struct vnc_info *info = c->vnc_searched ? malloc(sizeof(*info)) : NULL;
 
     if (!info)
         return;
@@ -375,8 +374,7 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
     c->vnc = vnc_start(&c->m.loop, c->m.console, &options, err);
     if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
         return error_prefix(err, "%s", opts->option);
-    if (to)
-        tell_vnc_port(c);
+    c->vnc_searched = to;
     return true;
 }
 

@@ -16,7 +16,8 @@ struct control {
     struct options options;
     struct drive *drives; /* drives.c: one for each -drive and its like, then the default ones */
     size_t drive_count;
-    struct vnc *vnc; /* NULL: no viewers */
+    struct vnc *vnc;   /* NULL: no viewers */
+    bool vnc_searched; /* its port was the first free one */
     struct monitor *monitors;
     struct fdset *fdsets;
     struct machine_listener listener;
@@ -29,6 +30,8 @@ struct control {
 /* Builds and starts the machine that the options describe, up to but without the guest's first instruction.
  * False: *err. */
 bool build_machine(struct control *c, struct error *err);
+/* A person who did not choose the viewers' port is told it, once nothing can fail any more. */
+void build_tell_vnc_port(struct control *c);
 
 /*
  * Slots for -drive, -hda and their like, -blockdev and the default drives (drives_open), and after the board

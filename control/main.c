@@ -209,6 +209,7 @@ int main(int argc, char **argv)
         tear_down(c);
         exit(1); /* what half a machine holds, the kernel takes back */
     }
+    build_tell_vnc_port(c);
     if (parent >= 0)
         release_parent(parent);
     if (!c->options.start_paused)

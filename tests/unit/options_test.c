@@ -204,6 +204,7 @@ static void mistakes_are_one_clear_line(void **state)
         {"-pidfile /no/such/dir/pid", "/no/such/dir/pid", NULL},
         {"-runas nobody-at-all", "nobody-at-all", NULL},
         {"-chroot /no/such/dir", "/no/such/dir", NULL},
+        {"-vnc 127.0.0.1:3300,to=3399 -mon nope", "'nope'", NULL}, /* one line, and no port told before it */
         {"-object sceret,id=a", "'sceret'", "'secret'"},
     };
     unsigned wrong = 0;
