@@ -289,18 +289,23 @@ static int64_t now(const struct e1000 *s)
 
 /* ---- interrupts ---- */
 
-/* ITR is the least time between two rises of the line. */
+/* ITR is the least time between two rises of the line: when it may rise next. */
+static int64_t next_irq(const struct e1000 *s)
+{
+    return R(s, ITR) ? s->irq_time + (int64_t)R(s, ITR) * ITR_NS : 0;
+}
+
 static void update_irq(struct e1000 *s)
 {
-    int64_t gap = (int64_t)R(s, ITR) * ITR_NS, time;
+    int64_t time;
 
     if (!(s->icr & s->ims)) {
         s->irq_up = false;
         timer_cancel(&s->irq_timer);
     } else if (!s->irq_up) {
         time = now(s);
-        if (gap && time < s->irq_time + gap) {
-            timer_set(&s->irq_timer, s->irq_time + gap);
+        if (time < next_irq(s)) {
+            timer_set(&s->irq_timer, next_irq(s));
             return;
         }
         timer_cancel(&s->irq_timer);
@@ -315,22 +320,42 @@ static void irq_timer_fire(void *opaque)
     update_irq(opaque);
 }
 
+static uint32_t take_delayed(struct delay *delay, uint32_t cause)
+{
+    if (!timer_armed(&delay->timer))
+        return 0;
+    timer_cancel(&delay->timer);
+    return cause;
+}
+
+/* What was delayed is told with an interrupt that comes anyway. */
 static void raise(struct e1000 *s, uint32_t causes)
 {
+    if (causes & s->ims)
+        causes |= take_delayed(&s->rx_delay, INT_RXT0) | take_delayed(&s->tx_delay, INT_TXDW);
     s->icr |= causes & INT_ALL;
     update_irq(s);
 }
 
-/* The interrupt comes `each` after the last event, but not later than `most` after the first; units of
- * DELAY_NS, most 0: no limit. */
-static void delay_interrupt(struct e1000 *s, struct delay *delay, uint32_t each, uint32_t most)
+/*
+ * The interrupt comes `each` after the last event, but not later than `most` after the first (units of
+ * DELAY_NS, most 0: no limit); and the timer does not run before the line may rise.
+ */
+static void delay_interrupt(struct e1000 *s, struct delay *delay, uint32_t cause, uint32_t each,
+                            uint32_t most)
 {
     int64_t time = now(s), deadline = time + (int64_t)(each & 0xFFFF) * DELAY_NS, limit;
 
+    if (s->icr & s->ims) {
+        raise(s, cause);
+        return;
+    }
     if (!timer_armed(&delay->timer))
         delay->first = time;
     limit = delay->first + (int64_t)(most & 0xFFFF) * DELAY_NS;
-    timer_set(&delay->timer, most & 0xFFFF && limit < deadline ? limit : deadline);
+    if (most & 0xFFFF && limit < deadline)
+        deadline = limit;
+    timer_set(&delay->timer, deadline < next_irq(s) ? next_irq(s) : deadline);
 }
 
 static void rx_delay_fire(void *opaque)
@@ -348,10 +373,8 @@ static void write_delay(struct e1000 *s, unsigned offset, uint32_t value)
     struct delay *delay = offset == RDTR ? &s->rx_delay : &s->tx_delay;
 
     R(s, offset) = value & 0xFFFF;
-    if (value & DELAY_FPD && timer_armed(&delay->timer)) {
-        timer_cancel(&delay->timer);
-        raise(s, offset == RDTR ? INT_RXT0 : INT_TXDW);
-    }
+    if (value & DELAY_FPD)
+        raise(s, take_delayed(delay, offset == RDTR ? INT_RXT0 : INT_TXDW));
 }
 
 /* ---- statistics: they stay at their largest value, and reading clears them ---- */
@@ -691,7 +714,7 @@ static void rx_interrupts(struct e1000 *s, size_t length, uint32_t before, uint3
     if (length <= R(s, RSRPD))
         causes |= INT_SRPD;
     if (R(s, RDTR))
-        delay_interrupt(s, &s->rx_delay, R(s, RDTR), R(s, RADV));
+        delay_interrupt(s, &s->rx_delay, INT_RXT0, R(s, RDTR), R(s, RADV));
     else
         causes |= INT_RXT0;
     if (causes)
@@ -976,7 +999,7 @@ static void tx_interrupts(struct e1000 *s, uint32_t command, uint32_t left)
 
     if (command & TX_RS) {
         if (command & TX_IDE && R(s, TIDV))
-            delay_interrupt(s, &s->tx_delay, R(s, TIDV), R(s, TADV));
+            delay_interrupt(s, &s->tx_delay, INT_TXDW, R(s, TIDV), R(s, TADV));
         else
             causes |= INT_TXDW;
     }
@@ -1174,7 +1197,7 @@ static void write_interrupts(struct e1000 *s, unsigned offset, uint32_t value)
         R(s, ITR) = value & 0xFFFF;
         break;
     case ICS:
-        s->icr |= value & INT_ALL;
+        raise(s, value);
         break;
     case IMS:
         s->ims |= value & INT_ALL;

@@ -774,6 +774,25 @@ static void transmit_interrupts_wait(void **state)
     get(&n, ICR);
     set(&n, TIDV, 0x80000000 | 10); /* now */
     assert_int_equal(get(&n, ICR), TXDW);
+    /* one that comes anyway tells of it too, and the line rises no more often than it may */
+    set(&n, IMS, TXDW | RXT0);
+    tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
+    kick(&n);
+    assert_false(line(&n));
+    set(&n, ICS, RXT0);
+    assert_true(line(&n));
+    assert_int_equal(get(&n, ICR), TXQE | TXDW | RXT0);
+    set(&n, ITR, 400); /* 102.4 us */
+    tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
+    kick(&n);
+    qtest_clock_step(n.q, 102399);
+    assert_false(line(&n));
+    qtest_clock_step(n.q, 1);
+    assert_true(line(&n));
+    assert_int_equal(get(&n, ICR), TXQE | TXDW);
+    qtest_clock_step(n.q, 1000000);
+    assert_false(line(&n));
+    set(&n, IMC, -1);
     /* the threshold of descriptors that are left: 8 */
     set(&n, TXDCTL, 1u << 25);
     for (int i = 0; i < 10; i++)
