@@ -18,7 +18,8 @@
 enum {
     QUEUE_SIZE = 2 << 20,        /* bytes of frames for the guest; TCP's windows are 64 KiB a connection */
     QUEUE_HIGH = QUEUE_SIZE / 4, /* from here on no socket is read */
-    EVENTS = 64,                 /* descriptors served in one round */
+    EVENTS = 64,                 /* descriptors served at a time */
+    ROUND = 8,                   /* times, before others have their turn */
     NO_TIMEOUT = 1000,           /* what libslirp answers at most, with nothing to wait for (ms) */
     TIMEOUT_FAST = 100,          /* below: acknowledgements that are due (ms) */
     FIRST_TIME = 3600,           /* its clock at our 0 (s): 0 means never to it */
@@ -208,19 +209,30 @@ static void ask(struct user *user)
     update_pause(user);
 }
 
-static void sockets_ready(void *opaque, uint32_t events)
+/* False: none was ready. */
+static bool serve_sockets(struct user *user)
 {
-    struct user *user = opaque;
     struct epoll_event ready[EVENTS];
     int n = epoll_wait(user->poll_fd, ready, EVENTS, 0);
 
     for (int i = 0; i < n; i++)
         user->fds[ready[i].data.fd].ready = ready[i].events;
-    user->last_active = clock_now(user->timer.clock);
-    slirp_pollfds_poll(user->slirp, 0, get_events, user);
+    if (n > 0)
+        slirp_pollfds_poll(user->slirp, 0, get_events, user);
     for (int i = 0; i < n; i++)
         user->fds[ready[i].data.fd].ready = 0;
     ask(user);
+    return n > 0;
+}
+
+/* libslirp takes one datagram a time from a socket. */
+static void sockets_ready(void *opaque, uint32_t events)
+{
+    struct user *user = opaque;
+
+    user->last_active = clock_now(user->timer.clock);
+    for (int i = 0; i < ROUND && !user->paused && serve_sockets(user); i++)
+        continue;
 }
 
 static void timer_fired(void *opaque)

@@ -9,6 +9,7 @@
 #include "net/frame_queue.h"
 #include "net/user_config.h"
 #include "net/wires.h"
+#include "tests/lib/wire.h"
 #include "tests/unit/wire_fixture.h"
 
 enum { ETHER_IP = 0x0800, ETHER_ARP = 0x0806, UDP = 17, TCP = 6, FIN = 1, SYN = 2, RST = 4, ACK = 16 };
@@ -642,6 +643,16 @@ static void hmp(struct qtest *q, const char *line, const char *expected)
     json_decref(text);
 }
 
+static bool has_connection(struct qtest *q)
+{
+    json_t *text =
+        qtest_qmp_ok(q, "{'execute':'human-monitor-command','arguments':{'command-line':'info usernet'}}");
+    bool has = strstr(json_string_value(text), "TCP[SYN_SENT]");
+
+    json_decref(text);
+    return has;
+}
+
 static void forwards_come_and_go_while_it_runs(void **state)
 {
     struct qtest *q = qtest_start("-display none -netdev user,id=a -nic user,id=b");
@@ -664,6 +675,28 @@ static void forwards_come_and_go_while_it_runs(void **state)
     hmp(q, "info network", "link down");
     hmp(q, "set_link b", "on or off?");
     qtest_stop(q);
+}
+
+/* The process that gave up its rights and its view of the host's files still opens sockets. */
+static void a_confined_process_has_its_network(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char dir[] = "/tmp/hvm-dm-root-XXXXXX", line[100];
+    int fd = socket(AF_INET, SOCK_STREAM, 0), port = free_port();
+    struct qtest *q;
+
+    if (geteuid())
+        skip();
+    assert_non_null(mkdtemp(dir));
+    address.sin_port = htons(port);
+    q = qtest_startf("-display none -nic user,id=a,tftp=/tmp -chroot %s -runas 65534:65534", dir);
+    snprintf(line, sizeof(line), "hostfwd_add tcp:127.0.0.1:%d-:22", port);
+    hmp(q, line, "");
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_true(wire_wait(has_connection(q)));
+    qtest_stop(q);
+    close(fd);
+    rmdir(dir);
 }
 
 /* The function is gone, and with it the card on the wire. */
@@ -700,6 +733,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_one_clear_line),
         cmocka_unit_test(the_options_make_networks),
         cmocka_unit_test(forwards_come_and_go_while_it_runs),
+        cmocka_unit_test(a_confined_process_has_its_network),
         cmocka_unit_test(an_unplugged_card_leaves_its_wire),
     };
 
