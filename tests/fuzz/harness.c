@@ -179,7 +179,7 @@ static void make_device(struct machine *m, const struct fuzz_device *d)
  * asked. */
 static void place_bars(struct machine *m)
 {
-    uint64_t io = 0xC000, mem = 0xE0000000;
+    uint64_t io = FUZZ_FIRST_IO, mem = FUZZ_FIRST_MEM;
 
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         struct pci_device *pci = m->pci.functions[devfn];
@@ -484,6 +484,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct fuzz *f = start_machine();
 
+    if (fuzz_target.prepare)
+        fuzz_target.prepare(&f->m.bus, take(&in, 1));
     for (unsigned i = 0; i < MAX_ACCESSES && in.left > 0; i++)
         one_access(f, &in);
     stop_machine(f);

@@ -8,7 +8,12 @@
 #ifndef TESTS_FUZZ_HARNESS_H
 #define TESTS_FUZZ_HARNESS_H
 
+#include "machine/bus.h"
+
 enum { FUZZ_PROPERTIES = 9 };
+
+/* Where the first BARs of the first function are. */
+enum { FUZZ_FIRST_IO = 0xC000, FUZZ_FIRST_MEM = 0xE0000000 };
 
 /* The address of network cards: mac=FUZZ_MAC. */
 #define FUZZ_MAC "52:54:00:12:34:56"
@@ -29,6 +34,11 @@ struct fuzz_target {
     /* Slots "disk" (1 MiB) and "cd" (removable, 1 MiB), "floppy" (1.44 MiB, removable) for PROP_DRIVE
      * properties, "line" (a character device) for PROP_CHARDEV; a network "wire" for PROP_NETDEV, from which
      * frames come. */
+    /*
+     * Or NULL: brings the chip to where a driver has it, since bytes get there seldom by themselves; `how` is
+     * the input's first byte. Memory is zero, 2 MiB of it.
+     */
+    void (*prepare)(struct bus *bus, uint8_t how);
 };
 
 /* Defined by each target's file. */
