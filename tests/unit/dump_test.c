@@ -10,36 +10,19 @@
 #include "net/wires.h"
 #include "tests/unit/wire_fixture.h"
 
-struct far {
-    int peer;
-    char path[100];
-};
-
 static int setup(void **state)
 {
     struct wire_fixture *f = fixture_new();
-    struct far *far = calloc(1, sizeof(*far));
-    struct net_dgram_options options = {.local = {.kind = NET_ADDRESS_FD}};
-    int pair[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
-    far->peer = pair[0];
-    options.local.fd = pair[1];
-    fixture_attach(f, net_open_dgram(&f->loop, "n", &options, NULL));
-    snprintf(far->path, sizeof(far->path), "%s", qtest_temp_file(".pcap", 0));
-    f->data = far;
     *state = f;
+    fixture_open_pair(f, SOCK_DGRAM);
+    f->data = strdup(qtest_temp_file(".pcap", 0));
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct wire_fixture *f = *state;
-    struct far *far = f->data;
-
-    fixture_free(f);
-    close(far->peer);
-    free(far);
+    fixture_free(*state);
     return 0;
 }
 
@@ -54,12 +37,11 @@ static struct net_dump *dump_to(struct wire_fixture *f, const char *path, size_t
 
 static void frame_in(struct wire_fixture *f, uint8_t mark, size_t length)
 {
-    struct far *far = f->data;
     uint8_t frame[NET_MAX_FRAME];
     unsigned before = f->received;
 
     memset(frame, mark, length);
-    assert_int_equal(write(far->peer, frame, length), length);
+    assert_int_equal(write(f->peer, frame, length), length);
     if (!f->full && net_link_up(f->port))
         fixture_wait(f, f->received > before);
     else
@@ -114,14 +96,13 @@ static void expect_end(FILE *file)
 static void both_directions_in_order(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
     FILE *file;
 
-    dump_to(f, far->path, NET_DUMP_MAX);
+    dump_to(f, f->data, NET_DUMP_MAX);
     frame_in(f, 1, 60);
     frame_out(f, 2, 1514);
     frame_in(f, 3, NET_MAX_FRAME);
-    file = open_file(far->path, NET_DUMP_MAX);
+    file = open_file(f->data, NET_DUMP_MAX);
     expect(file, 1, 60, 60);
     expect(file, 2, 1514, 1514);
     expect(file, 3, NET_MAX_FRAME, NET_MAX_FRAME);
@@ -131,17 +112,16 @@ static void both_directions_in_order(void **state)
 static void times_are_those_of_the_host(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
     struct timespec before, after;
     uint32_t header[4];
     int64_t us;
     FILE *file;
 
-    dump_to(f, far->path, NET_DUMP_MAX);
+    dump_to(f, f->data, NET_DUMP_MAX);
     clock_gettime(CLOCK_REALTIME, &before);
     frame_out(f, 1, 60);
     clock_gettime(CLOCK_REALTIME, &after);
-    file = open_file(far->path, NET_DUMP_MAX);
+    file = open_file(f->data, NET_DUMP_MAX);
     assert_int_equal(fread(header, 1, sizeof(header), file), sizeof(header));
     fclose(file);
     us = header[0] * 1000000ll + header[1];
@@ -153,13 +133,12 @@ static void times_are_those_of_the_host(void **state)
 static void maxlen_cuts(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
     FILE *file;
 
-    dump_to(f, far->path, 100);
+    dump_to(f, f->data, 100);
     frame_in(f, 1, 101);
     frame_out(f, 2, 100);
-    file = open_file(far->path, 100);
+    file = open_file(f->data, 100);
     expect(file, 1, 100, 101);
     expect(file, 2, 100, 100);
     expect_end(file);
@@ -169,10 +148,9 @@ static void maxlen_cuts(void **state)
 static void what_passed_is_there_once(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
     FILE *file;
 
-    dump_to(f, far->path, NET_DUMP_MAX);
+    dump_to(f, f->data, NET_DUMP_MAX);
     f->full = true;
     frame_in(f, 1, 60);
     net_resume(f->port);
@@ -185,7 +163,7 @@ static void what_passed_is_there_once(void **state)
     frame_out(f, 3, 60);
     net_set_link(f->port, true);
     frame_out(f, 4, 60);
-    file = open_file(far->path, NET_DUMP_MAX);
+    file = open_file(f->data, NET_DUMP_MAX);
     expect(file, 1, 60, 60);
     expect(file, 4, 60, 60);
     expect_end(file);
@@ -194,17 +172,16 @@ static void what_passed_is_there_once(void **state)
 static void checksums_are_as_they_went_out(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
     uint8_t frame[60] = {0}, data[60];
     FILE *file;
 
-    dump_to(f, far->path, NET_DUMP_MAX);
+    dump_to(f, f->data, NET_DUMP_MAX);
     assert_true(net_send(f->port, &(struct net_frame){.data = frame,
                                                       .length = sizeof(frame),
                                                       .needs_checksum = true,
                                                       .checksum_start = 14,
                                                       .checksum_offset = 6}));
-    file = open_file(far->path, NET_DUMP_MAX);
+    file = open_file(f->data, NET_DUMP_MAX);
     fseek(file, 16, SEEK_CUR);
     assert_int_equal(fread(data, 1, sizeof(data), file), sizeof(data));
     assert_int_equal(data[20], 0xFF);
@@ -214,18 +191,17 @@ static void checksums_are_as_they_went_out(void **state)
 static void a_full_disk_costs_the_dump_only(void **state)
 {
     struct wire_fixture *f = *state;
-    struct far *far = f->data;
-    struct net_dump *dump = dump_to(f, far->path, NET_DUMP_MAX);
+    struct net_dump *dump = dump_to(f, f->data, NET_DUMP_MAX);
     FILE *file;
 
     close(dump->fd);
     dump->fd = open("/dev/full", O_WRONLY);
-    dump_to(f, far->path, NET_DUMP_MAX);
+    dump_to(f, f->data, NET_DUMP_MAX);
     frame_in(f, 1, 60);
     frame_in(f, 2, 60);
     assert_int_equal(f->received, 2);
     assert_int_equal(dump->fd, -1);
-    file = open_file(far->path, NET_DUMP_MAX);
+    file = open_file(f->data, NET_DUMP_MAX);
     expect(file, 1, 60, 60);
     expect(file, 2, 60, 60);
     expect_end(file);
@@ -261,17 +237,11 @@ static void mistakes_are_one_clear_line(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char args[400], *said;
+        char options[400];
 
-        snprintf(args, sizeof(args),
-                 "-accel qtest -display none -netdev user,id=u -netdev user,id=uplink -object %s",
+        snprintf(options, sizeof(options), "-netdev user,id=u -netdev user,id=uplink -object %s",
                  cases[i].args);
-        assert_int_equal(qtest_start_failing(args, &said), 1);
-        assert_non_null(said);
-        if (!strstr(said, cases[i].said))
-            fail_msg("%s: %s", cases[i].args, said);
-        assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
-        free(said);
+        fixture_refused(options, cases[i].said);
     }
 }
 

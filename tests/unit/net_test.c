@@ -9,90 +9,24 @@
 #include <unistd.h>
 
 #include "net/wires.h"
-#include "tests/lib/cmocka.h"
-#include "tests/lib/qtest.h"
-
-struct fixture {
-    pthread_mutex_t lock;
-    struct clock clock;
-    struct loop loop;
-    struct net_port *port;
-    int peer;
-    /* the card */
-    bool full, link;
-    unsigned received, sent, link_changes;
-    uint8_t frame[NET_MAX_FRAME];
-    size_t length;
-};
-
-static bool card_receive(void *opaque, const uint8_t *data, size_t length)
-{
-    struct fixture *f = opaque;
-
-    if (f->full)
-        return false;
-    f->received++;
-    f->length = length;
-    memcpy(f->frame, data, length);
-    return true;
-}
-
-static void card_sent(void *opaque)
-{
-    ((struct fixture *)opaque)->sent++;
-}
-
-static void card_link(void *opaque, bool up)
-{
-    struct fixture *f = opaque;
-
-    f->link = up;
-    f->link_changes++;
-}
-
-static struct net_card card = {.receive = card_receive, .sent = card_sent, .link_changed = card_link};
+#include "tests/unit/wire_fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    struct net_dgram_options options = {.local = {.kind = NET_ADDRESS_FD}};
-    int pair[2];
+    struct wire_fixture *f = fixture_new();
 
     *state = f;
-    pthread_mutex_init(&f->lock, NULL);
-    pthread_mutex_lock(&f->lock);
-    clock_init(&f->clock, CLOCK_MANUAL);
-    assert_true(loop_init(&f->loop, &f->lock, &f->clock));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
-    f->peer = pair[0];
-    options.local.fd = pair[1];
-    f->port = net_open_dgram(&f->loop, "n0", &options, NULL);
-    assert_non_null(f->port);
-    card.opaque = f;
-    assert_true(net_attach(f->port, &card, "card0"));
+    fixture_open_pair(f, SOCK_DGRAM);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
-
-    net_close(f->port);
-    close(f->peer);
-    loop_destroy(&f->loop);
-    clock_destroy(&f->clock);
-    pthread_mutex_unlock(&f->lock);
-    free(f);
+    fixture_free(*state);
     return 0;
 }
 
-static void serve(struct fixture *f)
-{
-    for (int i = 0; i < 4; i++)
-        loop_once(&f->loop, false);
-}
-
-static void send_frame(struct fixture *f, uint8_t mark, size_t length)
+static void send_frame(struct wire_fixture *f, uint8_t mark, size_t length)
 {
     uint8_t data[4096];
 
@@ -102,12 +36,12 @@ static void send_frame(struct fixture *f, uint8_t mark, size_t length)
 
 static void frames_come_and_go(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[60] = "hello", in[100];
     struct net_frame frame = {.data = out, .length = sizeof(out)};
 
     send_frame(f, 0x5A, 77);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 1);
     assert_int_equal(f->length, 77);
     assert_int_equal(f->frame[76], 0x5A);
@@ -118,35 +52,35 @@ static void frames_come_and_go(void **state)
 
 static void one_card_on_a_wire(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
 
-    assert_false(net_attach(f->port, &card, "card1"));
+    assert_false(net_attach(f->port, &f->card, "card1"));
     assert_ptr_equal(net_find(f->port, "n0"), f->port);
     assert_ptr_equal(net_find_owner(f->port, "card0"), f->port);
     assert_null(net_find_owner(f->port, "card1"));
     net_detach(f->port);
     send_frame(f, 1, 60);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
-    assert_true(net_attach(f->port, &card, "card1"));
+    assert_true(net_attach(f->port, &f->card, "card1"));
 }
 
 static void a_full_card_loses_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
 
     f->full = true;
     for (int i = 1; i <= 5; i++)
         send_frame(f, i, 60 + i);
-    serve(f);
-    serve(f);
+    fixture_serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
     net_resume(f->port); /* still full: the frame is kept */
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
     f->full = false;
     net_resume(f->port);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 5);
     assert_int_equal(f->length, 65);
     assert_int_equal(f->frame[0], 5);
@@ -154,7 +88,7 @@ static void a_full_card_loses_nothing(void **state)
 
 static void a_full_wire_makes_the_card_wait(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[1514] = {0}, in[2000];
     struct net_frame frame = {.data = out, .length = sizeof(out)};
     unsigned n = 0, came = 0;
@@ -163,30 +97,30 @@ static void a_full_wire_makes_the_card_wait(void **state)
         n++;
     assert_in_range(n, 1, 99999);
     assert_false(net_send(f->port, &frame));
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->sent, 0);
     while (read(f->peer, in, sizeof(in)) == sizeof(out))
         came++;
     assert_int_equal(came, n);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->sent, 1);
     assert_true(net_send(f->port, &frame));
 }
 
 static void bad_lengths_are_dropped(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[NET_MAX_FRAME + 1] = {0}, in[4096];
     struct net_frame frame = {.data = out};
 
     send_frame(f, 1, 0);
     send_frame(f, 1, NET_MAX_FRAME + 1);
     send_frame(f, 1, 4000);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
     send_frame(f, 1, NET_MAX_FRAME);
     send_frame(f, 1, 1);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 2);
     assert_true(net_send(f->port, &frame));
     frame.length = sizeof(out);
@@ -196,13 +130,13 @@ static void bad_lengths_are_dropped(void **state)
 
 static void link_down_passes_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[60] = {0}, in[100];
     struct net_frame frame = {.data = out, .length = sizeof(out)};
 
     f->full = true;
     send_frame(f, 1, 60);
-    serve(f);
+    fixture_serve(f);
     net_set_link(f->port, false);
     net_set_link(f->port, false);
     assert_int_equal(f->link_changes, 1);
@@ -212,12 +146,12 @@ static void link_down_passes_nothing(void **state)
     assert_int_equal(read(f->peer, in, sizeof(in)), -1);
     f->full = false;
     send_frame(f, 2, 60);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
     net_set_link(f->port, true);
     assert_true(f->link);
     send_frame(f, 3, 60);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 1);
     assert_int_equal(f->frame[0], 3);
     assert_true(net_send(NULL, &frame));
@@ -227,23 +161,23 @@ static void link_down_passes_nothing(void **state)
 /* As QMP stop and cont have it. */
 static void a_stopped_guest_receives_when_it_goes_on(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
 
     f->clock.mode = CLOCK_STOPPED;
     send_frame(f, 1, 60);
     send_frame(f, 2, 60);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 0);
     clock_start(&f->clock);
     net_resume_all(f->port);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(f->received, 2);
     assert_int_equal(f->frame[0], 2);
 }
 
 static void checksums_are_finished(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[61] = {0}, in[100];
     struct net_frame frame = {.data = out,
                               .length = sizeof(out),
@@ -272,7 +206,7 @@ static void checksums_are_finished(void **state)
 
 static void a_peer_that_vanishes_costs_frames_only(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     uint8_t out[60] = {0};
     struct net_frame frame = {.data = out, .length = sizeof(out)};
 
@@ -280,12 +214,12 @@ static void a_peer_that_vanishes_costs_frames_only(void **state)
     f->peer = -1;
     for (int i = 0; i < 10; i++)
         assert_true(net_send(f->port, &frame));
-    serve(f);
+    fixture_serve(f);
 }
 
 static void the_peer_may_come_late_and_come_back(void **state)
 {
-    struct fixture *f = *state;
+    struct wire_fixture *f = *state;
     const char *dir = strdup(qtest_temp_file(".wire", 0));
     char ours[128], theirs[128];
     struct net_dgram_options options = {.local = {.kind = NET_ADDRESS_UNIX, .path = ours},
@@ -310,7 +244,7 @@ static void the_peer_may_come_late_and_come_back(void **state)
         assert_int_equal(read(fd, in, sizeof(in)), sizeof(out));
         close(fd);
         unlink(theirs);
-        serve(f);
+        fixture_serve(f);
     }
     net_close(port);
     assert_int_equal(access(ours, F_OK), -1);
@@ -356,17 +290,8 @@ static void mistakes_are_one_clear_line(void **state)
         {"-net nic,model=rtl8193", "did you mean 'rtl8139'"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char args[400], *said;
-
-        snprintf(args, sizeof(args), "-accel qtest -display none %s", cases[i].args);
-        assert_int_equal(qtest_start_failing(args, &said), 1);
-        assert_non_null(said);
-        if (!strstr(said, cases[i].said))
-            fail_msg("%s: %s", cases[i].args, said);
-        assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
-        free(said);
-    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        fixture_refused(cases[i].args, cases[i].said);
 }
 
 #define WITH_WIRE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -68,7 +68,6 @@ static int teardown(void **state)
     if (far->port)
         net_close(far->port);
     fixture_free(f);
-    free(far);
     run("ip link del wirebr");
     return 0;
 }

@@ -3,10 +3,13 @@
 #ifndef TESTS_UNIT_WIRE_FIXTURE_H
 #define TESTS_UNIT_WIRE_FIXTURE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "net/net.h"
+#include "net/wires.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qtest.h"
 
@@ -16,6 +19,7 @@ struct wire_fixture {
     struct loop loop;
     struct net_card card;
     struct net_port *port;
+    int peer;        /* the far end, -1: there is none */
     bool full, link; /* of the card */
     unsigned received, sent, link_changes;
     uint64_t bytes;
@@ -23,7 +27,7 @@ struct wire_fixture {
     size_t length;
     /* Called with each frame if not NULL. */
     void (*hook)(struct wire_fixture *f);
-    void *data;
+    void *data; /* freed with the fixture */
 };
 
 static inline bool fixture_receive(void *opaque, const uint8_t *data, size_t length)
@@ -58,6 +62,7 @@ static inline struct wire_fixture *fixture_new(void)
 {
     struct wire_fixture *f = calloc(1, sizeof(*f));
 
+    f->peer = -1;
     pthread_mutex_init(&f->lock, NULL);
     pthread_mutex_lock(&f->lock);
     clock_init(&f->clock, CLOCK_MANUAL);
@@ -74,10 +79,27 @@ static inline void fixture_attach(struct wire_fixture *f, struct net_port *port)
     assert_true(net_attach(port, &f->card, "card0"));
 }
 
+/* A wire on one end of a pair of sockets of that type; the other is peer. */
+static inline void fixture_open_pair(struct wire_fixture *f, int type)
+{
+    struct net_dgram_options dgram = {.local = {.kind = NET_ADDRESS_FD}};
+    struct net_stream_options stream = {.address = {.kind = NET_ADDRESS_FD}};
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, pair), 0);
+    f->peer = pair[0];
+    dgram.local.fd = stream.address.fd = pair[1];
+    fixture_attach(f, type == SOCK_DGRAM ? net_open_dgram(&f->loop, "n0", &dgram, NULL)
+                                         : net_open_stream(&f->loop, "n0", &stream, NULL));
+}
+
 static inline void fixture_free(struct wire_fixture *f)
 {
     if (f->port)
         net_close(f->port);
+    if (f->peer >= 0)
+        close(f->peer);
+    free(f->data);
     loop_destroy(&f->loop);
     clock_destroy(&f->clock);
     pthread_mutex_unlock(&f->lock);
@@ -107,6 +129,20 @@ static inline void fixture_late(void *opaque)
             loop_once(&(f)->loop, true);                                                                     \
         timer_cancel(&late);                                                                                 \
     } while (0)
+
+/* The program ends with a line that says so, its last. */
+static inline void fixture_refused(const char *options, const char *said)
+{
+    char args[500], *text;
+
+    snprintf(args, sizeof(args), "-accel qtest -display none %s", options);
+    assert_int_equal(qtest_start_failing(args, &text), 1);
+    assert_non_null(text);
+    if (!strstr(text, said))
+        fail_msg("%s: %s", options, text);
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    free(text);
+}
 
 static inline bool fixture_send(struct wire_fixture *f, const void *data, size_t length)
 {
