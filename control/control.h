@@ -43,6 +43,7 @@ bool drives_plug(struct control *c, struct error *err);
 /* The wires of -netdev and -nic; after the board was made the cards of -nic. */
 bool networks_open(struct control *c, struct error *err);
 bool networks_plug(struct control *c, struct error *err);
+void networks_list_cards(void); /* to stdout */
 
 /* A -device, or the like of it from QMP: key driver, id, bus and properties. */
 bool create_device(struct control *c, const struct opts *opts, struct error *err);

@@ -104,6 +104,13 @@ static bool is_network_card(const struct device_class *cls)
     return cls && cls->bus == BUS_PCI && cls->pci && cls->pci->class_code == PCI_CLASS_ETHERNET;
 }
 
+void networks_list_cards(void)
+{
+    for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls))
+        if (is_network_card(cls))
+            printf("%-10s %s\n", cls->name, cls->description ? cls->description : "");
+}
+
 static bool check_model(const struct opts *opts, const char *model, struct error *err)
 {
     const char *names[16];

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "control/device_help.h"
+#include "control/wires.h"
 #include "ioreq/ioreq.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -583,12 +584,26 @@ static bool apply_parallel(struct options *o, const char *option, const char *ar
 
 static bool apply_netdev(struct options *o, const char *option, const char *arg, struct error *err)
 {
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        wire_kinds_list();
+        o->nothing_to_run = true;
+        return true;
+    }
     return collect_or_json(&o->netdevs, option, arg, "type", err);
 }
 
 static bool apply_net(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    return collect(&o->nets, option, arg, "type", NULL, err);
+    const char *model;
+
+    if (!collect(&o->nets, option, arg, "type", NULL, err))
+        return false;
+    model = opts_get(o->nets.items[o->nets.count - 1], "model");
+    if (model && !strcmp(model, "help")) {
+        networks_list_cards();
+        o->nothing_to_run = true;
+    }
+    return true;
 }
 
 static bool apply_usb_device(struct options *o, const char *option, const char *arg, struct error *err)

@@ -366,6 +366,16 @@ static const struct wire_kind kinds[] = {
     {"bridge", bridge_keys, open_bridge}, {"stream", stream_keys, open_stream},
     {"dgram", dgram_keys, open_dgram},    {"socket", socket_keys, open_socket}};
 
+void wire_kinds_list(void)
+{
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        printf("%s:", kinds[i].type);
+        for (const char *const *key = kinds[i].keys; *key; key++)
+            printf(" %s", *key);
+        putchar('\n');
+    }
+}
+
 const struct wire_kind *wire_kind_find(const struct opts *opts, struct error *err)
 {
     const char *type = opts_get(opts, "type"), *names[COUNT(kinds) + 1] = {NULL};

@@ -11,6 +11,8 @@ struct wire_kind {
     struct net_port *(*open)(struct control *c, const struct opts *opts, const char *id, struct error *err);
 };
 
+/* All kinds and their suboptions, to stdout. */
+void wire_kinds_list(void);
 /* By the option's type; NULL with *err. */
 const struct wire_kind *wire_kind_find(const struct opts *opts, struct error *err);
 /* Is it a suboption of the wire's, and not a card's? */

@@ -601,6 +601,30 @@ static void mistakes_are_one_clear_line(void **state)
     }
 }
 
+static void help_lists_what_there_is(void **state)
+{
+    static const struct {
+        const char *args, *said;
+    } cases[] = {{"-netdev help", "user"},
+                 {"-netdev help", "stream: addr.type addr.path"},
+                 {"-nic user,model=help", "rtl8139"},
+                 {"-net nic,model=help", "pcnet"}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char command[300], text[8192];
+        FILE *pipe;
+        size_t n;
+
+        snprintf(command, sizeof(command), "${HVM_DM:-build/hvm-dm} %s", cases[i].args);
+        pipe = popen(command, "r");
+        n = fread(text, 1, sizeof(text) - 1, pipe);
+        text[n] = '\0';
+        assert_int_equal(pclose(pipe), 0);
+        if (!strstr(text, cases[i].said))
+            fail_msg("%s: %s", cases[i].args, text);
+    }
+}
+
 /* Every way to say it; a card is on each. */
 static void the_options_make_networks(void **state)
 {
@@ -683,12 +707,14 @@ static void a_confined_process_has_its_network(void **state)
         skip();
     assert_non_null(mkdtemp(dir));
     address.sin_port = htons(port);
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* the search for leaks needs /proc */
     q = qtest_startf("-display none -nic user,id=a,tftp=/tmp -chroot %s -runas 65534:65534", dir);
     snprintf(line, sizeof(line), "hostfwd_add tcp:127.0.0.1:%d-:22", port);
     hmp(q, line, "");
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_true(wire_wait(has_connection(q)));
     qtest_stop(q);
+    unsetenv("ASAN_OPTIONS");
     close(fd);
     rmdir(dir);
 }
@@ -725,6 +751,7 @@ int main(void)
         cmocka_unit_test(frames_keep_their_order_in_a_queue),
         cmocka_unit_test(forwards_are_read),
         cmocka_unit_test(mistakes_are_one_clear_line),
+        cmocka_unit_test(help_lists_what_there_is),
         cmocka_unit_test(the_options_make_networks),
         cmocka_unit_test(forwards_come_and_go_while_it_runs),
         cmocka_unit_test(a_confined_process_has_its_network),
