@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Intel 82540EM with a datagram socket as its wire. */
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
@@ -79,6 +86,8 @@ enum { TXDW = 1, TXQE = 2, LSC = 4, RXDMT0 = 0x10, RXO = 0x40, RXT0 = 0x80, MDAC
 #define CTRL_VME 0x40000000u
 #define CTRL_RST 0x04000000u
 
+static bool taps; /* may we have a namespace and taps? */
+
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
 
@@ -100,15 +109,10 @@ static void set(struct nic *n, unsigned offset, uint32_t value)
     qtest_writel(n->q, n->mem + offset, value);
 }
 
-static void start(struct nic *n, void **state)
+static void start_on(struct nic *n, void **state, const char *options)
 {
-    char options[WIRE_OPTIONS];
-
-    *n = (struct nic){.q = NULL};
-    wire_open(&n->wire, "n", options);
     n->q = *state =
         qtest_startf("-nodefaults -vga none -device e1000,netdev=n,id=c,mac=52:54:00:12:34:56 %s", options);
-    wire_connect(&n->wire);
     n->pci = qpci_get(n->q, 0x8086, 0x100E);
     n->mem = qpci_map(&n->pci, 0);
     n->io = qpci_map(&n->pci, 1);
@@ -117,6 +121,16 @@ static void start(struct nic *n, void **state)
     n->tx_ring = qtest_alloc(n->q, RING * 16, 4096);
     n->buffers = qtest_alloc(n->q, RING * BUFFER, 4096);
     n->data = qtest_alloc(n->q, 0x20000, 4096);
+}
+
+static void start(struct nic *n, void **state)
+{
+    char options[WIRE_OPTIONS];
+
+    *n = (struct nic){.q = NULL};
+    wire_open(&n->wire, "n", options);
+    start_on(n, state, options);
+    wire_connect(&n->wire);
 }
 
 static void finish(struct nic *n)
@@ -640,11 +654,11 @@ static void checksums_are_inserted(void **state)
     finish(&n);
 }
 
-static void cut_and_check(struct nic *n, unsigned version, size_t payload, unsigned mss)
+/* A TCP packet to be cut: the length of its headers, and all of it in data. */
+static size_t send_to_be_cut(struct nic *n, unsigned version, size_t payload, unsigned mss,
+                             uint8_t data[65536 + 100])
 {
-    static uint8_t data[65536 + 100];
-    uint8_t frame[2048];
-    size_t headers = version == 4 ? PACKET_IPV4_TCP : PACKET_IPV6_TCP, sent = 0, tcp = headers - 20;
+    size_t headers = version == 4 ? PACKET_IPV4_TCP : PACKET_IPV6_TCP;
     size_t length = packet_make(data, mac, version, PACKET_TCP, payload);
 
     if (version == 4)
@@ -657,6 +671,15 @@ static void cut_and_check(struct nic *n, unsigned version, size_t payload, unsig
     tx_put(n, n->data, TX_DATA | TX_TSE | headers, OPT_TCP | (version == 4 ? OPT_IP : 0));
     tx_put(n, n->data + headers, TX_DATA | TX_TSE | TX_EOP | (length - headers), 0);
     kick(n);
+    return headers;
+}
+
+static void cut_and_check(struct nic *n, unsigned version, size_t payload, unsigned mss)
+{
+    static uint8_t data[65536 + 100];
+    uint8_t frame[2048];
+    size_t headers = send_to_be_cut(n, version, payload, mss, data), sent = 0, tcp = headers - 20;
+
     for (unsigned i = 0; sent < payload; i++) {
         size_t part = payload - sent < mss ? payload - sent : mss;
 
@@ -695,6 +718,37 @@ static void packets_are_cut_into_segments(void **state)
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     assert_int_equal(get(&n, TDH), n.tx);
     finish(&n);
+}
+
+/* A wire that cuts packets itself gets them whole: a tap device, as its own end sees it. */
+static void large_packets_are_left_to_a_tap(void **state)
+{
+    struct sockaddr_ll tap = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+    static uint8_t data[65536 + 100], seen[65536 + 100];
+    const struct timeval patience = {.tv_sec = 60};
+    struct nic n = {.q = NULL};
+
+    if (!taps)
+        skip();
+    start_on(&n, state, "-netdev tap,id=n,ifname=e1000tap,script=no,downscript=no");
+    assert_int_equal(system("ip link set e1000tap up"), 0);
+    tap.sll_ifindex = if_nametoindex("e1000tap");
+    n.wire.fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+    assert_int_equal(bind(n.wire.fd, (struct sockaddr *)&tap, sizeof(tap)), 0);
+    assert_int_equal(setsockopt(n.wire.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    enable(&n, 0);
+    for (unsigned version = 4; version <= 6; version += 2) {
+        size_t headers = send_to_be_cut(&n, version, 40000, 1400, data);
+
+        do /* the host says things, too */
+            assert_true(recv(n.wire.fd, seen, sizeof(seen), 0) > 0);
+        while (memcmp(seen, mac, 6));
+        assert_int_equal(packet_be16(seen + (version == 4 ? 16 : 18)), version == 4 ? 40040 : 40020);
+        assert_memory_equal(seen + headers, data + headers, 40000);
+        assert_int_equal(get(&n, GPTC), 29);
+        assert_int_equal(get(&n, TSCTC), 1);
+    }
+    close(n.wire.fd);
 }
 
 static void udp_is_cut_too(void **state)
@@ -1341,6 +1395,7 @@ int main(void)
         qtest_unit_test(odd_frames_are_sent_or_gone),
         qtest_unit_test(checksums_are_inserted),
         qtest_unit_test(packets_are_cut_into_segments),
+        qtest_unit_test(large_packets_are_left_to_a_tap),
         qtest_unit_test(udp_is_cut_too),
         qtest_unit_test(tags_are_put_in),
         qtest_unit_test(transmit_interrupts_wait),
@@ -1363,5 +1418,9 @@ int main(void)
         qtest_unit_test(the_long_name),
     };
 
+    taps = !unshare(CLONE_NEWNET) && !access("/dev/net/tun", R_OK | W_OK);
+    if (!taps)
+        fprintf(stderr,
+                "e1000_test: no network namespace, or no /dev/net/tun: the test with a tap is left out\n");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
