@@ -385,7 +385,7 @@ static void person(struct fuzz *f, struct input *in)
 static void any_frame(struct wire *wire, struct input *in, uint8_t what)
 {
     static const uint8_t to[4][6] = {
-        {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, FUZZ_MAC_BYTES, {1, 0, 0x5E, 0, 0, 1}};
+        {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, {FUZZ_MAC_INITIALS}, {1, 0, 0x5E, 0, 0, 1}};
 
     memset(wire->frame, take(in, 1), sizeof(wire->frame));
     memcpy(wire->frame, to[what & 3], 6);
@@ -476,6 +476,27 @@ static void one_access(struct fuzz *f, struct input *in)
             machine_reset(&f->m);
         break;
     }
+}
+
+void fuzz_packet(struct bus *bus, uint64_t at, unsigned length, uint8_t protocol)
+{
+    const uint8_t headers[54] = {FUZZ_MAC_INITIALS,
+                                 [6] = 2,
+                                 [12] = 8,
+                                 [14] = 0x45,
+                                 [16] = (length - 14) >> 8,
+                                 [17] = (uint8_t)(length - 14),
+                                 [22] = 64,
+                                 [23] = protocol,
+                                 [26] = 10,
+                                 [29] = 1,
+                                 [30] = 10,
+                                 [33] = 2,
+                                 [38] = protocol == 6 ? 0 : (length - 34) >> 8,
+                                 [39] = protocol == 6 ? 0 : (uint8_t)(length - 34),
+                                 [46] = 0x50};
+
+    bus_write_mem(bus, at, headers, sizeof(headers));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -16,11 +16,8 @@ enum { FUZZ_PROPERTIES = 9 };
 enum { FUZZ_FIRST_IO = 0xC000, FUZZ_FIRST_MEM = 0xE0000000 };
 
 /* The address of network cards: mac=FUZZ_MAC. */
-#define FUZZ_MAC "52:54:00:12:34:56"
-#define FUZZ_MAC_BYTES                                                                                       \
-    {                                                                                                        \
-        0x52, 0x54, 0x00, 0x12, 0x34, 0x56                                                                   \
-    }
+#define FUZZ_MAC          "52:54:00:12:34:56"
+#define FUZZ_MAC_INITIALS 0x52, 0x54, 0x00, 0x12, 0x34, 0x56
 
 struct fuzz_device {
     const char *name;
@@ -43,5 +40,9 @@ struct fuzz_target {
 
 /* Defined by each target's file. */
 extern const struct fuzz_target fuzz_target;
+
+/* For prepare: puts an IPv4 frame for the card into memory, TCP (protocol 6) or UDP (17), whole and valid but
+ * for its checksums. */
+void fuzz_packet(struct bus *bus, uint64_t at, unsigned length, uint8_t protocol);
 
 #endif

@@ -19,7 +19,7 @@ static void write_words(struct bus *bus, uint64_t at, const uint16_t *words, uns
 /* Rings of four, given to the chip; how: the style, loopback, promiscuous, stopped after all. */
 static void prepare(struct bus *bus, uint8_t how)
 {
-    static const uint8_t mac[6] = FUZZ_MAC_BYTES;
+    static const uint8_t mac[6] = {FUZZ_MAC_INITIALS};
     unsigned style = how & 3, size = style ? 16 : 8, flags = style == 0 ? 2 : 6;
     uint16_t mode = (how & 4) | (how & 8 ? 0x8000 : 0);
     uint16_t padr[3] = {mac[0] | mac[1] << 8, mac[2] | mac[3] << 8, mac[4] | mac[5] << 8};
