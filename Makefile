@@ -33,7 +33,7 @@ help:
 	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
 	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
 	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"
-	@echo "make bench            beside Debian's QEMU; make bench-xen: beside its device model, in the Xen lab"
+	@echo "make bench            beside Debian's QEMU; bench-net: the cards, in the KVM lab; bench-xen: in the Xen lab"
 	@echo "make format, make clean"
 
 config.mk: configure
