@@ -91,8 +91,8 @@ void vram_set_watch(struct vram *vram, enum vram_watch watch)
 {
     if (vram->watch == watch)
         return;
-    /* Armed comes last: the accelerator's last look at its log must not be taken for the first write after it,
-     * which would undo the arming in its midst. */
+    /* Armed comes last: the accelerator's last look at its log must not be taken for the first write after
+     * it, which would undo the arming in its midst. */
     if (vram->machine->accel->watch_vram)
         vram->machine->accel->watch_vram(vram->machine, vram, watch);
     vram->watch = watch;
