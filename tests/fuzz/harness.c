@@ -42,6 +42,8 @@ struct fuzz {
     struct machine m;
     struct window windows[MAX_WINDOWS];
     unsigned window_count;
+    struct window *last; /* the register written last */
+    uint64_t last_offset;
     struct wire wire;
 };
 
@@ -321,7 +323,21 @@ static void write_window(struct fuzz *f, struct input *in, unsigned size)
     struct window *w = any_window(f, in);
     uint64_t offset = any_offset(in, w);
 
+    f->last = w;
+    f->last_offset = offset;
     bus_write(&f->m.bus, w->space, w->base + offset, size, any_value(f, in, size));
+}
+
+/* The same register again and again: a command of several bytes, or its answer. */
+static void last_window(struct fuzz *f, struct input *in, bool write, unsigned size)
+{
+    unsigned count = take(in, 1) % 16;
+
+    for (; f->last && count > 0; count--)
+        if (write)
+            bus_write(&f->m.bus, f->last->space, f->last->base + f->last_offset, size, take(in, size));
+        else
+            bus_read(&f->m.bus, f->last->space, f->last->base + f->last_offset, size);
 }
 
 /* String forms: a data port for ports, ascending addresses for memory. */
@@ -433,6 +449,12 @@ static void one_access(struct fuzz *f, struct input *in)
     case 0x0E:
     case 0x0F:
         network(f, in);
+        break;
+    case 0x0C:
+        last_window(f, in, true, small);
+        break;
+    case 0x0D:
+        last_window(f, in, false, small);
         break;
     case 0x10:
     case 0x11:
