@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Stream wires: frames with their length before them, and peers that come, go and misbehave. */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -224,6 +226,47 @@ static void a_full_socket_makes_the_card_wait(void **state)
         read_frame(f->peer, came, sizeof(frame));
 }
 
+/* Both ends of a TCP connection, which takes parts of frames. */
+static void tcp_pair(int pair[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), small = 1, segment = 536;
+
+    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment));
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    pair[1] = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    assert_int_equal(connect(pair[1], (struct sockaddr *)&address, size), 0);
+    pair[0] = accept(listener, NULL, NULL);
+    close(listener);
+}
+
+static void a_frame_that_goes_in_parts_arrives_whole(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct net_stream_options options = {.address = {.kind = NET_ADDRESS_FD}};
+    unsigned taken = 0, came = 0;
+    uint8_t frame[1514];
+    int pair[2];
+
+    tcp_pair(pair);
+    f->peer = pair[0];
+    options.address.fd = pair[1];
+    fixture_attach(f, net_open_stream(&f->loop, "s", &options, NULL));
+    for (int round = 0; round < 200; round++) {
+        while (fixture_send(f, memset(frame, taken, sizeof(frame)), 1000 + taken % 500))
+            taken++;
+        for (; came + 1 < taken; came++)
+            read_frame(f->peer, came, 1000 + came % 500);
+        fixture_wait(f, f->sent);
+        f->sent = 0;
+    }
+}
+
 /* ---- peers ---- */
 
 static void a_server_takes_one_peer_after_the_other(void **state)
@@ -403,6 +446,7 @@ int main(void)
         WITH_WIRE(garbage_ends_the_connection),
         WITH_WIRE(a_full_card_loses_nothing),
         WITH_WIRE(a_full_socket_makes_the_card_wait),
+        WITH_WIRE(a_frame_that_goes_in_parts_arrives_whole),
         WITH_WIRE(a_server_takes_one_peer_after_the_other),
         WITH_WIRE(a_vanished_peer_holds_nothing_up),
         WITH_WIRE(a_client_comes_back),

@@ -19,8 +19,8 @@ struct wire_fixture {
     struct loop loop;
     struct net_card card;
     struct net_port *port;
-    int peer;        /* the far end, -1: there is none */
-    bool full, link; /* of the card */
+    int peer;                 /* the far end, -1: there is none */
+    bool full, link, sending; /* of the card */
     unsigned received, sent, link_changes;
     uint64_t bytes;
     uint8_t frame[NET_MAX_FRAME]; /* the last */
@@ -34,6 +34,7 @@ static inline bool fixture_receive(void *opaque, const uint8_t *data, size_t len
 {
     struct wire_fixture *f = opaque;
 
+    assert_false(f->sending); /* neither side calls the other from inside a call of the other's */
     if (f->full)
         return false;
     f->received++;
@@ -146,7 +147,12 @@ static inline void fixture_refused(const char *options, const char *said)
 
 static inline bool fixture_send(struct wire_fixture *f, const void *data, size_t length)
 {
-    return net_send(f->port, &(struct net_frame){.data = data, .length = length});
+    bool taken;
+
+    f->sending = true;
+    taken = net_send(f->port, &(struct net_frame){.data = data, .length = length});
+    f->sending = false;
+    return taken;
 }
 
 #endif
