@@ -542,22 +542,32 @@ static void card_link_changed(void *opaque, bool up)
 
 /* ---- EEPROM ---- */
 
+/* What is not named is erased. */
 static void eeprom_fill(struct e1000 *s)
 {
+    static const struct {
+        uint8_t at;
+        uint16_t value;
+    } contents[] = {
+        {0x03, 0x0000}, {0x05, 0x0000}, /* compatibility, version */
+        {0x08, 0x0000}, {0x09, 0x0000}, /* part number */
+        {0x0A, 0x6403},                 /* control 1: valid, 32-bit BAR, full duplex, identity from here */
+        {0x0F, 0x3040},                 /* control 2 */
+        {0x14, 0x0000}, {0x24, 0x0000}, /* control 3: no wake-up */
+        {0x1F, 0x0706}, {0x20, 0x1008}, /* LEDs, pins */
+        {0x21, 0x0000},                 /* no management */
+    };
     uint16_t *words = s->eeprom.words, sum = 0;
 
     memset(words, 0xFF, sizeof(s->eeprom.words));
+    for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++)
+        words[contents[i].at] = contents[i].value;
     for (int i = 0; i < 3; i++)
         words[i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
-    words[0x03] = 0x0000;
-    words[0x0A] = 0x6403; /* initialisation control 1: valid, 32-bit BAR, full duplex, identity from here */
     words[0x0B] = pci_get16(&s->pci, PCI_SUBSYSTEM_ID);
     words[0x0C] = pci_get16(&s->pci, PCI_SUBSYSTEM_VENDOR_ID);
     words[0x0D] = pci_get16(&s->pci, PCI_DEVICE_ID);
     words[0x0E] = pci_get16(&s->pci, PCI_VENDOR_ID);
-    words[0x0F] = 0x3040;          /* initialisation control 2 */
-    words[0x14] = words[0x24] = 0; /* initialisation control 3: no wake-up */
-    words[0x21] = 0;               /* no management */
     for (int i = 0; i < EEPROM_WORDS - 1; i++)
         sum += words[i];
     words[EEPROM_WORDS - 1] = 0xBABA - sum;
