@@ -135,9 +135,14 @@ static void info_usernet(struct hmp *h)
     for (struct net_port *port = h->c->m.nets; port; port = port->next) {
         char *connections = is_user(port) ? net_user_connections(port) : NULL, *rest = NULL;
 
+        unsigned waiting;
+        uint64_t lost;
+
         if (!connections)
             continue;
-        fprintf(h->out, "%s:\r\n", port->id);
+        net_user_count(port, &waiting, &lost);
+        fprintf(h->out, "%s: %u frames wait for the card, %llu were lost\r\n", port->id, waiting,
+                (unsigned long long)lost);
         for (char *line = strtok_r(connections, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
             fprintf(h->out, "%s\r\n", line);
         free(connections);

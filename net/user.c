@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "net/frame_queue.h"
+#include "net/slirp_library.h"
 #include "net/user_config.h"
 
 enum {
@@ -38,6 +39,7 @@ struct user_fd {
 
 struct user {
     struct net_port *port;
+    struct slirp_library library;
     Slirp *slirp;
     int poll_fd; /* an epoll of libslirp's descriptors, itself watched by the loop */
     struct loop_fd watch;
@@ -201,7 +203,7 @@ static void ask(struct user *user)
     uint32_t timeout = UINT32_MAX;
 
     user->round++;
-    slirp_pollfds_fill(user->slirp, &timeout, add_poll, user);
+    user->library.slirp_pollfds_fill(user->slirp, &timeout, add_poll, user);
     for (size_t i = user->watched_count; i-- > 0;)
         if (user->fds[user->watched[i]].round != user->round)
             forget_at(user, i);
@@ -218,7 +220,7 @@ static bool serve_sockets(struct user *user)
     for (int i = 0; i < n; i++)
         user->fds[ready[i].data.fd].ready = ready[i].events;
     if (n > 0)
-        slirp_pollfds_poll(user->slirp, 0, get_events, user);
+        user->library.slirp_pollfds_poll(user->slirp, 0, get_events, user);
     for (int i = 0; i < n; i++)
         user->fds[ready[i].data.fd].ready = 0;
     ask(user);
@@ -239,7 +241,7 @@ static void timer_fired(void *opaque)
 {
     struct user *user = opaque;
 
-    slirp_pollfds_poll(user->slirp, 0, get_events, user);
+    user->library.slirp_pollfds_poll(user->slirp, 0, get_events, user);
     ask(user);
 }
 
@@ -290,7 +292,7 @@ static bool user_send(struct net_port *port, const struct net_frame *frame)
 
     user->last_active = clock_now(user->timer.clock);
     user->sending = true;
-    slirp_input(user->slirp, frame->data, frame->length);
+    user->library.slirp_input(user->slirp, frame->data, frame->length);
     user->sending = false;
     loop_post(port->loop, &user->work);
     return true;
@@ -319,7 +321,7 @@ static void user_timer_fired(void *opaque)
 {
     struct user_timer *timer = opaque;
 
-    slirp_handle_timer(timer->user->slirp, timer->id, timer->opaque);
+    timer->user->library.slirp_handle_timer(timer->user->slirp, timer->id, timer->opaque);
 }
 
 static void *new_timer(SlirpTimerId id, void *timer_opaque, void *opaque)
@@ -369,7 +371,7 @@ static const SlirpCb callbacks = {.send_packet = send_packet,
 static void user_free(struct user *user)
 {
     if (user->slirp)
-        slirp_cleanup(user->slirp);
+        user->library.slirp_cleanup(user->slirp);
     if (user->port) {
         timer_cancel(&user->timer);
         loop_cancel(user->port->loop, &user->work);
@@ -397,7 +399,7 @@ static bool add_forward(struct user *user, const char *text, struct error *err)
 
     if (!user_parse_forward(text, &f, err))
         return false;
-    return !slirp_add_hostfwd(user->slirp, f.udp, f.host, f.host_port, f.guest, f.guest_port) ||
+    return !user->library.slirp_add_hostfwd(user->slirp, f.udp, f.host, f.host_port, f.guest, f.guest_port) ||
            error_set(err, "hostfwd=%s: %s", text, strerror(errno));
 }
 
@@ -416,17 +418,25 @@ bool net_user_remove_forward(struct net_port *port, const char *listener, struct
 
     if (!user_parse_listener(listener, &f, err))
         return false;
-    if (slirp_remove_hostfwd(user->slirp, f.udp, f.host, f.host_port))
+    if (user->library.slirp_remove_hostfwd(user->slirp, f.udp, f.host, f.host_port))
         return error_set(err, "hostfwd=%s: there is none such", listener);
     ask(user);
     return true;
+}
+
+void net_user_count(struct net_port *port, unsigned *waiting, uint64_t *lost)
+{
+    const struct user *user = port->wire_data;
+
+    *waiting = user->queue.count;
+    *lost = user->lost;
 }
 
 char *net_user_connections(struct net_port *port)
 {
     struct user *user = port->wire_data;
 
-    return slirp_connection_info(user->slirp);
+    return user->library.slirp_connection_info(user->slirp);
 }
 
 static bool start(struct user *user, struct loop *loop, const char *id,
@@ -435,7 +445,7 @@ static bool start(struct user *user, struct loop *loop, const char *id,
     char address[INET_ADDRSTRLEN];
     SlirpConfig config;
 
-    if (!user_configure(options, &config, err))
+    if (!user_configure(options, &config, err) || !slirp_library_load(&user->library, err))
         return false;
     user->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (user->poll_fd < 0 || !frame_queue_init(&user->queue, QUEUE_SIZE))
@@ -448,7 +458,7 @@ static bool start(struct user *user, struct loop *loop, const char *id,
     user->last_active = -QUIET_AFTER - 1;
     if (!loop_watch(loop, &user->watch, user->poll_fd, EPOLLIN, sockets_ready, user))
         return error_set(err, "%s", strerror(errno));
-    user->slirp = slirp_new(&config, &callbacks, user);
+    user->slirp = user->library.slirp_new(&config, &callbacks, user);
     if (!user->slirp)
         return error_set(err, "the network cannot be made");
     for (const char *const *forward = options->hostfwd; forward && *forward; forward++)

@@ -205,10 +205,12 @@ lab_add_program() {
     done
 }
 
-# lab_add_libraries ROOT PROGRAM: the shared libraries of a program, not the program.
+# lab_add_libraries ROOT PROGRAM: the shared libraries of a program, not the program; and libslirp, if the program loads it when
+# it needs it.
 lab_add_libraries() {
-    local root=$1 file
-    for file in $(ldd "$2" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'); do
+    local root=$1 file late=
+    grep -aq 'libslirp\.so\.0' "$2" && late=$(/sbin/ldconfig -p | sed -n 's/.*libslirp\.so\.0 .*=> //p' | head -1)
+    for file in $late $(ldd "$2" $late 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'); do
         [ -e "$root$file" ] && continue
         mkdir -p "$root$(dirname "$file")"
         cp -L "$file" "$root$file"

@@ -508,7 +508,8 @@ static void a_full_card_stops_the_reading(void **state)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char forward[64], datagram[1400] = "";
     int fd = socket(AF_INET, SOCK_DGRAM, 0), port = free_port();
-    unsigned before;
+    unsigned before, waiting;
+    uint64_t lost;
 
     snprintf(forward, sizeof(forward), "udp:127.0.0.1:%d-:53", port);
     forwards[0] = forward;
@@ -523,6 +524,9 @@ static void a_full_card_stops_the_reading(void **state)
             fixture_serve(f);
     }
     wait_for_nothing(f);
+    net_user_count(f->port, &waiting, &lost);
+    assert_in_range(waiting, 300, 900);
+    assert_int_equal(lost, 0);
     before = f->received;
     f->full = false;
     net_resume(f->port);
@@ -759,6 +763,7 @@ static void forwards_come_and_go_while_it_runs(void **state)
     hmp(q, line, "in use");
     snprintf(taken, sizeof(taken), "127.0.0.1 %5d", port);
     hmp(q, "info usernet", taken);
+    hmp(q, "info usernet", "b: 0 frames wait for the card, 0 were lost");
     snprintf(line, sizeof(line), "hostfwd_remove b tcp:127.0.0.1:%d", port);
     hmp(q, line, "");
     hmp(q, line, "none such");
