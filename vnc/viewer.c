@@ -140,6 +140,20 @@ static bool begin(struct session *s)
     return send_server_init(s);
 }
 
+/*
+ * One who types and leaves does not wait for the picture that is being sent. What came before the end counts:
+ * it is read although nothing can be sent any more. Bounded, for some never stop.
+ */
+static void read_last_words(struct session *s)
+{
+    for (unsigned n = 0; n < 64 && !viewer_must_quit(s->v); n++) {
+        struct pollfd fd = {.fd = s->v->fd, .events = POLLIN};
+
+        if (poll(&fd, 1, 0) <= 0 || !(fd.revents & POLLIN) || !messages_read(s))
+            return;
+    }
+}
+
 static void serve(struct viewer *v)
 {
     struct session *s = calloc(1, sizeof(*s));
@@ -148,9 +162,11 @@ static void serve(struct viewer *v)
         return;
     s->v = v;
     s->output = s->feed = s->fed = -1;
-    if (begin(s))
+    if (begin(s)) {
         while (wait_for_work(s) && messages_tell_changes(s) && session_send_updates(s))
             continue;
+        read_last_words(s);
+    }
     client_free(s);
     if (s->source)
         pixman_image_unref(s->source);

@@ -327,40 +327,6 @@ static void release_buttons(struct viewer *v)
     pointer_input(v, &release);
 }
 
-/* The thread has ended or is about to: what its viewer held down is released. */
-static void let_out(struct viewer *v)
-{
-    pthread_join(v->thread, NULL);
-    keyboard_release_all(&v->keyboard);
-    release_buttons(v);
-    free_viewer(v);
-}
-
-static void remove_gone(struct vnc *vnc)
-{
-    struct viewer *gone = NULL;
-
-    pthread_mutex_lock(&vnc->lock);
-    for (struct viewer **at = &vnc->viewers; *at;) {
-        struct viewer *v = *at;
-
-        if (v->stage == VIEWER_GONE) {
-            *at = v->next;
-            v->next = gone;
-            gone = v;
-        } else {
-            at = &v->next;
-        }
-    }
-    pthread_mutex_unlock(&vnc->lock);
-    while (gone) {
-        struct viewer *next = gone->next;
-
-        let_out(gone);
-        gone = next;
-    }
-}
-
 /* ---- input ---- */
 
 static void handle_input(struct viewer *v, const struct input *in)
@@ -398,6 +364,41 @@ static void take_inputs(struct viewer *v)
     pthread_mutex_unlock(&vnc->lock);
     for (unsigned i = 0; i < count; i++)
         handle_input(v, &inputs[i]);
+}
+
+/* The thread has ended or is about to: its viewer's last input counts, what is held down then is released. */
+static void let_out(struct viewer *v)
+{
+    pthread_join(v->thread, NULL);
+    take_inputs(v);
+    keyboard_release_all(&v->keyboard);
+    release_buttons(v);
+    free_viewer(v);
+}
+
+static void remove_gone(struct vnc *vnc)
+{
+    struct viewer *gone = NULL;
+
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer **at = &vnc->viewers; *at;) {
+        struct viewer *v = *at;
+
+        if (v->stage == VIEWER_GONE) {
+            *at = v->next;
+            v->next = gone;
+            gone = v;
+        } else {
+            at = &v->next;
+        }
+    }
+    pthread_mutex_unlock(&vnc->lock);
+    while (gone) {
+        struct viewer *next = gone->next;
+
+        let_out(gone);
+        gone = next;
+    }
 }
 
 /* What viewers asked for. */

@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -1135,6 +1136,31 @@ static void test_many_keys_all_arrive(void **state)
     close(fd);
 }
 
+/* One who types and leaves at once, without a look at the picture that is being sent. */
+static void test_keys_of_a_leaving_viewer_arrive(void **state)
+{
+    static const uint8_t request[] = {3, 0, 0, 0, 0, 0, 6, 0, 4, 0};
+    const struct linger at_once = {.l_onoff = 1};
+    const int on = 1;
+    enum { ROUNDS = 40 };
+
+    show(1536, 1024, 1);
+    start();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int fd = enter();
+
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        say(fd, request, sizeof(request));
+        usleep(i % 8 * 700);
+        send_key(fd, 'x', true);
+        send_key(fd, 'x', false);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        close(fd);
+    }
+    EVENTUALLY(viewers() == 0);
+    assert_int_equal(keys_seen(), 2 * ROUNDS);
+}
+
 static void test_relative_mouse(void **state)
 {
     int fd;
@@ -1387,6 +1413,7 @@ int main(void)
         TEST(test_keys),
         TEST(test_extended_keys),
         TEST(test_many_keys_all_arrive),
+        TEST(test_keys_of_a_leaving_viewer_arrive),
         TEST(test_relative_mouse),
         TEST(test_first_moves_together),
         TEST(test_absolute_pointer),
