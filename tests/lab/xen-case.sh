@@ -24,7 +24,7 @@ lab_script() {
     rm -f "$evidence/results"
     lab --dom0-script "$case_dir/dom0" --timeout "$case_seconds" "$@"
     [ ! -e "$evidence/results" ] || cat "$evidence/results"
-    [ "$lab_status" = 0 ] || echo "not ok - $case_name came to its end: status $lab_status, see $evidence/lab.log"
+    [ "$lab_status" = 0 ] || emulation_died || echo "not ok - $case_name came to its end: status $lab_status, see $evidence/lab.log"
 }
 
 # make_cd OPTION...: $case_dir/cd.iso by mkiso.
