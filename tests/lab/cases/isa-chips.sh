@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Linux' own drivers on the small chips: the floppy controller (detection, reading, writing), the clock (time,
 # alarm interrupt), the serial port (detection, interrupts both ways).
 set -uo pipefail

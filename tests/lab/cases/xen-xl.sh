@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # The life of a domain under xl, with a guest that needs seconds to boot (tests/guests/xl.S): start, screen, keys, CD, pause,
 # processors, monitor, reset, power-off, the VNC password, and the device model with its rights given up.
 . "$(dirname "$0")/../xen-case.sh"
