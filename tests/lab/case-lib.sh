@@ -50,6 +50,13 @@ guest_checks() {
     done
 }
 
+# says WHAT PATTERN [FILE]: is there such a line from the guest, or in FILE?
+says() {
+    local file=${3:-$evidence/serial}
+    tr -d '\r' <"$file" 2>/dev/null | grep -aE -- "$2" >/dev/null
+    result $? "$1" "see $file"
+}
+
 # action_check KIND PATTERN WHAT: was a timed action of this kind, with this in its argument, done without failure?
 action_check() {
     grep -E "^lab: $1 at [0-9.]+ s: .*$2" "$evidence/lab.log" >/dev/null

@@ -41,6 +41,7 @@ static const char usage_text[] =
     "  capture FILE.png       write the screen\n"
     "  expect-picture FILE    wait until the screen is that PNG\n"
     "  expect-drawn [N]       wait until at least N pixels (100) differ from the most common colour\n"
+    "  expect-colour RRGGBB N wait until at least N pixels have that colour\n"
     "  expect-size WxH        wait until the screen has that size\n"
     "  size                   print the screen's size\n"
     "  wait-change            wait until the screen differs from what it is now\n"
@@ -590,6 +591,37 @@ static bool expect_drawn(struct vncdo *v, size_t want)
                            v->rfb->height);
 }
 
+struct colour {
+    unsigned rgb;
+    size_t want;
+};
+
+static size_t pixels_of(const struct vncdo *v, unsigned rgb)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < pixels(v); i++)
+        n += pixel_at(v, i) == rgb;
+    return n;
+}
+
+static bool has_colour(struct vncdo *v, void *opaque)
+{
+    const struct colour *c = opaque;
+    return pixels_of(v, c->rgb) >= c->want;
+}
+
+static bool expect_colour(struct vncdo *v, const char *rgb, const char *want)
+{
+    struct colour c = {.want = strtoul(want, NULL, 10)};
+    bool reached;
+    if (sscanf(rgb, "%6x", &c.rgb) != 1)
+        return fail("expect-colour: '%s' is not RRGGBB", rgb);
+    if (!wait_screen(v, has_colour, &c, &reached))
+        return false;
+    return reached || fail("expect-colour: only %zu pixels have the colour %06x", pixels_of(v, c.rgb), c.rgb);
+}
+
 struct size {
     int width, height;
 };
@@ -666,10 +698,10 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"type", 1},           {"key", 1},          {"keydown", 1}, {"keyup", 1},       {"move", 2},
-    {"click", 1},          {"mousedown", 1},    {"mouseup", 1}, {"wheel", 1},       {"capture", 1},
-    {"expect-size", 1},    {"size", 0},         {"pause", 1},   {"wait-change", 0}, {"wait-quiet", 1},
-    {"expect-picture", 1}, {"expect-drawn", 0},
+    {"type", 1},           {"key", 1},          {"keydown", 1},       {"keyup", 1},       {"move", 2},
+    {"click", 1},          {"mousedown", 1},    {"mouseup", 1},       {"wheel", 1},       {"capture", 1},
+    {"expect-size", 1},    {"size", 0},         {"pause", 1},         {"wait-change", 0}, {"wait-quiet", 1},
+    {"expect-picture", 1}, {"expect-drawn", 0}, {"expect-colour", 2},
 };
 
 static const struct command *find_command(const char *name)
@@ -708,6 +740,8 @@ static bool do_command(struct vncdo *v, const char *name, char **args)
         return capture(v, args[0]);
     if (strcmp(name, "expect-picture") == 0)
         return expect_picture(v, args[0]);
+    if (strcmp(name, "expect-colour") == 0)
+        return expect_colour(v, args[0], args[1]);
     if (strcmp(name, "expect-size") == 0)
         return expect_size(v, args[0]);
     if (strcmp(name, "wait-change") == 0)
