@@ -784,6 +784,31 @@ static void the_medium_changes(void **state)
     assert_sectors(b, 3, 1);
 }
 
+/* As libxl does it, in a drive that the guest has opened: the new disc comes as a descriptor. */
+static void a_disc_by_descriptor(void **state)
+{
+    uint8_t b[CD];
+    json_t *answer;
+    int fd;
+
+    OURS();
+    assert_good(PACKET(0x1B, 0, 0, 0, 2)); /* the guest opens the tray */
+    assert_ejected(false);
+    make_iso(40, 40);
+    fd = open(iso, O_RDONLY);
+    answer = qtest_qmp_fd(ide.q, fd, "{'execute': 'add-fd', 'arguments': {'opaque': 'raw:x'}}");
+    assert_non_null(json_object_get(answer, "return"));
+    json_decref(answer);
+    close(fd);
+    insert("/dev/fdset/0");
+    assert_int_equal(media_event(), 0x0202);
+    assert_check(TEST_UNIT_READY, 0x023A01);
+    assert_check(TEST_UNIT_READY, 0x062800);
+    assert_good(TEST_UNIT_READY);
+    assert_int_equal(packet_in(READ_10(16, 1), b, CD), CD);
+    assert_sectors(b, 16, 1);
+}
+
 static void attention_does_not_stop_inquiries(void **state)
 {
     uint8_t b[64];
@@ -904,6 +929,7 @@ int main(void)
         cd_test(the_guest_moves_the_tray),
         cd_test(event_status),
         cd_test(the_medium_changes),
+        cd_test(a_disc_by_descriptor),
         cd_test(attention_does_not_stop_inquiries),
         cd_test(a_locked_tray),
         cd_test(a_medium_taken_while_it_is_read),
