@@ -53,7 +53,6 @@ Boots a guest with our device model in a lab (a machine emulated by QEMU, with t
   --backend phy|qdisk   who serves the PV disk (Xen lab; qdisk, the device model)
   --dom0-script FILE    run this (bash) in dom0 instead of creating the domain; its status counts as the device model's
   --with-stock          have Debian's device model in dom0, too (Xen lab)
-  --with-libvirt        have libvirtd and virsh in dom0 (Xen lab)
   --more-memory MIB     for further domains (Xen lab)
   --host WHEN:COMMAND   run this as part of the script: $VNC_PORT, lab_qmp JSON, $lab_serial are there
   --until TEXT          end well as soon as TEXT is on the serial line
@@ -65,16 +64,6 @@ WHEN is a number of seconds after the start of the device model, or /TEXT/ or /T
 Status: 0 as wanted (--until, --quit, or without those the device model ended with 0), 1 the device model failed or an
 action did, 2 wrong options or nothing to boot, 3 the lab did not come up, 124 timeout.
 END
-}
-
-# lab_emulation CPUS: sets emulation, QEMU's options for the emulation itself, by default with so many processors. With LAB_ICOUNT=N an
-# instruction takes 2^N ns of the machine's time, so that interrupts never come faster than they are handled.
-lab_emulation() {
-    if [ -n "${LAB_ICOUNT:-}" ]; then
-        emulation=(-accel tcg,thread=single,tb-size=1024 -icount "shift=$LAB_ICOUNT,sleep=off" -smp 1)
-    else
-        emulation=(-accel tcg,thread=multi,tb-size=1024 -smp "${LAB_CPUS:-$1}")
-    fi
 }
 
 # need_value OPTION COUNT: an option at the end of the line has no value.
@@ -110,14 +99,13 @@ lab_add_action() {
 lab_parse() {
     opt_iso='' opt_disk='' opt_floppy='' opt_memory=256 opt_smp=1 opt_vga=cirrus opt_vnc='' opt_serial='' opt_timeout=300
     opt_dm=$lab_top/build/hvm-dm opt_until='' opt_quit='' opt_logs=''
-    opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_with_libvirt='' opt_more_memory=0 opt_cfg=()
+    opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_more_memory=0 opt_cfg=()
     opt_put=() dm_options=() action_kind=() action_when=() action_argument=()
     while [ $# -gt 0 ]; do
         case "$1" in
         --) shift; dm_options=("$@"); break ;;
         -h | --help) lab_usage; exit 0 ;;
         --with-stock) opt_with_stock=1; shift; continue ;;
-        --with-libvirt) opt_with_libvirt=1; shift; continue ;;
         --*) lab_need_value "$1" $# ;;&
         --iso | --disk | --floppy) lab_need_file "$1" "$2"; printf -v "opt_${1#--}" %s "$(realpath "$2")" ;;
         --put) lab_need_file "$1" "$2"; opt_put+=("$(realpath "$2")") ;;

@@ -85,29 +85,6 @@ xen_fill_stock() {
     xen_copy_files "$1" /usr/share/qemu/keymaps '*'
 }
 
-# Debian's libvirt with its libxl driver, alone: no other driver, no D-Bus, nobody to ask for a password.
-xen_fill_libvirt() {
-    local tree=$1 package libraries=/usr/lib/x86_64-linux-gnu
-    for package in libvirt0 libvirt-daemon libvirt-daemon-driver-xen libvirt-clients; do
-        lab_deb "$package" >/dev/null || exit 2
-    done
-    mkdir -p "$tree$libraries/libvirt/connection-driver" "$tree/etc/libvirt/libxl" "$tree"/var/{lib,log,cache}/libvirt "$tree"/{run/libvirt,var/run}
-    ln -s /run/libvirt "$tree/var/run/libvirt"
-    cp -a "$(lab_deb libvirt0)$libraries"/libvirt*.so.* "$tree$libraries/"
-    mkdir -p "$tree/usr/share"
-    cp -r "$(lab_deb libvirt0)/usr/share/libvirt" "$tree/usr/share/"
-    export LD_LIBRARY_PATH=$tree$libraries
-    xen_deb_program "$tree" libvirt-daemon /usr/sbin/libvirtd
-    xen_deb_program "$tree" libvirt-daemon-driver-xen $libraries/libvirt/connection-driver/libvirt_driver_libxl.so
-    xen_deb_program "$tree" libvirt-clients /usr/bin/virsh
-    unset LD_LIBRARY_PATH
-    rm -rf "${tree:?}$LAB_CACHE" # libvirt.so.0 once more, by the path at which it was found
-    printf 'auth_unix_ro = "none"\nauth_unix_rw = "none"\nhost_uuid = "00000000-0000-4000-8000-0000000000aa"\n' \
-        >"$tree/etc/libvirt/libvirtd.conf"
-    echo 'autoballoon = 0' >"$tree/etc/libvirt/libxl.conf"
-    ln -s /usr/lib/xen-4.17 "$tree/usr/lib/xen"
-}
-
 xen_fill_dm() {
     local tool
     if [ "$opt_dm" != stock ]; then
@@ -140,10 +117,6 @@ lab_prepare() {
     xen_archives=("$xen_cpio")
     if [ "$opt_dm" = stock ] || [ -n "$opt_with_stock" ]; then
         xen_archive stock "$(dpkg-query -W -f '${Version}' qemu-system-data 2>/dev/null | tr -c 'a-z0-9\n' -)" xen_fill_stock
-        xen_archives+=("$xen_cpio")
-    fi
-    if [ -n "$opt_with_libvirt" ]; then
-        xen_archive libvirt "$(sha256sum <"$lab_dir/xen.sh" | cut -c 1-16)" xen_fill_libvirt
         xen_archives+=("$xen_cpio")
     fi
     key=$( (cat "$lab_dir/xen.sh"; [ "$opt_dm" = stock ] || cat "$opt_dm"; cat "$VNCDO" 2>/dev/null) | sha256sum | cut -c 1-16)
@@ -206,10 +179,9 @@ lab_start() {
     xen_qmp_port=$(lab_free_port)
     xen_shell_port=$(lab_free_port)
     # Without these flags Xen, dom0 or the guest meets instructions that the emulation or nested paging gets wrong.
-    lab_emulation 1
-    qemu-system-x86_64 "${emulation[@]}" -machine q35 \
+    qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 \
         -cpu EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp,-xsave,-avx,-avx2,-f16c,-fma,-xsaveopt,-xgetbv1,-xsavec \
-        -m $((1536 + 1024 + opt_memory + opt_more_memory)) -kernel "$xen_kernel" \
+        -smp "${LAB_CPUS:-1}" -m $((1536 + 1024 + opt_memory + opt_more_memory)) -kernel "$xen_kernel" \
         -append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=4M console_timestamps=boot dom0_mem=1536M,max:1536M cpuidle=0 cpufreq=none spec-ctrl=no xpti=0 bootscrub=0" \
         -initrd "$kernel_image console=hvc0 quiet rdinit=/init mitigations=off panic=5 rodata=off cryptomgr.notests apparmor=0 audit=0,$lab_work/dom0.cpio" \
         -nodefaults -display none -no-reboot -serial "file:$lab_work/console" \
