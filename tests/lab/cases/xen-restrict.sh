@@ -17,7 +17,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     sleep 2
     dd if=/dev/sr0 bs=2048 skip=16 count=1 2>/dev/null | grep -q OTHERDISC && break
 done
-dd if=/dev/sr0 bs=2048 skip=16 count=1 2>/dev/null | grep -q OTHERDISC; check $? "the guest reads the other CD" "not there"
+dd if=/dev/sr0 bs=2048 skip=16 count=1 2>/dev/null | grep -q OTHERDISC; check $? "the guest reads the other CD" "$(dd if=/dev/sr0 bs=2048 skip=16 count=1 2>&1 | tr -dc ' -~' | head -c 200); $(cat /sys/block/sr0/size) sectors; $(dmesg | tail -n 2 | tr '\n' ' ')"
 END
 )
 make_cd --data --script "$script" --append "xen_emul_unplug=never $xen_quick"
