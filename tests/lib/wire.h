@@ -12,8 +12,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { WIRE_OPTIONS = 400, WIRE_PATH = 108 };
 
@@ -34,15 +32,5 @@ void wire_send_bytes(struct wire *wire, const void *frame, size_t length);
 int wire_take(struct wire *wire, uint8_t frame[2048], int wait_ms);
 /* The check sequence of IEEE 802.3, as it stands behind a frame, low byte first. */
 uint32_t wire_crc(const uint8_t *data, size_t length);
-
-/* Waits until the condition holds; true if it did within a minute. It is looked at again and again. */
-#define wire_wait(condition)                                                                                 \
-    ({                                                                                                       \
-        time_t until_ = time(NULL) + 60;                                                                     \
-        bool held_;                                                                                          \
-        while (!(held_ = (condition)) && time(NULL) < until_)                                                \
-            usleep(200);                                                                                     \
-        held_;                                                                                               \
-    })
 
 #endif

@@ -16,6 +16,7 @@
 #include "tests/lib/packet.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
 enum {
@@ -167,7 +168,7 @@ static unsigned take(struct nic *n, uint32_t *status, uint8_t frame[BUFFER])
     uint64_t at = n->rx_ring + 16 * n->rx;
     unsigned length;
 
-    assert_true(wire_wait(qtest_readl(n->q, at + 12) & DD));
+    assert_true(SOON(qtest_readl(n->q, at + 12) & DD));
     *status = qtest_readl(n->q, at + 12);
     length = qtest_readw(n->q, at + 8);
     assert_in_range(length, 1, BUFFER);
@@ -929,7 +930,7 @@ static void long_frames_take_several_buffers(void **state)
             unsigned part = sizeof(data) - done < size ? sizeof(data) - done : size;
             uint64_t at = n.rx_ring + 16 * i;
 
-            assert_true(wire_wait(qtest_readb(n.q, at + 12) & DD));
+            assert_true(SOON(qtest_readb(n.q, at + 12) & DD));
             assert_int_equal(qtest_readb(n.q, at + 12) & EOP, done + part == sizeof(data) ? EOP : 0);
             assert_int_equal(qtest_readw(n.q, at + 8), part);
             qtest_memread(n.q, n.buffers + i * BUFFER, frame, part);
@@ -989,7 +990,7 @@ static void filters(void **state)
     set(&n, RA + 4, 0);
     wire_send(&n.wire, other, 0x11, 64);
     wire_send(&n.wire, mac, 0x11, 64);
-    assert_true(wire_wait(get(&n, TPR) >= 1));
+    assert_true(SOON(get(&n, TPR) >= 1));
     assert_int_equal(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12), 0);
     finish(&n);
 }
@@ -1138,12 +1139,12 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     get(&n, ICR);
     for (int i = 0; i < 10; i++)
         wire_send(&n.wire, mac, i, 1514);
-    assert_true(wire_wait(get(&n, RNBC)));
+    assert_true(SOON(get(&n, RNBC)));
     assert_int_equal(get(&n, RDH), 4);
     assert_int_equal(get(&n, RNBC), 0); /* told once */
     for (int i = 0; i < 10; i++) {
         set(&n, RDT, (4 + i) % RING);
-        assert_true(wire_wait(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12) & DD));
+        assert_true(SOON(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12) & DD));
         qtest_memread(n.q, n.buffers + n.rx * BUFFER, frame, 1514);
         assert_int_equal(frame[1513], i);
         qtest_writel(n.q, n.rx_ring + 16 * n.rx + 12, 0);
@@ -1155,27 +1156,27 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     enable(&n, SECRC | 0x30000);
     set(&n, RDT, 5);
     wire_send(&n.wire, mac, 0x21, 1514);
-    assert_true(wire_wait(get(&n, RNBC)));
+    assert_true(SOON(get(&n, RNBC)));
     assert_int_equal(get(&n, RDH), 0);
     set(&n, RDT, 6);
-    assert_true(wire_wait(get(&n, RDH) == 6));
+    assert_true(SOON(get(&n, RDH) == 6));
     /* the threshold */
     enable(&n, SECRC);
     get(&n, ICR);
     for (int i = 0; i < 6; i++)
         wire_send(&n.wire, mac, i, 60);
-    assert_true(wire_wait(get(&n, RDH) == 6));
+    assert_true(SOON(get(&n, RDH) == 6));
     assert_int_equal(get(&n, ICR), RXT0);
     wire_send(&n.wire, mac, 7, 60);
-    assert_true(wire_wait(get(&n, RDH) == 7));
+    assert_true(SOON(get(&n, RDH) == 7));
     assert_int_equal(get(&n, ICR), RXT0 | RXDMT0);
     wire_send(&n.wire, mac, 8, 60);
-    assert_true(wire_wait(get(&n, RDH) == 8));
+    assert_true(SOON(get(&n, RDH) == 8));
     assert_int_equal(get(&n, ICR), RXT0);
     /* a reset in between: the wire goes on */
     set(&n, RDT, 8);
     wire_send(&n.wire, mac, 9, 60);
-    assert_true(wire_wait(get(&n, RNBC)));
+    assert_true(SOON(get(&n, RNBC)));
     enable(&n, SECRC);
     wire_send(&n.wire, mac, 10, 60);
     do
@@ -1256,13 +1257,13 @@ static void rings_without_memory_lose_frames_only(void **state)
     enable(&n, 0);
     rx_descriptor(&n, 0, 0xFFFFF000);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(get(&n, MPC)));
+    assert_true(SOON(get(&n, MPC)));
     rx_descriptor(&n, 0, n.mem); /* the chip itself */
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(get(&n, MPC)));
+    assert_true(SOON(get(&n, MPC)));
     set(&n, RDBAL, n.mem);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(get(&n, MPC)));
+    assert_true(SOON(get(&n, MPC)));
     set(&n, TDBAL, n.mem);
     set(&n, TDT, 5);
     assert_int_equal(get(&n, TDH), 0);
@@ -1278,9 +1279,9 @@ static void rings_without_memory_lose_frames_only(void **state)
     set(&n, RDLEN, 0);
     set(&n, RDH, 0);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(get(&n, RNBC)));
+    assert_true(SOON(get(&n, RNBC)));
     set(&n, RDLEN, RING * 16);
-    assert_true(wire_wait(get(&n, RDH) == 1));
+    assert_true(SOON(get(&n, RDH) == 1));
     finish(&n);
 }
 
@@ -1294,7 +1295,7 @@ static void a_tail_behind_the_ring_gives_all_of_it(void **state)
     set(&n, RDT, RING);
     for (int i = 0; i < 3 * RING; i++) {
         wire_send(&n.wire, mac, i, 60);
-        assert_true(wire_wait(get(&n, GPRC) == 1));
+        assert_true(SOON(get(&n, GPRC) == 1));
     }
     assert_int_equal(get(&n, RDH), 0);
     finish(&n);

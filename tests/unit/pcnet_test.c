@@ -9,6 +9,7 @@
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
 enum { INIT = 1, STRT = 2, STOP = 4, TDMD = 8, TXON = 0x10, RXON = 0x20, IENA = 0x40, INTR = 0x80 };
@@ -211,7 +212,7 @@ static bool arrived(struct nic *n)
 {
     uint64_t at = place(n, n->rx, n->rx_next);
 
-    return wire_wait(!(status_of(n, at) & OWN));
+    return SOON(!(status_of(n, at) & OWN));
 }
 
 /* Takes the next frame, which lies in one buffer, and gives the descriptor back. */
@@ -1103,7 +1104,7 @@ static void rings_and_buffers_that_are_no_memory(void **state)
         bring_up(&n, 1 + i % 3, 0);
         give(&n, n.rx, nowhere[i], 1600, OWN);
         wire_send(&n.wire, mac, 1, 100);
-        assert_true(wire_wait(csr(&n, 0) & MERR));
+        assert_true(SOON(csr(&n, 0) & MERR));
         bring_up(&n, 1 + i % 3, 0);
         set_csr(&n, 0, STOP);
         for (int half = 0; half < 2; half++) {
@@ -1162,7 +1163,7 @@ static void tiny_receive_buffers(void **state)
         give(&n, n.rx + 16 * i, n.rx_buffers, 1, OWN);
     set_csr(&n, 0, STRT);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(csr(&n, 0) & RINT));
+    assert_true(SOON(csr(&n, 0) & RINT));
     assert_int_equal(status_of(&n, n.rx), STP);
     assert_int_equal(status_of(&n, n.rx + 16 * 103), ENP);
     assert_int_equal(result_of(&n, n.rx + 16 * 103), 104);

@@ -10,6 +10,7 @@
 #include "tests/lib/packet.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
 enum {
@@ -92,7 +93,7 @@ static void enable(struct nic *n, uint32_t rcr)
 /* Frames arrive soon, but not at once. */
 static bool arrived(struct nic *n)
 {
-    return wire_wait(!(qtest_inb(n->q, n->io + CR) & 1));
+    return SOON(!(qtest_inb(n->q, n->io + CR) & 1));
 }
 
 /* Takes the next frame out of the ring; its length with the check sequence, status in *status. */
@@ -428,7 +429,7 @@ static void frames_that_were_left_are_told_of_again(void **state)
     for (int i = 0; i < 9; i++)
         wire_send(&n.wire, mac, i, 1514);
     for (int i = 0; i < 3; i++) {
-        assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) == 1));
+        assert_true(SOON(qtest_inw(n.q, n.io + ISR) == 1));
         qtest_outw(n.q, n.io + ISR, 0xFFFF);
     }
     for (int i = 0; i < 9; i++)
@@ -488,7 +489,7 @@ static void a_ring_without_memory_loses_frames_only(void **state)
     enable(&n, APM);
     qtest_outl(n.q, n.io + RBSTART, 0xFFFFF000);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(wire_wait(qtest_inl(n.q, n.io + 0x4C)));
+    assert_true(SOON(qtest_inl(n.q, n.io + 0x4C)));
     assert_int_equal(qtest_inl(n.q, n.io + 0x4C), 1); /* missed packets */
     finish(&n);
 }
@@ -690,11 +691,11 @@ static void cplus_receives(void **state)
     buffer = qtest_alloc(n.q, 8192, 4096);
     /* none is free at first: the wire waits, and goes on by the next look */
     wire_send(&n.wire, mac, 0x31, 100);
-    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 0x10));
+    assert_true(SOON(qtest_inw(n.q, n.io + ISR) & 0x10));
     descriptor(&n, n.ring, 0x80000000 | 1600, 0, buffer);
     descriptor(&n, n.ring + 16, 0xC0000000 | 1600, 0, buffer + 2048);
     qtest_clock_step(n.q, 1000000);
-    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 1));
+    assert_true(SOON(qtest_inw(n.q, n.io + ISR) & 1));
     assert_int_equal(qtest_readl(n.q, n.ring), 0x32000000 | 104);
     qtest_memread(n.q, buffer, frame, 104);
     assert_memory_equal(frame, mac, 6);
@@ -706,7 +707,7 @@ static void cplus_receives(void **state)
     memcpy(data, mac, 6);
     memcpy(data + 12, (uint8_t[]){0x81, 0, 0x12, 0x34}, 4);
     wire_send_bytes(&n.wire, data, sizeof(data));
-    assert_true(wire_wait(qtest_inw(n.q, n.io + ISR) & 1));
+    assert_true(SOON(qtest_inw(n.q, n.io + ISR) & 1));
     assert_int_equal(qtest_readl(n.q, n.ring + 16), 0x72000000 | 100);
     assert_int_equal(qtest_readl(n.q, n.ring + 20), 0x13412);
     /* the counters */

@@ -13,6 +13,7 @@
 
 #include "hw/net_offload.h"
 #include "net/wires.h"
+#include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 #include "tests/unit/wire_fixture.h"
 
@@ -255,17 +256,17 @@ static void without_a_card_the_tap_is_quiet(void **state)
     open_pair(f, NET_AUTO);
     assert_true(is_running("wiretap1"));
     net_detach(far->port);
-    assert_true(wire_wait(!is_running("wiretap1")));
+    assert_true(SOON(!is_running("wiretap1")));
     fill(frame, sizeof(frame), 0x88B5);
     assert_true(fixture_send(f, frame, sizeof(frame)));
     fixture_serve(f);
     assert_int_equal(epoll_wait(f->loop.epoll_fd, &event, 1, 0), 0);
     assert_int_equal(far->count, 0);
     assert_true(net_attach(far->port, &far->card, "far"));
-    assert_true(wire_wait(is_running("wiretap1")));
+    assert_true(SOON(is_running("wiretap1")));
     fill(frame, sizeof(frame), 0x88B6);
     /* the host takes its time to send where there is a carrier again */
-    assert_true(wire_wait((send_raw("wiretap1", frame, sizeof(frame)), fixture_serve(f), far->count)));
+    assert_true(SOON((send_raw("wiretap1", frame, sizeof(frame)), fixture_serve(f), far->count)));
     assert_int_equal(far->frames[0].data[13], 0xB6);
 }
 
@@ -297,8 +298,8 @@ static void an_inherited_device_is_taken_as_it_is(void **state)
     assert_non_null(strstr(f->port->info, "ifname=wiretap2,vnet_hdr=on"));
     run("ip link set wiretap2 up");
     fill(frame, sizeof(frame), 0x88B5);
-    assert_true(wire_wait(
-        (send_raw("wiretap2", frame, sizeof(frame)), fixture_serve(f), !memcmp(f->frame, to_mac, 6))));
+    assert_true(
+        SOON((send_raw("wiretap2", frame, sizeof(frame)), fixture_serve(f), !memcmp(f->frame, to_mac, 6))));
     assert_int_equal(f->length, sizeof(frame));
     assert_memory_equal(f->frame, frame, sizeof(frame));
     fd = open_by_hand("wiretap3", IFF_NO_PI);
