@@ -22,5 +22,5 @@ show() {
     result $? "the Debian installer ($1) shows its first question in $evidence/$1.png" "see $evidence/lab.log"
 }
 # The list of languages: white on a beige window; a grey window on blue.
-show text "vga=normal quiet ---" expect-colour 0000aa 50000 expect-colour aaaaaa 50000
-show gtk "vga=788 quiet ---" expect-colour ede9e3 100000 expect-colour ffffff 400000
+show text "vga=normal quiet mitigations=off nowatchdog ---" expect-colour 0000aa 50000 expect-colour aaaaaa 50000
+show gtk "vga=788 quiet mitigations=off nowatchdog ---" expect-colour ede9e3 100000 expect-colour ffffff 400000
