@@ -74,6 +74,16 @@ void wire_send(struct wire *wire, const uint8_t to[6], uint8_t mark, size_t leng
     wire_send_bytes(wire, frame, length);
 }
 
+void wire_send_limits(struct wire *wire, const uint8_t to[6])
+{
+    static const size_t bad[] = {0, 1, 13, 1519, 4096};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        wire_send(wire, to, 1, bad[i]);
+    wire_send(wire, to, 2, 14);
+    wire_send(wire, to, 3, 1518);
+}
+
 int wire_take(struct wire *wire, uint8_t frame[2048], int wait_ms)
 {
     struct pollfd fd = {.fd = wire->fd, .events = POLLIN};

@@ -28,6 +28,9 @@ void wire_close(struct wire *wire);
 /* A frame whose bytes behind the destination are all mark. */
 void wire_send(struct wire *wire, const uint8_t to[6], uint8_t mark, size_t length);
 void wire_send_bytes(struct wire *wire, const void *frame, size_t length);
+/* Frames too short and too long for any card (mark 1), then the shortest and the longest that it takes (2,
+ * 3). */
+void wire_send_limits(struct wire *wire, const uint8_t to[6]);
 /* The next frame that comes out: its length, -1: none within wait_ms. */
 int wire_take(struct wire *wire, uint8_t frame[2048], int wait_ms);
 /* The check sequence of IEEE 802.3, as it stands behind a frame, low byte first. */

@@ -1193,13 +1193,7 @@ static void bad_packets_from_the_wire(void **state)
 
     start(&n, state);
     enable(&n, UPE | MPE | BAM | SECRC);
-    wire_send(&n.wire, mac, 1, 0);
-    wire_send(&n.wire, mac, 1, 1);
-    wire_send(&n.wire, mac, 1, 13);
-    wire_send(&n.wire, mac, 1, 1519);
-    wire_send(&n.wire, mac, 1, 2048);
-    wire_send(&n.wire, mac, 2, 14);
-    wire_send(&n.wire, mac, 3, 1518);
+    wire_send_limits(&n.wire, mac);
     assert_int_equal(take(&n, &status, frame), 60);
     assert_int_equal(frame[13], 2);
     assert_int_equal(take(&n, &status, frame), 1518);
