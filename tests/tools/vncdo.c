@@ -32,6 +32,7 @@ static const char usage_text[] =
     "Commands:\n"
     "  type TEXT              type it as on a US keyboard; \\n is Return, \\t Tab, \\e Escape, \\\\ a "
     "backslash\n"
+    "  type-seen TEXT         the same, each key only after the one before has changed the screen\n"
     "  key NAME[-NAME]...     press together: Return, F1, ctrl-alt-delete, shift-a, 0xff0d...\n"
     "  keydown NAME, keyup NAME\n"
     "  move X Y               move the pointer there\n"
@@ -342,7 +343,8 @@ static bool press(struct vncdo *v, uint32_t keysym, bool shift)
            (!shift || send_key(v, 0xffe1, false)) && pause_for(v, v->key_delay_s / 2);
 }
 
-static bool type_text(struct vncdo *v, const char *text)
+static bool type_text(struct vncdo *v, const char *text,
+                      bool (*press_one)(struct vncdo *v, uint32_t keysym, bool shift))
 {
     for (; *text; text++) {
         uint32_t keysym = (uint8_t)*text;
@@ -353,7 +355,7 @@ static bool type_text(struct vncdo *v, const char *text)
             keysym = 0xff0d;
         }
         bool shift = keysym < 0x80 && (isupper((int)keysym) || strchr("~!@#$%^&*()_+{}|:\"<>?", (int)keysym));
-        if (!press(v, keysym, shift))
+        if (!press_one(v, keysym, shift))
             return false;
     }
     return true;
@@ -668,6 +670,18 @@ static bool wait_change(struct vncdo *v)
     return reached || fail("wait-change: nothing changed within %g s", v->timeout_s);
 }
 
+static bool press_seen(struct vncdo *v, uint32_t keysym, bool shift)
+{
+    struct change c = {.known = true};
+    bool reached;
+    if (!refresh(v))
+        return false;
+    c.hash = screen_hash(v);
+    if (!press(v, keysym, shift) || !wait_screen(v, is_changed, &c, &reached))
+        return false;
+    return reached || fail("type-seen: key 0x%x changed nothing within %g s", keysym, v->timeout_s);
+}
+
 static bool wait_quiet(struct vncdo *v, double seconds)
 {
     double end = now_s() + v->timeout_s;
@@ -701,7 +715,7 @@ static const struct command commands[] = {
     {"type", 1},           {"key", 1},          {"keydown", 1},       {"keyup", 1},       {"move", 2},
     {"click", 1},          {"mousedown", 1},    {"mouseup", 1},       {"wheel", 1},       {"capture", 1},
     {"expect-size", 1},    {"size", 0},         {"pause", 1},         {"wait-change", 0}, {"wait-quiet", 1},
-    {"expect-picture", 1}, {"expect-drawn", 0}, {"expect-colour", 2},
+    {"expect-picture", 1}, {"expect-drawn", 0}, {"expect-colour", 2}, {"type-seen", 1},
 };
 
 static const struct command *find_command(const char *name)
@@ -720,7 +734,9 @@ static bool is_number(const char *text)
 static bool do_command(struct vncdo *v, const char *name, char **args)
 {
     if (strcmp(name, "type") == 0)
-        return type_text(v, args[0]);
+        return type_text(v, args[0], press);
+    if (strcmp(name, "type-seen") == 0)
+        return type_text(v, args[0], press_seen);
     if (strcmp(name, "key") == 0)
         return press_together(v, args[0]);
     if (strcmp(name, "keydown") == 0 || strcmp(name, "keyup") == 0) {
