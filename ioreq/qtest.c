@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,14 +27,12 @@ enum {
 
 /*
  * A client waits for each answer before it sends the next command; to sleep and to be woken takes longer than
- * either, most of all in a virtual machine. So after an answer the next command is looked for a moment. Looks
- * in vain become rarer by themselves: after n of them in a row, 2^n answers go by without one.
+ * either, most of all in a virtual machine. So after an answer the loop stays awake for a moment. Moments in
+ * vain become rarer by themselves: after n of them in a row, 2^n answers go by without one.
  */
-#define LOOK_NS (60 * NS_PER_US)
+#define AWAKE_NS (60 * NS_PER_US)
 
-#define BURST_NS (1 * NS_PER_MS) /* then others get the thread */
-
-enum { MOST_SKIPPED = 64 /* answers between two looks, at most */ };
+enum { MOST_SKIPPED = 64 /* answers between two such moments, at most */ };
 
 struct buffer {
     char *data;
@@ -48,7 +45,8 @@ struct qtest {
     struct buffer in, out;
     bool intercepted;             /* lines are reported instead of delivered */
     struct irq inputs[IRQ_LINES]; /* lines that the client drives */
-    unsigned missed, skip;        /* looks in vain in a row; answers until the next look */
+    int64_t awake_until;          /* host clock: the present moment's end */
+    unsigned missed, skip;        /* moments in vain in a row; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
     struct loop_work flush_work;  /* for lines that change on their own, between commands */
 };
@@ -380,70 +378,60 @@ static void hang_up(struct qtest *q)
     loop_quit(&q->m->loop); /* the client is gone: nobody moves this machine any more */
 }
 
-/* Serves what has come. False: nothing has, or the client is gone. */
-static bool serve_input(struct qtest *q)
-{
-    ssize_t n;
-
-    if (q->in.length > MAX_LINE || !reserve(&q->in, 65536)) {
-        log_line("test port: a line is too long");
-        hang_up(q);
-        return false;
-    }
-    n = recv(q->watch.fd, q->in.data + q->in.length, q->in.room - q->in.length, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n <= 0) {
-        hang_up(q);
-        return false;
-    }
-    q->in.length += n;
-    q->serving = true;
-    serve_lines(q);
-    q->serving = false;
-    if (!flush(q)) {
-        hang_up(q);
-        return false;
-    }
-    return true;
-}
-
-/* Looks for the next command, until one came, it took too long or this thread has other work. */
-static bool look(struct qtest *q)
+static void stay_awake(struct qtest *q)
 {
     struct loop *loop = &q->m->loop;
-    int64_t end;
 
     if (q->skip) {
         q->skip--;
-        return false;
+        return;
     }
-    end = clock_now(&loop->host_clock) + LOOK_NS;
-    while (!loop->quit && !loop_has_work(loop)) {
-        if (serve_input(q)) {
-            q->missed = 0;
-            return true;
-        }
-        if (clock_now(&loop->host_clock) >= end) {
-            q->skip = 1u << q->missed;
-            if (q->skip < MOST_SKIPPED)
-                q->missed++;
-            return false;
-        }
-        sched_yield(); /* on the only processor, to the client */
+    q->awake_until = clock_now(&loop->host_clock) + AWAKE_NS;
+    loop_stay_awake(loop, q->awake_until);
+}
+
+/* A command came: in the moment that was given to it? */
+static void judge_moment(struct qtest *q)
+{
+    if (!q->awake_until)
+        return;
+    if (clock_now(&q->m->loop.host_clock) < q->awake_until) {
+        q->missed = 0;
+    } else {
+        q->skip = 1u << q->missed;
+        if (q->skip < MOST_SKIPPED)
+            q->missed++;
     }
-    return false;
+    q->awake_until = 0;
 }
 
 static void ready(void *opaque, uint32_t events)
 {
     struct qtest *q = opaque;
-    const struct clock *clock = &q->m->loop.host_clock;
-    int64_t end = clock_now(clock) + BURST_NS;
-    bool more = serve_input(q);
+    ssize_t n;
 
-    while (more && clock_now(clock) < end)
-        more = look(q);
+    judge_moment(q);
+
+    if (q->in.length > MAX_LINE || !reserve(&q->in, 65536)) {
+        log_line("test port: a line is too long");
+        hang_up(q);
+        return;
+    }
+    n = recv(q->watch.fd, q->in.data + q->in.length, q->in.room - q->in.length, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        hang_up(q);
+        return;
+    }
+    q->in.length += n;
+    q->serving = true;
+    serve_lines(q);
+    q->serving = false;
+    if (flush(q))
+        stay_awake(q);
+    else
+        hang_up(q);
 }
 
 static void flush_later(void *opaque)

@@ -2,6 +2,7 @@
 #include "machine/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -165,14 +166,27 @@ static struct timespec *until_next(struct loop *loop, struct timespec *ts)
     return ts;
 }
 
+void loop_stay_awake(struct loop *loop, int64_t until)
+{
+    loop->awake_until = until;
+}
+
+static bool is_awake(const struct loop *loop)
+{
+    return loop->awake_until && clock_now(&loop->host_clock) < loop->awake_until;
+}
+
 void loop_once(struct loop *loop, bool wait)
 {
+    bool awake = wait && is_awake(loop);
     struct timespec ts = {0};
-    const struct timespec *timeout = wait ? until_next(loop, &ts) : &ts;
+    const struct timespec *timeout = wait && !awake ? until_next(loop, &ts) : &ts;
     int n;
 
     loop->unwatched_asleep = false;
     pthread_mutex_unlock(loop->lock);
+    if (awake)
+        sched_yield(); /* who shares this processor may be the one that is waited for */
     n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
     pthread_mutex_lock(loop->lock);
     /* The events may name a watch that is gone by now; those of the others come again in the next round. */

@@ -38,6 +38,7 @@ struct loop {
     struct clock host_clock; /* real time, never stops: views, monitors */
     pthread_mutex_t work_lock;
     struct loop_work *first_work, **last_work;
+    int64_t awake_until; /* host clock: it does not sleep before */
     bool quit;
     struct epoll_event events[LOOP_EVENTS]; /* of the round under way */
     unsigned ready;
@@ -53,6 +54,12 @@ void loop_run(struct loop *loop);
 /* One round: waits if wait, then serves what is ready. */
 void loop_once(struct loop *loop, bool wait);
 void loop_quit(struct loop *loop); /* from the machine thread or a signal handler's fd */
+
+/*
+ * Something is expected before this time of the host clock, sooner than it takes to sleep and be woken: until
+ * then the loop looks for events instead. For moments only: it costs a processor's time. Machine thread.
+ */
+void loop_stay_awake(struct loop *loop, int64_t until);
 
 /* Watches fd for events (EPOLLIN...). The watch is the caller's memory and must stay until loop_unwatch.
  * False: errno. */

@@ -42,6 +42,11 @@ static void count_ready(void *opaque, uint32_t events)
     ++*(unsigned *)opaque;
 }
 
+static void ring(void *opaque)
+{
+    *(bool *)opaque = true;
+}
+
 static void ready_descriptors_are_told(void **state)
 {
     struct loop_state *s = *state;
@@ -139,10 +144,30 @@ static void a_watch_removed_while_the_loop_waits_for_the_lock_is_not_told(void *
     }
 }
 
+static void a_loop_that_stays_awake_looks_and_then_sleeps(void **state)
+{
+    struct loop_state *s = *state;
+    struct timer timer;
+    bool rang = false;
+
+    /* Nothing is armed or watched: asleep it would wait for ever. */
+    loop_stay_awake(&s->loop, clock_now(&s->loop.host_clock) + 3600 * NS_PER_SECOND);
+    loop_once(&s->loop, true);
+
+    loop_stay_awake(&s->loop, clock_now(&s->loop.host_clock) - 1);
+    timer_init(&timer, &s->loop.host_clock, ring, &rang);
+    timer_set(&timer, clock_now(&s->loop.host_clock) + 5 * NS_PER_MS);
+    for (int rounds = 0; !rang; rounds++) { /* one is the timer's setting */
+        assert_true(rounds < 10);
+        loop_once(&s->loop, true);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ready_descriptors_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_loop_that_stays_awake_looks_and_then_sleeps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_watch_removed_by_a_handler_of_the_same_round_is_not_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_watch_removed_while_the_loop_waits_for_the_lock_is_not_told, set_up,
