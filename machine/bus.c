@@ -209,6 +209,17 @@ static uint64_t all_ones(unsigned size)
     return size >= 8 ? UINT64_MAX : (1ull << size * 8) - 1;
 }
 
+/* Wider than the region's owner takes. Out of line, for the common way to be short. */
+__attribute__((noinline)) static uint64_t read_pieces(struct region *region, uint64_t offset, unsigned size)
+{
+    const struct region_ops *ops = region->ops;
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i += ops->max_size)
+        value |= (ops->read(region->opaque, offset + i, ops->max_size) & all_ones(ops->max_size)) << i * 8;
+    return value;
+}
+
 static uint64_t region_read(struct region *region, uint64_t offset, unsigned size)
 {
     const struct region_ops *ops = region->ops;
@@ -222,9 +233,7 @@ static uint64_t region_read(struct region *region, uint64_t offset, unsigned siz
         return all_ones(size);
     if (size <= ops->max_size)
         return ops->read(region->opaque, offset, size) & all_ones(size);
-    for (unsigned i = 0; i < size; i += ops->max_size)
-        value |= (ops->read(region->opaque, offset + i, ops->max_size) & all_ones(ops->max_size)) << i * 8;
-    return value;
+    return read_pieces(region, offset, size);
 }
 
 static void region_write(struct region *region, uint64_t offset, unsigned size, uint64_t value)
@@ -258,18 +267,26 @@ static uint64_t next_byte(enum space space, uint64_t addr, unsigned i)
     return space == SPACE_PORT ? (addr + i) & (PORTS - 1) : addr + i;
 }
 
-uint64_t bus_read(struct bus *bus, enum space space, uint64_t addr, unsigned size)
+/* Across regions, or where nobody is. Out of line, too. */
+__attribute__((noinline)) static uint64_t read_bytes(struct bus *bus, enum space space, uint64_t addr,
+                                                     unsigned size)
 {
-    struct flat_range *range = bus_find(bus, space, addr);
     uint64_t value = 0;
 
-    if (whole(range, addr, size))
-        return region_read(range->region, addr - range->start + range->offset, size);
     if (size == 1)
         return 0xFF;
     for (unsigned i = 0; i < size; i++)
         value |= bus_read(bus, space, next_byte(space, addr, i), 1) << i * 8;
     return value;
+}
+
+uint64_t bus_read(struct bus *bus, enum space space, uint64_t addr, unsigned size)
+{
+    struct flat_range *range = bus_find(bus, space, addr);
+
+    if (!whole(range, addr, size))
+        return read_bytes(bus, space, addr, size);
+    return region_read(range->region, addr - range->start + range->offset, size);
 }
 
 void bus_write(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint64_t value)
