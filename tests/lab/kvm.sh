@@ -9,6 +9,22 @@ kvm_outer_modules=(kvm-amd virtio_pci virtio_blk virtio_net 9p 9pnet_virtio tun 
 # For a setup that builds a network, which loads them.
 kvm_net_modules=(veth 8021q)
 
+# kvm_keep_cr8_exits MODULE: kvm-amd lets a guest write CR8 without an exit while no waiting interrupt has a lower priority. Emulated
+# by QEMU (7.2 and 10.0), such a write ends the emulator by an assertion when a virtual interrupt is pending, which EDK2's interrupt
+# handler soon comes upon. Here svm_update_cr8_intercept returns at once: all writes stay exits, as KVM begins with.
+kvm_keep_cr8_exits() {
+    local symbol section code
+    symbol=$(nm "$1" | sed -n 's/ t svm_update_cr8_intercept$//p')
+    section=$(objdump -h -j .text "$1" | awk '$2 == ".text" { print $6 }')
+    code=$((16#${section:-0} + 16#${symbol:-0}))
+    # Such a function begins with a call of five bytes that the kernel replaces when it loads the module.
+    if [ -n "$symbol" ] && [ "$(od -An -tx1 -j $code -N 1 "$1")" = " e8" ]; then
+        printf '\xc3' | dd of="$1" bs=1 seek=$((code + 5)) conv=notrunc status=none
+    else
+        lab_say "kvm-amd has no svm_update_cr8_intercept as expected; UEFI may end the lab's emulation"
+    fi
+}
+
 # lab_prepare: $kvm_initramfs, made anew when the device model, the lab's init or the kernel change.
 lab_prepare() {
     local key tree firmware
@@ -30,6 +46,7 @@ lab_prepare() {
         tree=$(mktemp -d "$LAB_CACHE/kvm-tree.XXXXXX")
         lab_add_busybox "$tree"
         lab_add_modules "$tree" "${kvm_outer_modules[@]}"
+        kvm_keep_cr8_exits "$tree/modules/kvm-amd.ko"
         lab_add_modules "$tree/net" "${kvm_net_modules[@]}"
         mv "$tree/net/modules" "$tree/modules/net"
         rmdir "$tree/net"

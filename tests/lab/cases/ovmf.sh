@@ -20,10 +20,6 @@ at_shell='
     $v type "\n" wait-quiet 3 type "echo typed-%uefiversion%\n" wait-quiet 3 capture $evidence/typed.png'
 lab --iso "$case_dir/cd.iso" --vga std --memory 256 --put "$firmware" --timeout 900 --host "/Interactive Shell/+2:$at_shell" \
     --until "typed-2." -- -bios "$([ "${LAB:-kvm}" = here ] && echo "$firmware" || echo /lab/OVMF.fd)" "${stock_options[@]}"
-if emulation_died; then
-    echo "skip - OVMF on KVM: the lab's emulation ended itself; with a real KVM, LAB=here runs this"
-    exit 0
-fi
 result "$lab_status" "OVMF's shell comes up and takes keys typed through VNC" "see $evidence/lab.log"
 [ -e "$evidence/drawn" ]
 result $? "it is on the standard VGA's screen, kept as $evidence/shell.png"
