@@ -53,6 +53,7 @@ Boots a guest with our device model in a lab (a machine emulated by QEMU, with t
   --backend phy|qdisk   who serves the PV disk (Xen lab; qdisk, the device model)
   --dom0-script FILE    run this (bash) in dom0 instead of creating the domain; its status counts as the device model's
   --with-stock          have Debian's device model in dom0, too (Xen lab)
+  --with-libvirt        have libvirtd and virsh in dom0 (Xen lab)
   --more-memory MIB     for further domains (Xen lab)
   --host WHEN:COMMAND   run this as part of the script: $VNC_PORT, lab_qmp JSON, $lab_serial are there
   --until TEXT          end well as soon as TEXT is on the serial line
@@ -99,13 +100,14 @@ lab_add_action() {
 lab_parse() {
     opt_iso='' opt_disk='' opt_floppy='' opt_memory=256 opt_smp=1 opt_vga=cirrus opt_vnc='' opt_serial='' opt_timeout=300
     opt_dm=$lab_top/build/hvm-dm opt_until='' opt_quit='' opt_logs=''
-    opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_more_memory=0 opt_cfg=()
+    opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_with_libvirt='' opt_more_memory=0 opt_cfg=()
     opt_put=() dm_options=() action_kind=() action_when=() action_argument=()
     while [ $# -gt 0 ]; do
         case "$1" in
         --) shift; dm_options=("$@"); break ;;
         -h | --help) lab_usage; exit 0 ;;
         --with-stock) opt_with_stock=1; shift; continue ;;
+        --with-libvirt) opt_with_libvirt=1; shift; continue ;;
         --*) lab_need_value "$1" $# ;;&
         --iso | --disk | --floppy) lab_need_file "$1" "$2"; printf -v "opt_${1#--}" %s "$(realpath "$2")" ;;
         --put) lab_need_file "$1" "$2"; opt_put+=("$(realpath "$2")") ;;

@@ -85,6 +85,31 @@ xen_fill_stock() {
     xen_copy_files "$1" /usr/share/qemu/keymaps '*'
 }
 
+# Debian's libvirt with its libxl driver, alone: no other driver, no D-Bus, nobody to ask for a password.
+xen_fill_libvirt() {
+    local tree=$1 package libraries=/usr/lib/x86_64-linux-gnu
+    for package in libvirt0 libvirt-daemon libvirt-daemon-driver-xen libvirt-clients; do
+        lab_deb "$package" >/dev/null || exit 2
+    done
+    mkdir -p "$tree$libraries/libvirt/connection-driver" "$tree/etc/libvirt/libxl" "$tree"/var/{lib,log,cache}/libvirt "$tree"/{run/libvirt,var/run}
+    ln -s /run/libvirt "$tree/var/run/libvirt"
+    cp -a "$(lab_deb libvirt0)$libraries"/libvirt*.so.* "$tree$libraries/"
+    mkdir -p "$tree/usr/share"
+    cp -r "$(lab_deb libvirt0)/usr/share/libvirt" "$tree/usr/share/"
+    # The emulated processor lacks virtual 8086 mode extensions, which each model that libvirt knows has.
+    sed -i "/name=.vme./d" "$tree/usr/share/libvirt/cpu_map/x86_486.xml"
+    export LD_LIBRARY_PATH=$tree$libraries
+    xen_deb_program "$tree" libvirt-daemon /usr/sbin/libvirtd
+    xen_deb_program "$tree" libvirt-daemon-driver-xen $libraries/libvirt/connection-driver/libvirt_driver_libxl.so
+    xen_deb_program "$tree" libvirt-clients /usr/bin/virsh
+    unset LD_LIBRARY_PATH
+    rm -rf "${tree:?}$LAB_CACHE" # libvirt.so.0 once more, by the path at which it was found
+    printf 'auth_unix_ro = "none"\nauth_unix_rw = "none"\nhost_uuid = "00000000-0000-4000-8000-0000000000aa"\n' \
+        >"$tree/etc/libvirt/libvirtd.conf"
+    echo 'autoballoon = 0' >"$tree/etc/libvirt/libxl.conf"
+    ln -s /usr/lib/xen-4.17 "$tree/usr/lib/xen"
+}
+
 xen_fill_dm() {
     local tool
     if [ "$opt_dm" != stock ]; then
@@ -117,6 +142,10 @@ lab_prepare() {
     xen_archives=("$xen_cpio")
     if [ "$opt_dm" = stock ] || [ -n "$opt_with_stock" ]; then
         xen_archive stock "$(dpkg-query -W -f '${Version}' qemu-system-data 2>/dev/null | tr -c 'a-z0-9\n' -)" xen_fill_stock
+        xen_archives+=("$xen_cpio")
+    fi
+    if [ -n "$opt_with_libvirt" ]; then
+        xen_archive libvirt "$(sha256sum <"$lab_dir/xen.sh" | cut -c 1-16)" xen_fill_libvirt
         xen_archives+=("$xen_cpio")
     fi
     key=$( (cat "$lab_dir/xen.sh"; [ "$opt_dm" = stock ] || cat "$opt_dm"; cat "$VNCDO" 2>/dev/null) | sha256sum | cut -c 1-16)
