@@ -122,3 +122,13 @@ bool nic_is_broadcast(const uint8_t to[6])
 {
     return to[0] == 0xFF && !memcmp(to, to + 1, 5);
 }
+
+bool nic_is_magic(const uint8_t *frame, size_t length, const uint8_t mac[6])
+{
+    uint8_t pattern[17 * 6];
+
+    memset(pattern, 0xFF, 6);
+    for (int i = 1; i <= 16; i++)
+        memcpy(pattern + 6 * i, mac, 6);
+    return memmem(frame, length, pattern, sizeof(pattern));
+}

@@ -49,5 +49,7 @@ size_t nic_pad(uint8_t *frame, size_t length);
 /* Appends the frame check sequence; returns the length with it. */
 size_t nic_seal(uint8_t *frame, size_t length);
 bool nic_is_broadcast(const uint8_t to[6]);
+/* A Magic Packet for that card: somewhere in it six bytes of ones and sixteen times the address. */
+bool nic_is_magic(const uint8_t *frame, size_t length, const uint8_t mac[6]);
 
 #endif

@@ -229,6 +229,8 @@ static void do_suspend(struct machine *m)
     if (m->accel->pause)
         m->accel->pause(m);
     tell(m, EVENT_SUSPEND, true);
+    if (pci_pme_asserted(&m->pci)) /* it came while the guest was falling asleep */
+        machine_wakeup(m);
 }
 
 void machine_request_suspend(struct machine *m)

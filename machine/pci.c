@@ -34,7 +34,7 @@ static bool bar_address(const struct pci_device *pci_dev, unsigned bar, uint64_t
     uint16_t command = pci_get16(pci_dev, PCI_COMMAND);
     uint64_t limit = 0xFFFFFFFFull;
 
-    if (pci_dev->removed)
+    if (!pci_is_on(pci_dev))
         return false;
     if (b->kind == PCI_BAR_IO) {
         if (!(command & PCI_COMMAND_IO))
@@ -101,7 +101,7 @@ uint8_t *pci_add_capability(struct pci_device *pci_dev, uint8_t id, uint8_t offs
 static void update_intx(struct pci_device *pci_dev)
 {
     bool disabled = pci_get16(pci_dev, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE;
-    bool level = pci_dev->intx && !disabled && !pci_dev->removed;
+    bool level = pci_dev->intx && !disabled && pci_is_on(pci_dev);
     unsigned slot = pci_dev->devfn >> 3, pin = pci_dev->config[PCI_INTERRUPT_PIN] - 1;
     uint8_t *count;
 
@@ -126,11 +126,103 @@ void pci_set_intx(struct pci_device *pci_dev, bool level)
     update_intx(pci_dev);
 }
 
+/* ---- power management ---- */
+
+void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16_t pmc)
+{
+    uint8_t *cap = pci_dev->config + offset;
+
+    if (!pmc == !pci_dev->pm)
+        return;
+    pci_dev->pm = pmc ? offset : 0;
+    pci_dev->writable[offset + PCI_PM_CSR] = pmc ? PCI_PM_CSR_STATE : 0;
+    pci_dev->writable[offset + PCI_PM_CSR + 1] = pmc ? PCI_PM_CSR_PME_EN >> 8 : 0;
+    pci_dev->clearable[offset + PCI_PM_CSR + 1] = pmc ? PCI_PM_CSR_PME_STATUS >> 8 : 0;
+    if (pmc) {
+        pci_add_capability(pci_dev, PCI_CAP_PM, offset, 8);
+        pci_set16(pci_dev, offset + PCI_PM_PMC, pmc);
+        return;
+    }
+    pci_dev->config[PCI_CAPABILITY_LIST] = cap[1];
+    if (!cap[1])
+        pci_dev->config[PCI_STATUS] &= ~PCI_STATUS_CAP_LIST;
+    memset(cap, 0, 8);
+}
+
+static uint16_t pm_control(const struct pci_device *pci_dev)
+{
+    return pci_dev->pm ? pci_get16(pci_dev, pci_dev->pm + PCI_PM_CSR) : 0;
+}
+
+static uint16_t pm_abilities(const struct pci_device *pci_dev)
+{
+    return pci_dev->pm ? pci_get16(pci_dev, pci_dev->pm + PCI_PM_PMC) : 0;
+}
+
+void pci_raise_pme(struct pci_device *pci_dev)
+{
+    if (!(pm_abilities(pci_dev) & PCI_PM_PMC_PME_D0 << pci_power_state(pci_dev)))
+        return;
+    pci_set16(pci_dev, pci_dev->pm + PCI_PM_CSR, pm_control(pci_dev) | PCI_PM_CSR_PME_STATUS);
+    if (pm_control(pci_dev) & PCI_PM_CSR_PME_EN)
+        machine_wakeup(pci_dev->dev.machine);
+}
+
+bool pci_pme_asserted(const struct pci_bus *bus)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct pci_device *pci_dev = bus->functions[devfn];
+
+        if (pci_dev && !pci_dev->removed && pm_control(pci_dev) & PCI_PM_CSR_PME_EN &&
+            pm_control(pci_dev) & PCI_PM_CSR_PME_STATUS)
+            return true;
+    }
+    return false;
+}
+
+/* What RST# does, or leaving D3hot: the function is as at power on, but for its PME bits where they are kept.
+ */
+static void reset_function(struct pci_device *pci_dev, bool keep_pme)
+{
+    uint16_t pme = keep_pme ? pm_control(pci_dev) & (PCI_PM_CSR_PME_EN | PCI_PM_CSR_PME_STATUS) : 0;
+
+    for (unsigned i = 0; i < 256; i++)
+        pci_dev->config[i] &= ~(pci_dev->writable[i] | pci_dev->clearable[i]);
+    if (pme)
+        pci_set16(pci_dev, pci_dev->pm + PCI_PM_CSR, pme);
+    pci_dev->intx = false;
+    update_intx(pci_dev);
+    update_bars(pci_dev);
+    pci_dev->dev.cls->reset(&pci_dev->dev);
+}
+
+/* PowerState was written; a state that is not supported is not taken. */
+static void power_written(struct pci_device *pci_dev, unsigned before)
+{
+    static const uint16_t needed[4] = {[1] = PCI_PM_PMC_D1, [2] = PCI_PM_PMC_D2};
+    unsigned state = pci_power_state(pci_dev);
+
+    if (needed[state] & ~pm_abilities(pci_dev)) {
+        pci_dev->config[pci_dev->pm + PCI_PM_CSR] ^= state ^ before;
+        return;
+    }
+    if (state == before)
+        return;
+    if (before == 3 && state == 0) {
+        reset_function(pci_dev, true);
+    } else {
+        update_bars(pci_dev);
+        update_intx(pci_dev);
+    }
+    if (pci_dev->power_changed)
+        pci_dev->power_changed(pci_dev);
+}
+
 /* ---- DMA ---- */
 
 static bool may_master(const struct pci_device *pci_dev)
 {
-    return !pci_dev->removed && pci_dev->config[PCI_COMMAND] & PCI_COMMAND_MASTER;
+    return pci_is_on(pci_dev) && pci_dev->config[PCI_COMMAND] & PCI_COMMAND_MASTER;
 }
 
 bool pci_dma_read(struct pci_device *pci_dev, uint64_t addr, void *data, uint64_t length)
@@ -168,8 +260,11 @@ void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, unsi
 {
     struct pci_device *pci_dev = bus->functions[devfn & 0xFF];
 
+    unsigned power;
+
     if (!pci_dev || pci_dev->removed || offset > 255)
         return;
+    power = pci_power_state(pci_dev);
     if (size > 256 - offset)
         size = 256 - offset;
     for (unsigned i = 0; i < size; i++) {
@@ -184,6 +279,8 @@ void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, unsi
         update_bars(pci_dev);
     if (touches(offset, size, PCI_COMMAND, PCI_COMMAND + 1))
         update_intx(pci_dev);
+    if (pci_dev->pm && touches(offset, size, pci_dev->pm + PCI_PM_CSR, pci_dev->pm + PCI_PM_CSR))
+        power_written(pci_dev, power);
     if (pci_dev->config_written)
         pci_dev->config_written(pci_dev, offset, size);
 }
@@ -342,10 +439,5 @@ void pci_device_unrealize(struct pci_device *pci_dev)
 
 void pci_device_reset(struct pci_device *pci_dev)
 {
-    for (unsigned i = 0; i < 256; i++)
-        pci_dev->config[i] &= ~(pci_dev->writable[i] | pci_dev->clearable[i]);
-    pci_dev->intx = false;
-    update_intx(pci_dev);
-    update_bars(pci_dev);
-    pci_dev->dev.cls->reset(&pci_dev->dev);
+    reset_function(pci_dev, pm_abilities(pci_dev) & PCI_PM_PMC_PME_D3COLD);
 }

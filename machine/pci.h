@@ -34,6 +34,18 @@
 #define PCI_MIN_GRANT            0x3E
 #define PCI_MAX_LATENCY          0x3F
 
+/* The power management capability (PCI Power Management 1.1, chapter 3) */
+#define PCI_CAP_PM            0x01
+#define PCI_PM_PMC            0x02
+#define PCI_PM_PMC_D1         0x0200 /* that state is supported */
+#define PCI_PM_PMC_D2         0x0400
+#define PCI_PM_PMC_PME_D0     0x0800 /* PME can be asserted in it; the bits of the others follow */
+#define PCI_PM_PMC_PME_D3COLD 0x8000
+#define PCI_PM_CSR            0x04
+#define PCI_PM_CSR_STATE      0x0003
+#define PCI_PM_CSR_PME_EN     0x0100
+#define PCI_PM_CSR_PME_STATUS 0x8000
+
 #define PCI_DEVFN(slot, function) ((slot) << 3 | (function))
 
 /* What a class says of its function; the rest of the header follows from the BARs. */
@@ -66,11 +78,14 @@ struct pci_device {
     uint8_t writable[256];  /* bits that the guest can write */
     uint8_t clearable[256]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BARS];
+    uint8_t pm;     /* where its power management capability is, 0: it has none */
     bool intx;      /* what the device wants on its pin */
     bool intx_seen; /* what the bus sees: with PCI_COMMAND_INTX_DISABLE low */
     /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written
      * by the guest. */
     void (*config_written)(struct pci_device *pci_dev, uint8_t offset, unsigned size);
+    /* PowerState is another now; a function that left D3hot was reset before. */
+    void (*power_changed)(struct pci_device *pci_dev);
     /* The function was unplugged: it does nothing more outside of the machine. */
     void (*unplugged)(void *opaque);
     void *unplugged_opaque;
@@ -113,10 +128,36 @@ void pci_add_bar(struct pci_device *pci_dev, unsigned bar, enum pci_bar_kind kin
  * bytes. */
 uint8_t *pci_add_capability(struct pci_device *pci_dev, uint8_t id, uint8_t offset, uint8_t size);
 
+/*
+ * Shows a power management capability at offset, in front of the list, with what is in pmc (PCI_PM_PMC); 0:
+ * takes it away. In D1 to D3hot a function decodes its configuration space only and neither masters the bus
+ * nor interrupts, whatever its device does; leaving D3hot for D0 resets it but for its PME bits.
+ */
+void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16_t pmc);
+/* D0 to D3hot: 0..3. */
+static inline unsigned pci_power_state(const struct pci_device *pci_dev)
+{
+    return pci_dev->pm ? pci_dev->config[pci_dev->pm + PCI_PM_CSR] & PCI_PM_CSR_STATE : 0;
+}
+/* Is it there, and in D0? */
+static inline bool pci_is_on(const struct pci_device *pci_dev)
+{
+    return !pci_dev->removed && !pci_power_state(pci_dev);
+}
+/*
+ * What the guest wants to be woken by has happened: PME_Status, and with PME_En the line, which wakes a
+ * sleeping guest: the board leads it past the power management chip's enable bits, for the firmware's tables
+ * name none. Nothing where the function cannot do so in its present state.
+ */
+void pci_raise_pme(struct pci_device *pci_dev);
+/* Does a function hold the line? */
+bool pci_pme_asserted(const struct pci_bus *bus);
+
 /* The level of the device's pin; setting it again is harmless. */
 void pci_set_intx(struct pci_device *pci_dev, bool level);
 
-/* DMA by the device: false (master abort) unless bus mastering is on and the whole range is RAM. */
+/* DMA by the device: false (master abort) unless it is in D0, bus mastering is on and the whole range is RAM.
+ */
 bool pci_dma_read(struct pci_device *pci_dev, uint64_t addr, void *data, uint64_t length);
 bool pci_dma_write(struct pci_device *pci_dev, uint64_t addr, const void *data, uint64_t length);
 

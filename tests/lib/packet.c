@@ -93,3 +93,15 @@ void packet_check(const uint8_t *frame)
         assert_int_equal(packet_sum(frame + IP, 20, 0), 0xFFFF);
     assert_int_equal(packet_sum(frame + transport_of(frame), bytes, packet_pseudo_sum(frame, bytes)), 0xFFFF);
 }
+
+size_t packet_magic(uint8_t *frame, const uint8_t to[6], const uint8_t mac[6])
+{
+    memset(frame, 0, 200);
+    memcpy(frame, to, 6);
+    frame[6] = 2;
+    memcpy(frame + 12, (uint8_t[]){0x08, 0x42}, 2);
+    memset(frame + 20, 0xFF, 6);
+    for (int i = 1; i <= 16; i++)
+        memcpy(frame + 20 + 6 * i, mac, 6);
+    return 200;
+}

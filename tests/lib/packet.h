@@ -19,6 +19,8 @@ static inline uint16_t packet_be16(const uint8_t *bytes)
  * ACK) or UDP header. All checksums are 0. Returns its length.
  */
 size_t packet_make(uint8_t *frame, const uint8_t mac[6], unsigned version, uint8_t protocol, size_t payload);
+/* A Magic Packet to one address that wakes the card of another; returns its length. */
+size_t packet_magic(uint8_t *frame, const uint8_t to[6], const uint8_t mac[6]);
 /* Sum of 16-bit words on top of `sum`, carries added in. */
 uint16_t packet_sum(const uint8_t *data, size_t length, uint32_t sum);
 /* The sum of the pseudo header for a TCP or UDP part of so many bytes. */

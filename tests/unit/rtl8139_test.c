@@ -10,6 +10,7 @@
 #include "tests/lib/packet.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/suspend.h"
 #include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
@@ -31,15 +32,23 @@ enum {
     TIMER_INT = 0x54,
     MSR = 0x58,
     CONFIG3 = 0x59,
+    CONFIG4 = 0x5A,
     TSAD = 0x60,
     BMSR = 0x64,
     CSCR = 0x74,
+    CRC0 = 0x84,
+    WAKEUP0 = 0x8C,
+    LSBCRC0 = 0xCC,
+    CONFIG5 = 0xD8,
     TPPOLL = 0xD9,
     CPCR = 0xE0,
     RDSAR = 0xE4,
 };
 
 enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
+
+enum { PM = 0x50, PMCSR = PM + 4, PME_EN = 0x0100, PME_STATUS = 0x8000, D3 = 3 };
+enum { MAGIC = 0x20, LINKUP = 0x10, BWF = 0x40, MWF = 0x20, UWF = 0x10 };
 
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 
@@ -745,6 +754,302 @@ static void the_plain_chip_has_no_rings_of_descriptors(void **state)
     finish(&n);
 }
 
+static void unlock(struct nic *n)
+{
+    qtest_outb(n->q, n->io + EECR, 0xC0);
+}
+
+static void power_management_shows_where_config1_says_so(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(qtest_inb(n.q, n.io + CONFIG1) & 1, 1);
+        assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0x10);
+        assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
+        assert_int_equal(qpci_readl(&n.pci, PM), 0xF7C20001);
+        assert_int_equal(qpci_readl(&n.pci, PMCSR), 0);
+        qpci_writel(&n.pci, PM, 0);
+        qpci_writel(&n.pci, PMCSR, 0xFFFFFFFC);
+        assert_int_equal(qpci_readl(&n.pci, PM), 0xF7C20001);
+        assert_int_equal(qpci_readl(&n.pci, PMCSR), PME_EN);
+        qtest_outb(n.q, n.io + CONFIG1, 0); /* locked */
+        assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
+        unlock(&n);
+        qtest_outb(n.q, n.io + CONFIG1, 0);
+        assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0);
+        assert_int_equal(qpci_readb(&n.pci, 0x34), 0);
+        qpci_writew(&n.pci, PMCSR, 3);
+        assert_int_equal(qpci_readl(&n.pci, PM), 0);
+        assert_int_equal(qpci_readl(&n.pci, PMCSR), 0);
+        qtest_outb(n.q, n.io + CONFIG1, 1);
+        qtest_outb(n.q, n.io + EECR, 0);
+    }
+    finish(&n);
+}
+
+static void wakeup_registers_keep_what_is_theirs(void **state)
+{
+    static const struct {
+        uint8_t offset, kept;
+    } locked[] = {{CONFIG3, 0x70}, {CONFIG4, 0xF5}};
+    struct nic n;
+
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++) {
+        qtest_outb(n.q, n.io + locked[i].offset, 0xFF);
+        assert_int_equal(qtest_inb(n.q, n.io + locked[i].offset), 0);
+        unlock(&n);
+        qtest_outb(n.q, n.io + locked[i].offset, 0xFF);
+        assert_int_equal(qtest_inb(n.q, n.io + locked[i].offset), locked[i].kept);
+        qtest_outb(n.q, n.io + EECR, 0);
+    }
+    qtest_outb(n.q, n.io + CONFIG5, 0xFF); /* never locked */
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG5), 0x7F);
+    for (unsigned at = CRC0; at < LSBCRC0 + 8; at += 4)
+        qtest_outl(n.q, n.io + at, 0x04030201 * at);
+    for (unsigned at = CRC0; at < LSBCRC0 + 8; at += 4)
+        assert_int_equal(qtest_inl(n.q, n.io + at), 0x04030201 * at);
+    qtest_outb(n.q, n.io + EECR, 0x40); /* load */
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG3), 0);
+    assert_int_equal(qtest_inb(n.q, n.io + CONFIG5), 0);
+    finish(&n);
+}
+
+/* Back in D0, with the registers where they were. */
+static void power_up(struct nic *n)
+{
+    qpci_writew(&n->pci, PMCSR, PME_STATUS);
+    n->io = qpci_map(&n->pci, 0);
+    qpci_enable(&n->pci);
+}
+
+static void a_sleeping_card_is_off_and_leaving_d3_resets_it(void **state)
+{
+    struct nic n;
+    struct qpci isa;
+    uint8_t frame[2048];
+    uint16_t status;
+
+    start(&n, state);
+    qtest_irq_intercept_in(n.q, "ioapic");
+    isa = qpci_get(n.q, 0x8086, 0x7000);
+    qpci_writel(&isa, 0x60, 0x0B0B0B0B); /* all pins to line 11 */
+    for (unsigned power = 1; power <= D3; power++) {
+        enable(&n, APM);
+        wire_send(&n.wire, mac, 1, 100);
+        assert_true(arrived(&n));
+        qtest_outl(n.q, n.io + TIMER_INT, 1000); /* an interrupt that comes in its sleep */
+        qtest_outl(n.q, n.io + TCTR, 0);
+        qtest_outw(n.q, n.io + IMR, 0x4000);
+        qpci_writew(&n.pci, PMCSR, power);
+        assert_int_equal(qpci_readw(&n.pci, PMCSR), power);
+        assert_int_equal(qtest_inb(n.q, n.io + CR), 0xFF); /* nobody there */
+        qtest_clock_step(n.q, 1000000);
+        wire_send(&n.wire, mac, 2, 100);
+        usleep(3000);
+        assert_false(qtest_irq(n.q, 11));
+        if (power == D3) {
+            qpci_writew(&n.pci, PMCSR, PME_EN | D3);
+            qpci_writew(&n.pci, PMCSR, PME_EN);
+            assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_EN);
+            assert_int_equal(qpci_readw(&n.pci, 0x04), 0);
+            assert_int_equal(qpci_readl(&n.pci, 0x10), 1);
+            power_up(&n);
+            assert_int_equal(qtest_inl(n.q, n.io), 0x12005452);
+            assert_int_equal(qtest_inb(n.q, n.io + CR), 1);
+            assert_int_equal(qtest_inw(n.q, n.io + ISR), 0);
+            continue;
+        }
+        qpci_writew(&n.pci, PMCSR, 0);
+        assert_true(qtest_irq(n.q, 11));
+        take(&n, &status, frame);
+        assert_int_equal(frame[20], 1);
+        assert_int_equal(qtest_inb(n.q, n.io + CR), 0x0D); /* the second is gone */
+    }
+    finish(&n);
+}
+
+static void nothing_is_sent_asleep(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+
+    unsigned fetched = 0, sent = 0;
+
+    start_revision(&n, state, "0x20");
+    enable(&n, 0);
+    qtest_outw(n.q, n.io + CPCR, 3);
+    qtest_outl(n.q, n.io + TSAD0, n.tx);
+    qtest_writel(n.q, n.tx + 8, n.tx);
+    for (;; fetched++) { /* until the wire is full, with a frame in the chip */
+        qtest_writel(n.q, n.tx, 0xF00005EA);
+        qtest_outb(n.q, n.io + TPPOLL, 0x40);
+        if (qtest_readl(n.q, n.tx) & 0x80000000)
+            break;
+    }
+    qpci_writew(&n.pci, PMCSR, D3);
+    while (wire_take(&n.wire, frame, 50) > 0)
+        sent++;
+    assert_int_equal(sent, fetched - 1);
+    finish(&n);
+}
+
+static bool woken(struct nic *n)
+{
+    return qpci_readw(&n->pci, PMCSR) & PME_STATUS;
+}
+
+static void wakes_by_what_is_enabled(void **state)
+{
+    static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, other[6] = {2, 1, 1, 1, 1, 1},
+                         group[6] = {1, 0, 0x5E, 0, 0, 1};
+    static const struct {
+        uint8_t config3, config5, rcr;
+        const uint8_t *to;
+        bool magic, wakes;
+    } cases[] = {
+        {MAGIC, 0, APM | AB, mac, true, true},
+        {MAGIC, 0, APM | AB, all, true, true},
+        {MAGIC, 0, APM, all, true, false},
+        {MAGIC, 0, APM | AB, other, true, false},
+        {MAGIC, 0, APM | AB, mac, false, false},
+        {0, 0, APM | AB, mac, true, false},
+        {LINKUP, BWF | MWF, APM | AB, mac, false, false},
+        {0, UWF, APM, mac, false, true},
+        {0, UWF, AB, all, false, false},
+        {0, BWF, AB, all, false, true},
+        {0, MWF, AM, group, false, true},
+        {0, UWF | BWF, AM | AB, group, false, false},
+    };
+    struct nic n;
+    uint8_t frame[300];
+
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enable(&n, cases[i].rcr);
+        qtest_outl(n.q, n.io + MAR0, 0xFFFFFFFF);
+        qtest_outl(n.q, n.io + MAR0 + 4, 0xFFFFFFFF);
+        unlock(&n);
+        qtest_outb(n.q, n.io + CONFIG3, cases[i].config3);
+        qtest_outb(n.q, n.io + CONFIG5, cases[i].config5);
+        qtest_outb(n.q, n.io + CR, 0); /* drivers stop the receiver */
+        packet_magic(frame, cases[i].to, mac);
+        if (!cases[i].magic)
+            frame[60] ^= 1;
+        wire_send_bytes(&n.wire, frame, 200); /* in D0 nothing wakes */
+        usleep(1000);
+        assert_false(woken(&n));
+        qpci_writew(&n.pci, PMCSR, D3);
+        wire_send_bytes(&n.wire, frame, 200);
+        if (cases[i].wakes) {
+            assert_true(SOON(woken(&n)));
+        } else {
+            usleep(3000);
+            assert_false(woken(&n));
+        }
+        power_up(&n);
+        assert_false(woken(&n));
+    }
+    finish(&n);
+}
+
+static void set_link(struct nic *n, const char *up)
+{
+    json_decref(qtest_qmp_ok(n->q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': %s}}", up));
+}
+
+static void wakes_when_the_link_is_back(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    for (int enabled = 0; enabled < 2; enabled++) {
+        unlock(&n);
+        qtest_outb(n.q, n.io + CONFIG3, enabled ? LINKUP : MAGIC);
+        qpci_writew(&n.pci, PMCSR, D3);
+        set_link(&n, "false");
+        assert_false(woken(&n));
+        set_link(&n, "true");
+        assert_int_equal(woken(&n), enabled);
+        power_up(&n);
+    }
+    finish(&n);
+}
+
+/* Frames 4 and 5 as one long one: the bytes at 40 to 44 and 70 to 73. */
+static void wakes_by_a_long_wakeup_frame(void **state)
+{
+    struct nic n;
+    uint8_t frame[100] = {0};
+
+    start(&n, state);
+    memcpy(frame, mac, 6);
+    memcpy(frame + 40, "12345", 5);
+    memcpy(frame + 70, "6789", 4);
+    for (int round = 0; round < 4; round++) {
+        enable(&n, APM);
+        qtest_outb(n.q, n.io + WAKEUP0 + 4 * 8 + 5, 0x1F);
+        qtest_outb(n.q, n.io + WAKEUP0 + 5 * 8, 0xC0);
+        qtest_outb(n.q, n.io + WAKEUP0 + 5 * 8 + 1, 0x03);
+        /* CRC-16/MCRF4XX of 123456789 is 0x6F91; from the other end */
+        qtest_outb(n.q, n.io + CRC0 + 4, 0xF6);
+        qtest_outb(n.q, n.io + LSBCRC0 + 4, round == 1 ? 0x88 : 0x89);
+        unlock(&n);
+        qtest_outb(n.q, n.io + CONFIG4, round == 2 ? 0 : 0x20);
+        qpci_writew(&n.pci, PMCSR, D3);
+        wire_send_bytes(&n.wire, frame, round == 3 ? 73 : sizeof(frame)); /* the last: cut short */
+        if (!round)
+            assert_true(SOON(woken(&n)));
+        else
+            usleep(3000);
+        assert_int_equal(woken(&n), !round);
+        power_up(&n);
+    }
+    finish(&n);
+}
+
+static void prepare_magic(struct nic *n, uint8_t frame[300])
+{
+    enable(n, APM);
+    unlock(n);
+    qtest_outb(n->q, n->io + CONFIG3, MAGIC);
+    packet_magic(frame, mac, mac);
+}
+
+static void a_magic_packet_ends_the_guests_sleep(void **state)
+{
+    struct nic n;
+    uint8_t frame[300];
+
+    start(&n, state);
+    prepare_magic(&n, frame);
+    qpci_writew(&n.pci, PMCSR, D3); /* no PME_En */
+    suspend(n.q);
+    wire_send_bytes(&n.wire, frame, 200);
+    assert_true(SOON(woken(&n)));
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'query-status'}"));
+    assert_false(qtest_qmp_event_seen(n.q, "WAKEUP"));
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_wakeup'}"));
+    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    power_up(&n);
+    prepare_magic(&n, frame);
+    qpci_writew(&n.pci, PMCSR, PME_EN | D3);
+    suspend(n.q);
+    wire_send_bytes(&n.wire, frame, 200);
+    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_STATUS | PME_EN | D3);
+    /* falling asleep with the line held */
+    suspend(n.q);
+    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    /* with auxiliary power a reset of the machine keeps it, for the system to find what woke it */
+    json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_reset'}"));
+    json_decref(qtest_qmp_event(n.q, "RESET"));
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_STATUS | PME_EN);
+    finish(&n);
+}
+
 static int stop(void **state)
 {
     qtest_stop(*state);
@@ -788,6 +1093,14 @@ int main(void)
         cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
         cmocka_unit_test_teardown(the_plain_chip_has_no_rings_of_descriptors, stop),
         cmocka_unit_test_teardown(the_plus_is_the_default, stop),
+        cmocka_unit_test_teardown(power_management_shows_where_config1_says_so, stop),
+        cmocka_unit_test_teardown(wakeup_registers_keep_what_is_theirs, stop),
+        cmocka_unit_test_teardown(a_sleeping_card_is_off_and_leaving_d3_resets_it, stop),
+        cmocka_unit_test_teardown(nothing_is_sent_asleep, stop),
+        cmocka_unit_test_teardown(wakes_by_what_is_enabled, stop),
+        cmocka_unit_test_teardown(wakes_when_the_link_is_back, stop),
+        cmocka_unit_test_teardown(wakes_by_a_long_wakeup_frame, stop),
+        cmocka_unit_test_teardown(a_magic_packet_ends_the_guests_sleep, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
