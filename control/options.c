@@ -889,14 +889,18 @@ static const struct option table[] = {
         "stream,id=ID[,server=on],addr.type=inet,addr.host=HOST,addr.port=PORT[,reconnect=SECONDS]|"
         "dgram,id=ID,local.type=unix,local.path=PATH,remote.type=unix,remote.path=PATH|"
         "dgram,id=ID,local.type=inet,local.host=HOST,local.port=PORT,remote.type=inet,remote.host=HOST,"
-        "remote.port=PORT",
+        "remote.port=PORT|"
+        "dgram,id=ID,remote.type=inet,remote.host=GROUP,remote.port=PORT[,local.type=inet,local.host="
+        "ADDRESS]",
+
         apply_netdev,
         "a wire that a -device names by netdev=ID. user: a network of its own with DHCP, DNS and TFTP, "
         "from which the guest reaches what this process reaches (10.0.2.0/24, the host is 10.0.2.2, the "
         "first guest 10.0.2.15); hostfwd, which may be given again, lets the host in. tap: an interface "
         "of the host, put into the bridge unless a script (or no) does that; bridge: the same, of the "
         "bridge br0. stream: a socket on which four bytes of length stand before "
-        "each frame, as another machine's stream has it; dgram: a socket of which each datagram is a frame"),
+        "each frame, as another machine's stream has it; dgram: a socket of which each datagram is a frame, "
+        "for one peer or, with a multicast group, for all in it"),
     FUNCTION("nic", "none|user|tap[,model=CARD][,mac=ADDRESS][,...]", apply_net,
              "a network card and its wire in one, with the words of both -netdev and -device"),
     FUNCTION("net", "none|nic[,model=CARD][,macaddr=ADDRESS]|user|tap|...", apply_net,

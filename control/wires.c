@@ -176,14 +176,22 @@ static const char *const dgram_keys[] = {"local.type",  "local.path",  "local.ho
 static struct net_port *open_dgram(struct control *c, const struct opts *opts, const char *id,
                                    struct error *err)
 {
-    struct net_dgram_options dgram = {.remote = {.kind = NET_ADDRESS_NONE}};
+    struct net_dgram_options dgram = {.local = {.kind = NET_ADDRESS_NONE, .fd = -1}};
+    const char *remote = address_word(opts, "remote", "type"), *type = address_word(opts, "local", "type");
+    bool inet = remote && !strcmp(remote, "inet");
 
-    if (!read_address(opts, "local", &dgram.local, err))
+    /* a multicast group needs no local address, or only its host; the opener sees whether it is one */
+    if (inet && type && !strcmp(type, "inet") && opts_get(opts, "local.host"))
+        dgram.local = (struct net_address){.kind = NET_ADDRESS_INET,
+                                           .host = opts_get(opts, "local.host"),
+                                           .port = opts_get(opts, "local.port"),
+                                           .fd = -1};
+    else if ((type || !inet) && !read_address(opts, "local", &dgram.local, err))
         return NULL;
     if (dgram.local.kind != NET_ADDRESS_FD) {
         if (!read_address(opts, "remote", &dgram.remote, err))
             return NULL;
-        if (dgram.local.kind != dgram.remote.kind) {
+        if (dgram.local.kind && dgram.local.kind != dgram.remote.kind) {
             opts_error(opts, err, "local.type and remote.type are not the same");
             return NULL;
         }
@@ -193,7 +201,7 @@ static struct net_port *open_dgram(struct control *c, const struct opts *opts, c
 
 /* ---- socket: the old form of both ---- */
 
-static const char *const socket_keys[] = {"listen", "connect", "fd", "udp", "localaddr", NULL};
+static const char *const socket_keys[] = {"listen", "connect", "fd", "udp", "mcast", "localaddr", NULL};
 
 /* [HOST]:PORT; both stay in text, which is cut in two. */
 static bool split_address(const struct opts *opts, const char *key, char *text, struct net_address *address,
@@ -242,6 +250,21 @@ static struct net_port *open_udp(struct control *c, const struct opts *opts, con
     return port;
 }
 
+/* localaddr here is an interface's address, without a port. */
+static struct net_port *open_mcast(struct control *c, const struct opts *opts, const char *id,
+                                   struct error *err)
+{
+    struct net_dgram_options dgram = {.local = {.host = opts_get(opts, "localaddr"), .fd = -1}};
+    char *group = strdup(opts_get(opts, "mcast"));
+    struct net_port *port = NULL;
+
+    dgram.local.kind = dgram.local.host ? NET_ADDRESS_INET : NET_ADDRESS_NONE;
+    if (split_address(opts, "mcast", group, &dgram.remote, err))
+        port = opened(net_open_dgram(&c->m.loop, id, &dgram, err), opts, err);
+    free(group);
+    return port;
+}
+
 static struct net_port *open_socket_fd(struct control *c, const struct opts *opts, const char *id,
                                        struct error *err)
 {
@@ -262,7 +285,7 @@ static struct net_port *open_socket_fd(struct control *c, const struct opts *opt
 static struct net_port *open_socket(struct control *c, const struct opts *opts, const char *id,
                                     struct error *err)
 {
-    static const char *const ways[] = {"listen", "connect", "udp", "fd"};
+    static const char *const ways[] = {"listen", "connect", "udp", "mcast", "fd"};
     const char *way = NULL;
 
     for (size_t i = 0; i < COUNT(ways); i++)
@@ -274,11 +297,13 @@ static struct net_port *open_socket(struct control *c, const struct opts *opts, 
             way = ways[i];
         }
     if (!way) {
-        opts_error(opts, err, "listen=, connect=, udp= or fd= is needed");
+        opts_error(opts, err, "listen=, connect=, udp=, mcast= or fd= is needed");
         return NULL;
     }
     if (!strcmp(way, "fd"))
         return open_socket_fd(c, opts, id, err);
+    if (!strcmp(way, "mcast"))
+        return open_mcast(c, opts, id, err);
     return strcmp(way, "udp") ? open_old_stream(c, opts, id, way, err) : open_udp(c, opts, id, err);
 }
 

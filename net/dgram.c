@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "net/address.h"
+#include "net/multicast.h"
 #include "net/packet_fd.h"
 
 struct dgram {
@@ -59,8 +59,7 @@ static int bind_socket(struct dgram *dgram, const struct net_dgram_options *o, s
     struct socket_address local;
     int fd;
 
-    if (!address_find(&o->local, "local", SOCK_DGRAM, &local, err) ||
-        !address_find(&o->remote, "remote", SOCK_DGRAM, &dgram->remote, err))
+    if (!address_find(&o->local, "local", SOCK_DGRAM, &local, err))
         return -1;
     fd = address_bind(&local, SOCK_DGRAM, &o->local, "local", err);
     if (fd >= 0 && o->local.kind == NET_ADDRESS_UNIX)
@@ -78,20 +77,39 @@ static void set_info(struct net_port *port, const struct net_dgram_options *o)
         port->info = NULL;
 }
 
+/* Only who sends to a group need not say where he is himself. */
+static bool check_local(const struct net_dgram_options *o, struct error *err)
+{
+    char remote[300];
+
+    return o->local.kind == NET_ADDRESS_UNIX || o->local.kind == NET_ADDRESS_FD || o->local.port ||
+           error_set(err, "remote %s is no multicast group: a local address and port are needed",
+                     address_text(&o->remote, remote, sizeof(remote)));
+}
+
 struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct net_dgram_options *options,
                                 struct error *err)
 {
-    struct dgram *dgram = calloc(1, sizeof(*dgram));
     bool inherited = options->local.kind == NET_ADDRESS_FD;
+    struct socket_address remote = {.length = 0};
     struct net_port *port = NULL;
+    struct dgram *dgram;
     int fd = options->local.fd;
 
+    if (!inherited && !address_find(&options->remote, "remote", SOCK_DGRAM, &remote, err))
+        return NULL;
+    if (multicast_is_group(&remote))
+        return multicast_open(loop, id, options, &remote, err);
+    if (!check_local(options, err))
+        return NULL;
+    dgram = calloc(1, sizeof(*dgram));
     if (!dgram) {
         error_set(err, "out of memory");
         return NULL;
     }
     dgram->packet.failed = dgram_failed;
     dgram->packet.socket = true;
+    dgram->remote = remote;
     dgram->connected = inherited;
     if (!inherited)
         fd = bind_socket(dgram, options, err);

@@ -34,8 +34,15 @@ static void note_failure(struct packet_fd *packet)
 
 /* ---- in ---- */
 
+static bool is_skipped(const struct packet_fd *packet, const struct sockaddr_in *from)
+{
+    return packet->skip.sin_family && from->sin_port == packet->skip.sin_port &&
+           from->sin_addr.s_addr == packet->skip.sin_addr.s_addr;
+}
+
 static int read_datagrams(struct packet_fd *packet)
 {
+    struct sockaddr_in from[PACKET_BATCH];
     struct mmsghdr messages[PACKET_BATCH];
     struct iovec parts[PACKET_BATCH];
     int n;
@@ -43,10 +50,14 @@ static int read_datagrams(struct packet_fd *packet)
     for (int i = 0; i < PACKET_BATCH; i++) {
         parts[i] = (struct iovec){packet->packets[i], PACKET_SIZE};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+        if (packet->skip.sin_family) {
+            messages[i].msg_hdr.msg_name = &from[i];
+            messages[i].msg_hdr.msg_namelen = sizeof(from[i]);
+        }
     }
     n = recvmmsg(packet->watch.fd, messages, PACKET_BATCH, 0, NULL);
     for (int i = 0; i < n; i++)
-        packet->lengths[i] = messages[i].msg_len;
+        packet->lengths[i] = is_skipped(packet, &from[i]) ? 0 : messages[i].msg_len;
     return n;
 }
 

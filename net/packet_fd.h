@@ -4,6 +4,7 @@
 #define NET_PACKET_FD_H
 
 #include <linux/virtio_net.h>
+#include <netinet/in.h>
 
 #include "net/fd_watch.h"
 #include "net/net.h"
@@ -16,10 +17,11 @@ enum {
 struct packet_fd {
     struct net_port *port;
     struct fd_watch watch;
-    bool socket;  /* several datagrams are read at once */
-    bool offload; /* a struct virtio_net_hdr stands before each frame */
-    bool idle;    /* nothing is read */
-    bool full;    /* the last frame did not fit */
+    bool socket;             /* several datagrams are read at once */
+    struct sockaddr_in skip; /* ... and those from there dropped; family 0: none is */
+    bool offload;            /* a struct virtio_net_hdr stands before each frame */
+    bool idle;               /* nothing is read */
+    bool full;               /* the last frame did not fit */
     /*
      * After a failed read or write (errno). Of a read: is there still something behind the descriptor? NULL:
      * there is not, and the wire is cut.
@@ -31,9 +33,9 @@ struct packet_fd {
     uint8_t packets[PACKET_BATCH][PACKET_SIZE];
 };
 
-/* Makes the port of a wire whose wire_data begins with packet (socket, offload, idle, failed are set), and
- * starts reading fd, which is the port's from then on (made non-blocking). NULL with *err; fd is the caller's
- * still. */
+/* Makes the port of a wire whose wire_data begins with packet (socket, skip, offload, idle, failed are set),
+ * and starts reading fd, which is the port's from then on (made non-blocking). NULL with *err; fd is the
+ * caller's still. */
 struct net_port *packet_fd_open(struct loop *loop, const char *id, const struct net_wire *wire,
                                 struct packet_fd *packet, int fd, struct error *err);
 

@@ -27,7 +27,10 @@ struct net_address {
     int fd;
 };
 
-/* A datagram socket of which each datagram is a frame. */
+/*
+ * A datagram socket of which each datagram is a frame. If remote is an IPv4 multicast group, the frames of
+ * all its members but our own arrive; local then says the interface, or is none, and its port does not count.
+ */
 struct net_dgram_options {
     struct net_address local;  /* ours, made anew; or a connected socket's descriptor */
     struct net_address remote; /* where frames go, of local's kind; need not be there yet */
