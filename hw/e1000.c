@@ -13,6 +13,7 @@
 
 enum { BAR_SIZE = 0x20000, IO_SIZE = 64, REGISTERS = 0x6000, DESCRIPTOR = 16 };
 enum { TX_ROOM = 65536 + 512, TX_BATCH = 256, RECEIVE_ADDRESSES = 16, PHY_REGISTERS = 32 };
+enum { FLEXIBLE = 128, WAKEUP_MEMORY = 128 };
 
 #define ITR_NS   256  /* unit of ITR */
 #define DELAY_NS 1024 /* unit of RDTR, RADV, TIDV, TADV */
@@ -99,6 +100,8 @@ enum {
     WUPL = 0x5900,
     WUPM = 0x5A00,
     FFLT = 0x5F00,
+    FFMT = 0x9000, /* every other doubleword is there, as of FFVT */
+    FFVT = 0x9800,
 };
 
 #define CTRL_FD      0x00000001u
@@ -132,6 +135,26 @@ enum {
 #define MDIC_READY    0x10000000u
 #define MDIC_INT      0x20000000u
 #define MDIC_ERROR    0x40000000u
+
+#define WUC_APME       0x00000001u
+#define WUC_PME_EN     0x00000002u
+#define WUC_PME_STATUS 0x00000004u
+#define WUC_APMPME     0x00000008u
+
+/* WUFC and WUS */
+#define WU_LNKC 0x00000001u
+#define WU_MAG  0x00000002u
+#define WU_EX   0x00000004u
+#define WU_MC   0x00000008u
+#define WU_BC   0x00000010u
+#define WU_ARP  0x00000020u
+#define WU_IPV4 0x00000040u
+#define WU_IPV6 0x00000080u
+#define WU_FLX0 0x00010000u
+#define WU_ALL  0x000F00FFu
+
+#define PM_OFFSET 0xDC
+#define PMC       0xC822 /* wakes from D0 and D3hot, with auxiliary power also from D3cold; wants its driver */
 
 #define INT_TXDW    0x00000001u
 #define INT_TXQE    0x00000002u
@@ -261,7 +284,9 @@ struct e1000 {
     bool irq_up;
     struct timer irq_timer; /* the line may rise again */
     struct delay rx_delay, tx_delay;
-    bool rx_starved; /* the frame that waits is counted */
+    uint8_t ffmt[FLEXIBLE];  /* of the flexible filters: which of them look at a byte */
+    uint32_t ffvt[FLEXIBLE]; /* and the bytes that they want, a filter each */
+    bool rx_starved;         /* the frame that waits is counted */
 
     struct tx_context contexts[2]; /* for checksums, for segmentation */
     struct loop_work tx_work;
@@ -446,6 +471,10 @@ static void link_update(struct e1000 *s, bool bounced)
     if (link == s->link && !(bounced && link))
         return;
     s->link = link;
+    if (R(s, WUFC) & ~R(s, WUS) & WU_LNKC) {
+        R(s, WUS) |= WU_LNKC;
+        pci_raise_pme(&s->pci);
+    }
     s->phy[M88_INT_STATUS] |= M88_INT_LINK | (link ? M88_INT_AUTONEG : 0);
     raise(s, INT_LSC);
 }
@@ -551,9 +580,9 @@ static void eeprom_fill(struct e1000 *s)
     } contents[] = {
         {0x03, 0x0000}, {0x05, 0x0000}, /* compatibility, version */
         {0x08, 0x0000}, {0x09, 0x0000}, /* part number */
-        {0x0A, 0x6403},                 /* control 1: valid, 32-bit BAR, full duplex, identity from here */
-        {0x0F, 0x3040},                 /* control 2 */
-        {0x14, 0x0000}, {0x24, 0x0000}, /* control 3: no wake-up */
+        {0x0A, 0x640B}, /* control 1: valid, 32-bit BAR, full duplex, sleeps, identity from here */
+        {0x0F, 0x3040}, /* control 2 */
+        {0x14, 0x0000}, {0x24, 0x0000}, /* control 3: no wake-up before a driver asks */
         {0x1F, 0x0706}, {0x20, 0x1008}, /* LEDs, pins */
         {0x21, 0x0000},                 /* no management */
     };
@@ -580,6 +609,7 @@ static void eeprom_load(struct e1000 *s)
 
     R(s, RA) = words[0] | (uint32_t)words[1] << 16;
     R(s, RA + 4) = words[2] | RAH_AV;
+    R(s, WUC) = words[0x24] & 0x0400 ? WUC_APME : 0;
 }
 
 static void write_eecd(struct e1000 *s, uint32_t value)
@@ -816,11 +846,122 @@ static bool loops(const struct e1000 *s)
     return R(s, RCTL) & RCTL_LBM || phy_loops(s);
 }
 
+/* ---- wake-up (6.4) ---- */
+
+static bool is_own_ipv4(const struct e1000 *s, const uint8_t *address)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (R(s, IPAV) >> i & 1 && !memcmp(&R(s, IP4AT + 8 * i), address, 4))
+            return true;
+    return false;
+}
+
+/* An IP packet, or a question, for one of the addresses in the tables; a VLAN tag may stand before it. */
+static uint32_t wakeup_by_address(const struct e1000 *s, const uint8_t *data, size_t length)
+{
+    size_t at = NET_HEADER;
+
+    if (length >= at + VLAN_TAG && get_be16(data + 12) == R(s, VET))
+        at += VLAN_TAG;
+    switch (get_be16(data + at - 2)) {
+    case 0x0806:
+        return length >= at + 28 && get_be16(data + at + 6) == 1 && is_own_ipv4(s, data + at + 24) ? WU_ARP
+                                                                                                   : 0;
+    case 0x0800:
+        return length >= at + 20 && is_own_ipv4(s, data + at + 16) ? WU_IPV4 : 0;
+    case 0x86DD:
+        return length >= at + 40 && R(s, IPAV) & 0x10000 && !memcmp(&R(s, IP6AT), data + at + 24, 16)
+                   ? WU_IPV6
+                   : 0;
+    default:
+        return 0;
+    }
+}
+
+/* A frame that is long enough and has each byte that counts. */
+static bool flexible_filter(const struct e1000 *s, unsigned nth, const uint8_t *data, size_t length)
+{
+    size_t wanted = R(s, FFLT + 8 * nth);
+
+    if (length < wanted)
+        return false;
+    for (size_t i = 0; i < wanted && i < FLEXIBLE; i++)
+        if (s->ffmt[i] >> nth & 1 && (uint8_t)(s->ffvt[i] >> 8 * nth) != data[i])
+            return false;
+    return true;
+}
+
+/* All that can be said of a frame that passed the address filter, as bits of WUS. */
+static uint32_t wakeup_kinds(const struct e1000 *s, const uint8_t *data, size_t length)
+{
+    uint32_t kinds = wakeup_by_address(s, data, length);
+    uint8_t mac[6];
+
+    for (int i = 0; i < 6; i++)
+        mac[i] = R(s, RA + 4 * (i / 4)) >> 8 * (i % 4);
+    if (nic_is_magic(data, length, mac))
+        kinds |= WU_MAG;
+    if (nic_is_broadcast(data))
+        kinds |= WU_BC;
+    else if (data[0] & 1)
+        kinds |= WU_MC;
+    else if (is_ours(s, data))
+        kinds |= WU_EX;
+    for (unsigned i = 0; i < 4; i++)
+        if (R(s, WUFC) & WU_FLX0 << i && flexible_filter(s, i, data, length))
+            kinds |= WU_FLX0 << i;
+    return kinds;
+}
+
+/* In every power state, and whether the receiver is on or not. The first frame is kept until the driver has
+ * cleared what is known of it. */
+static void look_for_wakeup(struct e1000 *s, const uint8_t *data, size_t length)
+{
+    uint32_t wanted = R(s, WUFC) & ~WU_LNKC, apm = R(s, WUC) & WUC_APME ? WU_MAG : 0, kinds;
+    uint8_t memory[WAKEUP_MEMORY] = {0};
+
+    if (!(wanted | apm) || R(s, WUS) & ~WU_LNKC || match(s, data, length) == NO_MATCH)
+        return;
+    kinds = wakeup_kinds(s, data, length) & (wanted | apm);
+    if (!kinds)
+        return;
+    memcpy(memory, data, length < sizeof(memory) ? length : sizeof(memory));
+    memcpy(&R(s, WUPM), memory, sizeof(memory));
+    R(s, WUPL) = length;
+    R(s, WUS) |= kinds;
+    pci_raise_pme(&s->pci);
+    if (kinds & apm && R(s, WUC) & WUC_APMPME) /* PME_En or not */
+        machine_wakeup(machine_of(s));
+}
+
+static uint32_t read_wuc(const struct e1000 *s)
+{
+    uint16_t control = pci_pm_control(&s->pci);
+
+    return R(s, WUC) | (control & PCI_PM_CSR_PME_EN ? WUC_PME_EN : 0) |
+           (control & PCI_PM_CSR_PME_STATUS ? WUC_PME_STATUS : 0);
+}
+
+static void write_wuc(struct e1000 *s, uint32_t value)
+{
+    R(s, WUC) = value & (WUC_APME | WUC_APMPME);
+    pci_write_pme(&s->pci, value & WUC_PME_EN, value & WUC_PME_STATUS);
+}
+
+/* What waited is looked at as what comes now. */
+static void power_changed(struct pci_device *pci)
+{
+    nic_resume(&((struct e1000 *)pci)->nic);
+}
+
 static bool card_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct e1000 *s = opaque;
 
-    return loops(s) || !phy_link(s) || rx_frame(s, data, length);
+    if (loops(s) || !phy_link(s))
+        return true;
+    look_for_wakeup(s, data, length);
+    return !pci_is_on(&s->pci) || rx_frame(s, data, length);
 }
 
 static void write_rx_ring(struct e1000 *s, unsigned offset, uint32_t value)
@@ -1049,7 +1190,7 @@ static void transmit(void *opaque)
     struct e1000 *s = opaque;
 
     for (int i = 0; i < TX_BATCH; i++) {
-        if (!(R(s, TCTL) & TCTL_EN) || s->pci.removed)
+        if (!(R(s, TCTL) & TCTL_EN) || !pci_is_on(&s->pci))
             return;
         if (!(s->tx_ready ? tx_send(s) : tx_fetch(s)))
             return;
@@ -1067,13 +1208,22 @@ static void tx_reset(struct e1000 *s)
     s->tx_length = s->tx_sent = 0;
 }
 
-/* CTRL_RST: all but the EEPROM and the PHY. */
+/* CTRL_RST: all but the EEPROM, the PHY and what is known of the frame that woke (14.7). */
 static void chip_reset(struct e1000 *s)
 {
+    uint32_t status = R(s, WUS), length = R(s, WUPL);
+    uint8_t memory[WAKEUP_MEMORY];
+
+    memcpy(memory, &R(s, WUPM), sizeof(memory));
     timer_cancel(&s->rx_delay.timer);
     timer_cancel(&s->tx_delay.timer);
     tx_reset(s);
     memset(s->reg, 0, sizeof(s->reg));
+    memset(s->ffmt, 0, sizeof(s->ffmt));
+    memset(s->ffvt, 0, sizeof(s->ffvt));
+    memcpy(&R(s, WUPM), memory, sizeof(memory));
+    R(s, WUS) = status;
+    R(s, WUPL) = length;
     R(s, CTRL) = CTRL_FD | CTRL_SLU | SPEED_1000 << 8;
     R(s, EECD) = EECD_FWE_DIS;
     R(s, VET) = VLAN_TYPE;
@@ -1150,12 +1300,12 @@ static uint32_t writable(unsigned offset)
         {RXCSUM, RXCSUM, 0x07FF},
         {MTA, MTA + 0x1FC, UINT32_MAX},
         {VFTA, VFTA + 0x1FC, UINT32_MAX},
-        {WUC, WUC, 0x000F},
-        {WUFC, WUFC, 0x000F00FF},
+        {WUFC, WUFC, WU_ALL},
         {MANC, MANC, UINT32_MAX},
         {IPAV, IPAV, 0x0001000F},
         {IP4AT, IP4AT + 0x18, UINT32_MAX},
         {IP6AT, IP6AT + 0x0C, UINT32_MAX},
+        {WUPL, WUPL, 0x0FFF},
         {WUPM, WUPM + 0x7C, UINT32_MAX},
         {FFLT, FFLT + 0x18, 0x07FF},
     };
@@ -1168,11 +1318,20 @@ static uint32_t writable(unsigned offset)
     return 0;
 }
 
+static bool is_flexible(unsigned offset, unsigned table)
+{
+    return offset >= table && offset < table + 8 * FLEXIBLE && !(offset & 4);
+}
+
 static uint32_t read_register(struct e1000 *s, unsigned offset)
 {
     uint32_t value;
 
     offset = real_offset(offset);
+    if (is_flexible(offset, FFMT))
+        return s->ffmt[(offset - FFMT) / 8];
+    if (is_flexible(offset, FFVT))
+        return s->ffvt[(offset - FFVT) / 8];
     if (offset >= REGISTERS)
         return 0;
     value = R(s, offset);
@@ -1188,6 +1347,8 @@ static uint32_t read_register(struct e1000 *s, unsigned offset)
         return value;
     case IMS:
         return s->ims;
+    case WUC:
+        return read_wuc(s);
     case PBA: /* the rest of 64 KiB is the transmitter's */
         return value | (64 - value) << 16;
     default:
@@ -1277,7 +1438,17 @@ static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
         R(s, TDT) = value & 0xFFFF;
         transmit(s);
         break;
+    case WUC:
+        write_wuc(s, value);
+        break;
+    case WUS:
+        R(s, WUS) &= ~value;
+        break;
     default:
+        if (is_flexible(offset, FFMT))
+            s->ffmt[(offset - FFMT) / 8] = value & 0x0F;
+        else if (is_flexible(offset, FFVT))
+            s->ffvt[(offset - FFVT) / 8] = value;
         mask = offset < REGISTERS ? writable(offset) : 0;
         if (mask)
             R(s, offset) = value & mask;
@@ -1351,6 +1522,8 @@ static bool realize(struct device *dev, struct error *err)
     eeprom_fill(s);
     s->memory = (struct region){.name = "e1000-memory", .size = BAR_SIZE, .ops = &memory_ops, .opaque = s};
     s->io = (struct region){.name = "e1000-io", .size = IO_SIZE, .ops = &io_ops, .opaque = s};
+    s->pci.power_changed = power_changed;
+    pci_set_power_management(&s->pci, PM_OFFSET, PMC);
     pci_add_bar(&s->pci, 0, PCI_BAR_MEM, &s->memory);
     pci_add_bar(&s->pci, 1, PCI_BAR_IO, &s->io);
     return true;
@@ -1406,6 +1579,8 @@ static const struct state_field state[] = {STATE_SUB(struct e1000, eeprom, eepro
                                            STATE_TIMER_FIELD(struct e1000, irq_timer),
                                            STATE_SUB(struct e1000, rx_delay, delay_state),
                                            STATE_SUB(struct e1000, tx_delay, delay_state),
+                                           STATE_ARRAY(struct e1000, ffmt),
+                                           STATE_ARRAY(struct e1000, ffvt),
                                            STATE_FIELD(struct e1000, rx_starved),
                                            STATE_SUBS(struct e1000, contexts, context_state),
                                            STATE_FIELD(struct e1000, tx_begun),

@@ -149,7 +149,7 @@ void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16
     memset(cap, 0, 8);
 }
 
-static uint16_t pm_control(const struct pci_device *pci_dev)
+uint16_t pci_pm_control(const struct pci_device *pci_dev)
 {
     return pci_dev->pm ? pci_get16(pci_dev, pci_dev->pm + PCI_PM_CSR) : 0;
 }
@@ -159,12 +159,23 @@ static uint16_t pm_abilities(const struct pci_device *pci_dev)
     return pci_dev->pm ? pci_get16(pci_dev, pci_dev->pm + PCI_PM_PMC) : 0;
 }
 
+void pci_write_pme(struct pci_device *pci_dev, bool enable, bool clear)
+{
+    uint16_t control = pci_pm_control(pci_dev) & ~PCI_PM_CSR_PME_EN;
+
+    if (!pci_dev->pm)
+        return;
+    if (clear)
+        control &= ~PCI_PM_CSR_PME_STATUS;
+    pci_set16(pci_dev, pci_dev->pm + PCI_PM_CSR, control | (enable ? PCI_PM_CSR_PME_EN : 0));
+}
+
 void pci_raise_pme(struct pci_device *pci_dev)
 {
     if (!(pm_abilities(pci_dev) & PCI_PM_PMC_PME_D0 << pci_power_state(pci_dev)))
         return;
-    pci_set16(pci_dev, pci_dev->pm + PCI_PM_CSR, pm_control(pci_dev) | PCI_PM_CSR_PME_STATUS);
-    if (pm_control(pci_dev) & PCI_PM_CSR_PME_EN)
+    pci_set16(pci_dev, pci_dev->pm + PCI_PM_CSR, pci_pm_control(pci_dev) | PCI_PM_CSR_PME_STATUS);
+    if (pci_pm_control(pci_dev) & PCI_PM_CSR_PME_EN)
         machine_wakeup(pci_dev->dev.machine);
 }
 
@@ -173,8 +184,8 @@ bool pci_pme_asserted(const struct pci_bus *bus)
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         const struct pci_device *pci_dev = bus->functions[devfn];
 
-        if (pci_dev && !pci_dev->removed && pm_control(pci_dev) & PCI_PM_CSR_PME_EN &&
-            pm_control(pci_dev) & PCI_PM_CSR_PME_STATUS)
+        if (pci_dev && !pci_dev->removed && pci_pm_control(pci_dev) & PCI_PM_CSR_PME_EN &&
+            pci_pm_control(pci_dev) & PCI_PM_CSR_PME_STATUS)
             return true;
     }
     return false;
@@ -184,7 +195,7 @@ bool pci_pme_asserted(const struct pci_bus *bus)
  */
 static void reset_function(struct pci_device *pci_dev, bool keep_pme)
 {
-    uint16_t pme = keep_pme ? pm_control(pci_dev) & (PCI_PM_CSR_PME_EN | PCI_PM_CSR_PME_STATUS) : 0;
+    uint16_t pme = keep_pme ? pci_pm_control(pci_dev) & (PCI_PM_CSR_PME_EN | PCI_PM_CSR_PME_STATUS) : 0;
 
     for (unsigned i = 0; i < 256; i++)
         pci_dev->config[i] &= ~(pci_dev->writable[i] | pci_dev->clearable[i]);

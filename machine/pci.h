@@ -150,6 +150,10 @@ static inline bool pci_is_on(const struct pci_device *pci_dev)
  * name none. Nothing where the function cannot do so in its present state.
  */
 void pci_raise_pme(struct pci_device *pci_dev);
+/* For chips that have the two bits in a register of their own as well: PMCSR (0: there is none), and a write
+ * of PME_En and, to clear it, PME_Status. */
+uint16_t pci_pm_control(const struct pci_device *pci_dev);
+void pci_write_pme(struct pci_device *pci_dev, bool enable, bool clear);
 /* Does a function hold the line? */
 bool pci_pme_asserted(const struct pci_bus *bus);
 

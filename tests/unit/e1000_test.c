@@ -16,6 +16,7 @@
 #include "tests/lib/packet.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
+#include "tests/lib/suspend.h"
 #include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
@@ -66,7 +67,22 @@ enum {
     MTA = 0x5200,
     RA = 0x5400,
     VFTA = 0x5600,
+    WUC = 0x5800,
+    WUFC = 0x5808,
+    WUS = 0x5810,
+    IPAV = 0x5838,
+    IP4AT = 0x5840,
+    IP6AT = 0x5880,
+    WUPL = 0x5900,
+    WUPM = 0x5A00,
+    FFLT = 0x5F00,
+    FFMT = 0x9000,
+    FFVT = 0x9800,
 };
+
+enum { PM = 0xDC, PMCSR = PM + 4, D3 = 3, PME_EN = 0x0100, PME_STATUS = 0x8000 };
+enum { WU_LNKC = 1, WU_MAG = 2, WU_EX = 4, WU_MC = 8, WU_BC = 0x10, WU_ARP = 0x20, WU_IPV4 = 0x40 };
+enum { WU_IPV6 = 0x80, WU_FLX1 = 0x20000, WUC_APME = 1, WUC_PME_EN = 2, WUC_PME_STATUS = 4, WUC_APMPME = 8 };
 
 enum { EN = 2, UPE = 8, MPE = 0x10, BAM = 0x8000, VFE = 0x40000, SECRC = 0x4000000, LBM_MAC = 0x40 };
 enum { RING = 16, BUFFER = 2048, DD = 1, EOP = 2, IXSM = 4, VP = 8, TCPCS = 0x20, IPCS = 0x40, PIF = 0x80 };
@@ -1341,6 +1357,315 @@ static void a_reset_drops_what_is_under_way(void **state)
     finish(&n);
 }
 
+/* ---- power management and wake-up ---- */
+
+static void power_up(struct nic *n)
+{
+    qpci_writew(&n->pci, PMCSR, PME_STATUS);
+    n->mem = qpci_map(&n->pci, 0);
+    qpci_enable(&n->pci);
+}
+
+static bool woken(struct nic *n)
+{
+    return qpci_readw(&n->pci, PMCSR) & PME_STATUS;
+}
+
+static void power_management(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    uint32_t status;
+
+    start(&n, state);
+    assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0x10);
+    assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
+    assert_int_equal(qpci_readl(&n.pci, PM), 0xC8220001);
+    for (uint16_t absent = 1; absent < 3; absent++) {
+        qpci_writew(&n.pci, PMCSR, PME_EN | absent);
+        assert_int_equal(qpci_readl(&n.pci, PMCSR), PME_EN);
+        assert_int_equal(get(&n, RA), 0x12005452);
+    }
+    enable(&n, BAM);
+    qpci_writew(&n.pci, PMCSR, PME_EN | D3);
+    assert_int_equal(get(&n, RA), 0xFFFFFFFF); /* nobody there */
+    wire_send(&n.wire, broadcast, 1, 100);
+    usleep(3000);
+    qpci_writew(&n.pci, PMCSR, PME_EN);
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_EN);
+    assert_int_equal(qpci_readl(&n.pci, 0x10), 0);
+    power_up(&n);
+    assert_int_equal(get(&n, RA), 0x12005452);
+    assert_int_equal(get(&n, RCTL), 0);
+    enable(&n, BAM);
+    wire_send(&n.wire, broadcast, 2, 100); /* the first is gone */
+    take(&n, &status, frame);
+    assert_int_equal(frame[20], 2);
+    finish(&n);
+}
+
+static void wuc_shows_the_pme_bits(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(get(&n, WUC), 0);
+    qpci_writew(&n.pci, PMCSR, PME_EN);
+    assert_int_equal(get(&n, WUC), WUC_PME_EN);
+    set(&n, WUC, WUC_APME);
+    assert_int_equal(get(&n, WUC), WUC_APME);
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), 0);
+    set(&n, WUC, WUC_PME_EN);
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_EN);
+    set(&n, WUFC, WU_EX);
+    wire_send(&n.wire, mac, 1, 100); /* it also wakes from D0 */
+    assert_true(SOON(get(&n, WUC) & WUC_PME_STATUS));
+    assert_true(woken(&n));
+    set(&n, WUC, WUC_PME_STATUS);
+    assert_int_equal(get(&n, WUC), 0);
+    assert_int_equal(qpci_readw(&n.pci, PMCSR), 0);
+    finish(&n);
+}
+
+static void nothing_is_sent_asleep(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    unsigned fetched = 0, sent = 0;
+
+    start(&n, state);
+    enable(&n, 0);
+    for (;; fetched++) { /* until the wire is full, with a frame in the chip */
+        tx_put(&n, n.data, TX_EOP | 1514, 0);
+        kick(&n);
+        if (get(&n, TDH) != n.tx)
+            break;
+    }
+    qpci_writew(&n.pci, PMCSR, D3);
+    while (wire_take(&n.wire, frame, 50) > 0)
+        sent++;
+    assert_int_equal(sent, fetched - 1);
+    finish(&n);
+}
+
+/* One that waits for descriptors is gone with D0, and what comes behind it is looked at. */
+static void a_frame_that_waited_does_not_keep_the_guest_asleep(void **state)
+{
+    struct nic n;
+    uint8_t frame[200];
+
+    start(&n, state);
+    enable(&n, BAM);
+    set(&n, RDT, 0);
+    wire_send(&n.wire, broadcast, 1, 100);
+    assert_true(SOON(get(&n, RNBC)));
+    set(&n, WUFC, WU_MAG);
+    qpci_writew(&n.pci, PMCSR, D3);
+    wire_send_bytes(&n.wire, frame, packet_magic(frame, mac, mac));
+    assert_true(SOON(woken(&n)));
+    finish(&n);
+}
+
+/* Frames of 200 bytes, and what may be said of each. */
+struct waker {
+    uint8_t frame[200];
+    uint32_t kinds, rctl;
+};
+
+static struct waker make_waker(const uint8_t to[6], uint16_t type, uint32_t kinds, uint32_t rctl)
+{
+    struct waker w = {.kinds = kinds, .rctl = rctl};
+
+    memcpy(w.frame, to, 6);
+    w.frame[12] = type >> 8;
+    w.frame[13] = type;
+    return w;
+}
+
+enum { WAKERS = 9 };
+
+static void make_wakers(struct waker w[WAKERS])
+{
+    static const uint8_t group[6] = {1, 0, 0x5E, 0, 0, 1}, ipv4[4] = {192, 0, 2, 7},
+                         ipv6[16] = {0xFD, [15] = 9};
+
+    w[0] = make_waker(mac, 0x9000, WU_EX, 0);
+    w[1] = make_waker(broadcast, 0x9000, WU_BC, BAM);
+    w[2] = make_waker(group, 0x9000, WU_MC, MPE);
+    w[3] = make_waker(mac, 0x0842, WU_EX | WU_MAG, 0);
+    packet_magic(w[3].frame, mac, mac);
+    w[4] = make_waker(broadcast, 0x0806, WU_BC | WU_ARP, BAM);
+    w[4].frame[21] = 1; /* a question */
+    memcpy(w[4].frame + 38, ipv4, 4);
+    w[5] = make_waker(mac, 0x0800, WU_EX | WU_IPV4, 0);
+    memcpy(w[5].frame + 30, ipv4, 4);
+    w[6] = make_waker(mac, 0x86DD, WU_EX | WU_IPV6, 0);
+    memcpy(w[6].frame + 38, ipv6, 16);
+    w[7] = make_waker(mac, 0x9000, WU_EX | WU_FLX1, 0);
+    w[7].frame[99] = 0x42;
+    w[8] = make_waker(mac, 0x8100, WU_EX | WU_IPV4, 0); /* behind a tag */
+    w[8].frame[16] = 0x08;
+    memcpy(w[8].frame + 34, ipv4, 4);
+}
+
+/* The receiver is off, what is to wake is as said. */
+static void prepare_wakeup(struct nic *n, uint32_t wufc, uint32_t rctl)
+{
+    enable(n, 0);
+    set(n, RCTL, rctl);
+    set(n, IPAV, 0x10002);
+    set(n, IP4AT + 8, 192 | 2 << 16 | 7u << 24);
+    set(n, IP6AT, 0xFD);
+    set(n, IP6AT + 12, 9u << 24);
+    set(n, FFLT + 8, 120);
+    set(n, FFMT + 99 * 8, 2);
+    set(n, FFVT + 99 * 8, 0x4200);
+    set(n, WUFC, wufc);
+}
+
+static void wakes_by_what_is_enabled(void **state)
+{
+    static const uint32_t enabled[] = {WU_EX,   WU_MC,   WU_BC,   WU_MAG, WU_ARP,
+                                       WU_IPV4, WU_IPV6, WU_FLX1, WU_LNKC};
+    struct waker wakers[WAKERS];
+    struct nic n;
+
+    make_wakers(wakers);
+    start(&n, state);
+    for (size_t i = 0; i < sizeof(enabled) / sizeof(enabled[0]); i++)
+        for (int k = 0; k < WAKERS; k++) {
+            const struct waker *w = &wakers[k];
+            bool wakes = w->kinds & enabled[i];
+            uint8_t memory[128];
+
+            prepare_wakeup(&n, enabled[i], w->rctl);
+            qpci_writew(&n.pci, PMCSR, D3);
+            wire_send_bytes(&n.wire, w->frame, sizeof(w->frame));
+            if (wakes)
+                assert_true(SOON(woken(&n)));
+            else
+                usleep(1000);
+            assert_int_equal(woken(&n), wakes);
+            power_up(&n);
+            assert_false(woken(&n));
+            assert_int_equal(get(&n, WUS), w->kinds & enabled[i]); /* that outlives the reset */
+            if (!wakes)
+                continue;
+            assert_int_equal(get(&n, WUPL), sizeof(w->frame));
+            qtest_memread(n.q, n.mem + WUPM, memory, sizeof(memory));
+            assert_memory_equal(memory, w->frame, sizeof(memory));
+            set(&n, WUS, enabled[i]);
+            assert_int_equal(get(&n, WUS), 0);
+        }
+    finish(&n);
+}
+
+static void the_address_filter_comes_first(void **state)
+{
+    struct waker wakers[WAKERS];
+    struct nic n;
+
+    make_wakers(wakers);
+    start(&n, state);
+    prepare_wakeup(&n, WU_BC | WU_MC | WU_ARP, 0);
+    qpci_writew(&n.pci, PMCSR, D3);
+    wire_send_bytes(&n.wire, wakers[1].frame, 200);
+    wire_send_bytes(&n.wire, wakers[2].frame, 200);
+    wire_send_bytes(&n.wire, wakers[4].frame, 200);
+    usleep(3000);
+    assert_false(woken(&n));
+    finish(&n);
+}
+
+static void the_first_waker_is_kept(void **state)
+{
+    struct nic n;
+    uint8_t frame[200] = {0};
+
+    start(&n, state);
+    prepare_wakeup(&n, WU_EX, 0);
+    memcpy(frame, mac, 6);
+    for (uint8_t mark = 1; mark < 4; mark++) {
+        frame[64] = mark;
+        wire_send_bytes(&n.wire, frame, 60 + 40 * mark);
+        if (mark == 2) {
+            usleep(3000);
+            assert_int_equal(get(&n, WUPL), 100);
+            assert_int_equal(qtest_readb(n.q, n.mem + WUPM + 64), 1);
+            assert_false(woken(&n));
+            set(&n, WUS, 0xFFFFFFFF);
+            continue;
+        }
+        assert_true(SOON(woken(&n)));
+        qpci_writew(&n.pci, PMCSR, PME_STATUS);
+    }
+    assert_int_equal(get(&n, WUPL), 180);
+    finish(&n);
+}
+
+static void set_link(struct nic *n, const char *up)
+{
+    json_decref(qtest_qmp_ok(n->q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': %s}}", up));
+}
+
+static void wakes_when_the_link_changes(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    for (int round = 0; round < 4; round++) {
+        bool enabled = round & 1;
+
+        prepare_wakeup(&n, enabled ? WU_LNKC : WU_MAG, 0);
+        qpci_writew(&n.pci, PMCSR, D3);
+        set_link(&n, round < 2 ? "false" : "true");
+        set_link(&n, round < 2 ? "true" : "false");
+        assert_int_equal(woken(&n), enabled);
+        qpci_writew(&n.pci, PMCSR, PME_STATUS | D3);
+        set_link(&n, "false");
+        set_link(&n, "true"); /* told once */
+        assert_false(woken(&n));
+        power_up(&n);
+        assert_int_equal(get(&n, WUS), enabled ? WU_LNKC : 0);
+        set(&n, WUS, WU_LNKC);
+    }
+    finish(&n);
+}
+
+static void a_magic_packet_ends_the_guests_sleep(void **state)
+{
+    static const struct {
+        uint32_t wuc, wufc;
+        uint16_t pmcsr;
+        bool wakes;
+    } cases[] = {
+        {0, WU_MAG, PME_EN, true},           {0, WU_MAG, 0, false},          {WUC_APME, 0, 0, false},
+        {WUC_APME | WUC_APMPME, 0, 0, true}, {WUC_APMPME, WU_MAG, 0, false},
+    };
+    struct nic n;
+    uint8_t frame[200];
+
+    start(&n, state);
+    packet_magic(frame, mac, mac);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        prepare_wakeup(&n, cases[i].wufc, 0);
+        set(&n, WUC, cases[i].wuc);
+        qpci_writew(&n.pci, PMCSR, cases[i].pmcsr | D3);
+        suspend(n.q);
+        wire_send_bytes(&n.wire, frame, sizeof(frame));
+        assert_true(SOON(woken(&n)));
+        if (!cases[i].wakes) {
+            json_decref(qtest_qmp_ok(n.q, "{'execute': 'query-status'}"));
+            assert_false(qtest_qmp_event_seen(n.q, "WAKEUP"));
+            json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_wakeup'}"));
+        }
+        json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+        power_up(&n);
+        set(&n, WUS, WU_MAG);
+    }
+    finish(&n);
+}
+
 static void hostile_registers(void **state)
 {
     struct nic n;
@@ -1410,6 +1735,15 @@ int main(void)
         qtest_unit_test(a_ring_that_feeds_itself_stops_nobody),
         qtest_unit_test(a_reset_drops_what_is_under_way),
         qtest_unit_test(hostile_registers),
+        qtest_unit_test(power_management),
+        qtest_unit_test(nothing_is_sent_asleep),
+        qtest_unit_test(a_frame_that_waited_does_not_keep_the_guest_asleep),
+        qtest_unit_test(wuc_shows_the_pme_bits),
+        qtest_unit_test(wakes_by_what_is_enabled),
+        qtest_unit_test(the_address_filter_comes_first),
+        qtest_unit_test(the_first_waker_is_kept),
+        qtest_unit_test(wakes_when_the_link_changes),
+        qtest_unit_test(a_magic_packet_ends_the_guests_sleep),
         qtest_unit_test(the_long_name),
     };
 

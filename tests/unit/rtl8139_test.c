@@ -1050,6 +1050,28 @@ static void a_magic_packet_ends_the_guests_sleep(void **state)
     finish(&n);
 }
 
+/* One that waits for room is gone with D0, and what comes behind it is looked at. */
+static void a_frame_that_waited_does_not_keep_the_guest_asleep(void **state)
+{
+    struct nic n;
+    uint8_t frame[300];
+
+    start(&n, state);
+    prepare_magic(&n, frame);
+    for (int i = 0; i < 9; i++)
+        wire_send(&n.wire, mac, i, 1514);
+    for (int i = 0; i < 2; i++) { /* once for those in the ring, then for the one that waits */
+        assert_true(SOON(qtest_inw(n.q, n.io + ISR) == 1));
+        usleep(1000);
+        qtest_outw(n.q, n.io + ISR, 0xFFFF);
+    }
+    assert_true(SOON(qtest_inw(n.q, n.io + ISR) == 1));
+    qpci_writew(&n.pci, PMCSR, D3);
+    wire_send_bytes(&n.wire, frame, 200);
+    assert_true(SOON(woken(&n)));
+    finish(&n);
+}
+
 static int stop(void **state)
 {
     qtest_stop(*state);
@@ -1101,6 +1123,7 @@ int main(void)
         cmocka_unit_test_teardown(wakes_when_the_link_is_back, stop),
         cmocka_unit_test_teardown(wakes_by_a_long_wakeup_frame, stop),
         cmocka_unit_test_teardown(a_magic_packet_ends_the_guests_sleep, stop),
+        cmocka_unit_test_teardown(a_frame_that_waited_does_not_keep_the_guest_asleep, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
