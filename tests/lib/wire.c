@@ -102,3 +102,9 @@ uint32_t wire_crc(const uint8_t *data, size_t length)
     }
     return ~crc;
 }
+
+void wire_set_link(struct qtest *q, const char *id, bool up)
+{
+    json_decref(qtest_qmp_ok(q, "{'execute': 'set_link', 'arguments': {'name': '%s', 'up': %s}}", id,
+                             up ? "true" : "false"));
+}

@@ -10,8 +10,11 @@
 #ifndef TESTS_LIB_WIRE_H
 #define TESTS_LIB_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct qtest;
 
 enum { WIRE_OPTIONS = 400, WIRE_PATH = 108 };
 
@@ -24,6 +27,8 @@ struct wire {
 void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS]);
 void wire_connect(struct wire *wire); /* after the program has started */
 void wire_close(struct wire *wire);
+/* Plugs the cable of a card, named by its own or its network's id, in or out. */
+void wire_set_link(struct qtest *q, const char *id, bool up);
 
 /* A frame whose bytes behind the destination are all mark. */
 void wire_send(struct wire *wire, const uint8_t to[6], uint8_t mark, size_t length);

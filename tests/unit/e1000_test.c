@@ -432,12 +432,12 @@ static void the_link_goes_down_and_up(void **state)
     start(&n, state);
     enable(&n, 0);
     get(&n, ICR);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    wire_set_link(n.q, "c", false);
     assert_int_equal(get(&n, STATUS) & 2, 0);
     assert_int_equal(phy_read(&n, 1) & 0x24, 0);
     assert_int_equal(get(&n, ICR), LSC);
     assert_int_equal(get(&n, ICR), 0);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    wire_set_link(n.q, "n", true);
     assert_int_equal(get(&n, STATUS) & 2, 2);
     assert_int_equal(get(&n, ICR), LSC);
     finish(&n);
@@ -1603,11 +1603,6 @@ static void the_first_waker_is_kept(void **state)
     finish(&n);
 }
 
-static void set_link(struct nic *n, const char *up)
-{
-    json_decref(qtest_qmp_ok(n->q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': %s}}", up));
-}
-
 static void wakes_when_the_link_changes(void **state)
 {
     struct nic n;
@@ -1618,12 +1613,12 @@ static void wakes_when_the_link_changes(void **state)
 
         prepare_wakeup(&n, enabled ? WU_LNKC : WU_MAG, 0);
         qpci_writew(&n.pci, PMCSR, D3);
-        set_link(&n, round < 2 ? "false" : "true");
-        set_link(&n, round < 2 ? "true" : "false");
+        wire_set_link(n.q, "n", round >= 2);
+        wire_set_link(n.q, "n", round < 2);
         assert_int_equal(woken(&n), enabled);
         qpci_writew(&n.pci, PMCSR, PME_STATUS | D3);
-        set_link(&n, "false");
-        set_link(&n, "true"); /* told once */
+        wire_set_link(n.q, "n", false);
+        wire_set_link(n.q, "n", true); /* told once */
         assert_false(woken(&n));
         power_up(&n);
         assert_int_equal(get(&n, WUS), enabled ? WU_LNKC : 0);
@@ -1654,12 +1649,7 @@ static void a_magic_packet_ends_the_guests_sleep(void **state)
         suspend(n.q);
         wire_send_bytes(&n.wire, frame, sizeof(frame));
         assert_true(SOON(woken(&n)));
-        if (!cases[i].wakes) {
-            json_decref(qtest_qmp_ok(n.q, "{'execute': 'query-status'}"));
-            assert_false(qtest_qmp_event_seen(n.q, "WAKEUP"));
-            json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_wakeup'}"));
-        }
-        json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+        suspend_end(n.q, cases[i].wakes);
         power_up(&n);
         set(&n, WUS, WU_MAG);
     }

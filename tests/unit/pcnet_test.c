@@ -1005,13 +1005,13 @@ static void the_link_goes_down_and_up(void **state)
     start(&n, state);
     bring_up(&n, 2, 0);
     assert_int_equal(bcr(&n, 4), 0x80C0);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    wire_set_link(n.q, "c", false);
     assert_int_equal(bcr(&n, 4), 0x00C0);
     at = transmit(&n, data, sizeof(data));
     assert_int_equal(status_of(&n, at), BAD | STP | ENP);
     assert_int_equal(result_of(&n, at), 0x08000000); /* LCAR */
     assert_int_equal(csr(&n, 0) & (0x2000 | ERR | TINT), 0x2000 | ERR | TINT);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    wire_set_link(n.q, "n", true);
     assert_int_equal(bcr(&n, 4), 0x80C0);
     transmit(&n, data, sizeof(data));
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
@@ -1039,7 +1039,7 @@ static void the_phy(void **state)
     assert_int_equal(mii(&n, PHY, 3), 0x6B60);
     assert_int_equal(mii(&n, PHY, 1), 0x782D);
     assert_int_equal(mii(&n, PHY, 5), 0x45E1);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    wire_set_link(n.q, "c", false);
     assert_int_equal(mii(&n, PHY, 1), 0x7809);
     set_bcr(&n, 33, PHY << 5 | 4);
     set_bcr(&n, 34, 0x0061);

@@ -524,12 +524,12 @@ static void the_link_goes_down_and_up(void **state)
     start(&n, state);
     enable(&n, APM);
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': false}}"));
+    wire_set_link(n.q, "c", false);
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 4);
     assert_int_equal(qtest_inw(n.q, n.io + BMSR) & 0x24, 0);
     assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x20);
     assert_int_equal(qtest_inw(n.q, n.io + CSCR), 0x0800);
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'set_link', 'arguments': {'name': 'n', 'up': true}}"));
+    wire_set_link(n.q, "n", true);
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
     finish(&n);
 }
@@ -955,11 +955,6 @@ static void wakes_by_what_is_enabled(void **state)
     finish(&n);
 }
 
-static void set_link(struct nic *n, const char *up)
-{
-    json_decref(qtest_qmp_ok(n->q, "{'execute': 'set_link', 'arguments': {'name': 'c', 'up': %s}}", up));
-}
-
 static void wakes_when_the_link_is_back(void **state)
 {
     struct nic n;
@@ -969,9 +964,9 @@ static void wakes_when_the_link_is_back(void **state)
         unlock(&n);
         qtest_outb(n.q, n.io + CONFIG3, enabled ? LINKUP : MAGIC);
         qpci_writew(&n.pci, PMCSR, D3);
-        set_link(&n, "false");
+        wire_set_link(n.q, "n", false);
         assert_false(woken(&n));
-        set_link(&n, "true");
+        wire_set_link(n.q, "n", true);
         assert_int_equal(woken(&n), enabled);
         power_up(&n);
     }
@@ -1029,20 +1024,17 @@ static void a_magic_packet_ends_the_guests_sleep(void **state)
     suspend(n.q);
     wire_send_bytes(&n.wire, frame, 200);
     assert_true(SOON(woken(&n)));
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'query-status'}"));
-    assert_false(qtest_qmp_event_seen(n.q, "WAKEUP"));
-    json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_wakeup'}"));
-    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    suspend_end(n.q, false);
     power_up(&n);
     prepare_magic(&n, frame);
     qpci_writew(&n.pci, PMCSR, PME_EN | D3);
     suspend(n.q);
     wire_send_bytes(&n.wire, frame, 200);
-    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    suspend_end(n.q, true);
     assert_int_equal(qpci_readw(&n.pci, PMCSR), PME_STATUS | PME_EN | D3);
     /* falling asleep with the line held */
     suspend(n.q);
-    json_decref(qtest_qmp_event(n.q, "WAKEUP"));
+    suspend_end(n.q, true);
     /* with auxiliary power a reset of the machine keeps it, for the system to find what woke it */
     json_decref(qtest_qmp_ok(n.q, "{'execute': 'system_reset'}"));
     json_decref(qtest_qmp_event(n.q, "RESET"));
