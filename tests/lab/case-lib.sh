@@ -31,12 +31,6 @@ lab() {
     [ "$lab_status" != 3 ] || exit 3
 }
 
-# emulation_died: did the lab's own emulation end itself? QEMU 7.2 does, by an assertion, while OVMF runs as a guest of KVM or Xen in
-# it. Then nothing is known of the device model.
-emulation_died() {
-    grep -qs 'tcg_handle_interrupt: assertion failed' "$evidence/lab.log" "$evidence/console"
-}
-
 # guest_checks WHAT...: what the guest's script said of each, in lines `check: ok WHAT` and `check: not ok WHAT: WHY`.
 guest_checks() {
     local what line

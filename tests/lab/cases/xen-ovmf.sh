@@ -1,35 +1,44 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # long
-# bios="ovmf" under xl: hvm-dm comes as far as the stock device model, seen side by side. Debian's OVMF build may have lost Xen;
-# then both stop at the same place.
+# bios="ovmf" under xl: the firmware's shell comes on the standard VGA and on the serial line, and takes keys. Where it does not, it
+# may fail no earlier than under the stock device model, which then runs beside it.
 . "$(dirname "$0")/../xen-case.sh"
 [ -e /usr/share/ovmf/OVMF.fd ] || { echo "skip - OVMF under xl: the Debian package ovmf is missing"; exit 0; }
-lab_script --vga std --with-stock --cfg 'bios = "ovmf"' --memory 512 <<'DOM0'
+cat >"$case_dir/script" <<'DOM0'
 . /usr/lib/lab/functions
-# picture NAME: how far the firmware came after its time: the share of the screen that is drawn, in out/NAME.png.
-picture() {
-    start "$1" || { not_ok "$1: xl create with ovmf"; return; }
-    vnc "$1" -t 240 expect-drawn 200 && echo drawn >"/run/$1.drawn"
-    sleep 5
-    vnc "$1" capture "/lab/out/$1.png" || not_ok "$1: a picture of the screen"
-    xl list "$1" >"/lab/out/$1.list" 2>&1
+# shell NAME: the firmware's shell comes, and answers; the screen is out/NAME.png, what hvmloader said out/NAME.firmware.
+shell() {
+    start "$1" || { not_ok "$1: xl create with ovmf"; return 1; }
+    wait_said "$1" "Shell> " && vnc "$1" expect-drawn 3000 type "echo typed-%uefiversion%\n" && wait_said "$1" "typed-2." 1 60
+    local status=$?
+    vnc "$1" wait-quiet 2 capture "/lab/out/$1.png"
     xl dmesg | grep "^(d$(domid_of "$1"))" | sed 's/^([^)]*) \(\[[^]]*\] \)\?//' >"/lab/out/$1.firmware"
     stop "$1"
+    return $status
 }
-domain hvm-dm
-picture hvm-dm
-grep -q device_model_override /run/hvm-dm.cfg || exit 0
+comes="OVMF's shell comes up under xl on the standard VGA and takes keys typed through VNC"
+domain guest
+if shell guest; then
+    ok "$comes"
+    exit 0
+fi
 domain stock
 sed -i '/device_model_override/d' /run/stock.cfg
-picture stock
-if [ -e /run/stock.drawn ]; then
-    [ -e /run/hvm-dm.drawn ]
-    check $? "OVMF draws its screen under xl, as under the stock device model"
-else
-    # Numbers of addresses and sizes may differ; the firmware's last words may not.
-    [ "$(tail -n 1 /lab/out/hvm-dm.firmware | tr -d '0-9')" = "$(tail -n 1 /lab/out/stock.firmware | tr -d '0-9')" ]
-    check $? "OVMF does not draw under the stock device model either, and comes as far: $(tail -n 1 /lab/out/stock.firmware)"
+if ! grep -q device_model_override /run/guest.cfg || shell stock; then
+    not_ok "$comes"
+    exit 0
 fi
+# Numbers of addresses and sizes may differ; the firmware's last words may not.
+[ "$(tail -n 1 /lab/out/guest.firmware | tr -d '0-9')" = "$(tail -n 1 /lab/out/stock.firmware | tr -d '0-9')" ]
+check $? "OVMF's shell does not come up under the stock device model either, which comes as far: $(tail -n 1 /lab/out/stock.firmware)"
 DOM0
-if emulation_died; then echo "skip - OVMF under xl: the lab's emulation ended itself, with $(basename "$DM")"; fi
+# A guest that writes CR8 while an interrupt is pending ends the lab's emulation (see kvm.sh), and EDK2's interrupt handler writes it.
+# With this timer mode, in which Xen does not deliver a slow guest's missed ticks one after another, that is rare.
+for attempt in 1 2 3; do
+    lab_script --vga std --with-stock --cfg 'bios = "ovmf"' --cfg 'timer_mode = "no_missed_ticks_pending"' --memory 512 \
+        <"$case_dir/script"
+    emulation_died || exit 0
+    echo "# the lab's emulation ended itself (attempt $attempt)"
+done
+echo "skip - OVMF under xl: the lab's emulation ended itself, with $(basename "$DM")"
