@@ -149,6 +149,7 @@ static void a_loop_that_stays_awake_looks_and_then_sleeps(void **state)
     struct loop_state *s = *state;
     struct timer timer;
     bool rang = false;
+    int rounds = 0;
 
     /* Nothing is armed or watched: asleep it would wait for ever. */
     loop_stay_awake(&s->loop, clock_now(&s->loop.host_clock) + 3600 * NS_PER_SECOND);
@@ -157,8 +158,8 @@ static void a_loop_that_stays_awake_looks_and_then_sleeps(void **state)
     loop_stay_awake(&s->loop, clock_now(&s->loop.host_clock) - 1);
     timer_init(&timer, &s->loop.host_clock, ring, &rang);
     timer_set(&timer, clock_now(&s->loop.host_clock) + 5 * NS_PER_MS);
-    for (int rounds = 0; !rang; rounds++) { /* one is the timer's setting */
-        assert_true(rounds < 10);
+    while (!rang) {
+        assert_true(rounds++ < 10); /* one is the timer's setting */
         loop_once(&s->loop, true);
     }
 }
