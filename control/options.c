@@ -892,7 +892,6 @@ static const struct option table[] = {
         "remote.port=PORT|"
         "dgram,id=ID,remote.type=inet,remote.host=GROUP,remote.port=PORT[,local.type=inet,local.host="
         "ADDRESS]",
-
         apply_netdev,
         "a wire that a -device names by netdev=ID. user: a network of its own with DHCP, DNS and TFTP, "
         "from which the guest reaches what this process reaches (10.0.2.0/24, the host is 10.0.2.2, the "

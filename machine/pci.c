@@ -270,7 +270,6 @@ static bool touches(unsigned offset, unsigned size, unsigned from, unsigned to)
 void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size, uint32_t value)
 {
     struct pci_device *pci_dev = bus->functions[devfn & 0xFF];
-
     unsigned power;
 
     if (!pci_dev || pci_dev->removed || offset > 255)
