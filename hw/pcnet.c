@@ -110,6 +110,7 @@ enum {
 enum {
     BCR_MC = 2,
     BCR_LNKST = 4, /* and three more LEDs */
+    BCR_FDC = 9,
     BCR_BSBC = 18,
     BCR_SWS = 20,
     BCR_SUBSYSTEM = 23,
@@ -121,6 +122,9 @@ enum {
 
 #define MC_APROMWE    0x0100
 #define LED_LNKSTE    0x0040
+#define LED_FDLSE     0x0100
+#define LED_100E      0x1000 /* Am79C973 */
+#define FDC_FDEN      0x0001
 #define LED_LEDOUT    0x8000
 #define BSBC_DWIO     0x0080
 #define SWS_STYLE     0x00FF
@@ -194,9 +198,11 @@ static void set_csr_pair(struct pcnet *s, unsigned nth, uint32_t value)
     s->csr[nth + 1] = value >> 16;
 }
 
+/* Not started, or suspended. The data sheet says stopped; the driver of Minix sets the filter between INIT
+ * and STRT. */
 static bool is_idle(const struct pcnet *s)
 {
-    return s->csr[0] & CSR0_STOP || s->csr[CSR_EXTENDED] & CSR5_SPND;
+    return !(s->csr[0] & CSR0_STRT) || s->csr[CSR_EXTENDED] & CSR5_SPND;
 }
 
 /* ---- interrupts ---- */
@@ -635,7 +641,6 @@ static bool read_init_block(struct pcnet *s)
         set_csr_pair(s, CSR_BADR, high | (word[9] & 0xFFu) << 16 | (word[8] & 0xFFF8));
         set_csr_pair(s, CSR_BADX, high | (word[11] & 0xFFu) << 16 | (word[10] & 0xFFF8));
     }
-    s->rx_index = s->tx_index = 0;
     return true;
 }
 
@@ -649,11 +654,22 @@ static void start(struct pcnet *s)
     s->poll_delay = FIRST_POLL;
 }
 
+/*
+ * STOP overrides INIT and STRT. But drivers that set a bit of what they have read write STOP with it while
+ * the chip is stopped (illumos).
+ */
+static bool stops(const struct pcnet *s, uint16_t value)
+{
+    uint16_t starts = value & (CSR0_INIT | CSR0_STRT);
+
+    return value & CSR0_STOP && (!(s->csr[0] & CSR0_STOP) || !starts || starts == (CSR0_INIT | CSR0_STRT));
+}
+
 static void write_csr0(struct pcnet *s, uint16_t value)
 {
     uint16_t fresh = value & ~s->csr[0];
 
-    if (value & CSR0_STOP) {
+    if (stops(s, value)) {
         stop(s);
         return;
     }
@@ -664,6 +680,8 @@ static void write_csr0(struct pcnet *s, uint16_t value)
     }
     if (fresh & CSR0_STRT)
         start(s);
+    if (fresh & (CSR0_INIT | CSR0_STRT))
+        s->rx_index = s->tx_index = 0; /* with or without an init block before, the rings begin anew */
     if (value & CSR0_TDMD && s->csr[0] & CSR0_TXON)
         s->demanded = true;
     update_irq(s);
@@ -777,12 +795,21 @@ static uint16_t read_csr(const struct pcnet *s, unsigned nth)
     }
 }
 
+/* What is left of a LED's signals where nothing can be seen to flicker. */
+static bool led_is_on(const struct pcnet *s, uint16_t led)
+{
+    bool fast = s->revision >= REVISION_FAST_III;
+
+    return link_is_up(s) && (led & LED_LNKSTE || (led & LED_FDLSE && (fast || s->bcr[BCR_FDC] & FDC_FDEN)) ||
+                             (led & LED_100E && fast));
+}
+
 static uint16_t read_bcr(const struct pcnet *s, unsigned nth)
 {
     if (nth >= BCRS)
         return 0;
     if (nth >= BCR_LNKST && nth < BCR_LNKST + 4)
-        return s->bcr[nth] | (s->bcr[nth] & LED_LNKSTE && link_is_up(s) ? LED_LEDOUT : 0);
+        return s->bcr[nth] | (led_is_on(s, s->bcr[nth]) ? LED_LEDOUT : 0);
     if (nth == BCR_MIIMDR && s->bcr[BCR_MIIADDR] >> 5 != PHY_ADDRESS)
         return 0xFFFF;
     if (nth == BCR_MIIMDR)
@@ -795,7 +822,7 @@ static void write_bcr(struct pcnet *s, unsigned nth, uint16_t value)
     /* what can be written; the rest is as it was */
     static const uint16_t writable[BCRS] = {
         [BCR_MC] = 0x518F,      [BCR_LNKST] = 0x73FF, [5] = 0x73FF,  [6] = 0x73FF,
-        [7] = 0x73FF,           [9] = 0x0007,         [16] = 0xFFFF, [17] = 0xFFFF,
+        [7] = 0x73FF,           [BCR_FDC] = 0x0007,   [16] = 0xFFFF, [17] = 0xFFFF,
         [BCR_BSBC] = 0xFB78,    [19] = 0x001F,        [21] = 0xFFFF, [22] = 0xFFFF,
         [25] = 0xFFFF,          [26] = 0xFFFF,        [27] = 0xFFFF, [28] = 0xFFFF,
         [29] = 0xFFFF,          [30] = 0xFFFF,        [31] = 0xFFFF, [BCR_MIICAS] = 0xBFBF,
@@ -845,7 +872,8 @@ static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
     }
     switch (find_port(s, offset, size)) {
     case RDP:
-        return read_csr(s, s->rap);
+        /* all are 16 bits wide, but who reads doublewords has the chip's identity whole (NetBSD) */
+        return s->rap == CSR_CHIP_ID ? csr_pair(s, CSR_CHIP_ID) : read_csr(s, s->rap);
     case RAP:
         return s->rap;
     case RESET:

@@ -387,6 +387,107 @@ static void registers_are_locked_while_it_runs(void **state)
     finish(&n);
 }
 
+/* The driver of Minix. */
+static void the_filter_is_set_between_init_and_start(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    write_block(&n, 0);
+    set_csr(&n, 1, n.block);
+    set_csr(&n, 2, n.block >> 16);
+    set_csr(&n, 0, INIT);
+    set_csr(&n, 15, PROM);
+    set_csr(&n, 8, 0xFFFF);
+    set_csr(&n, 0, STRT | IDON);
+    assert_int_equal(csr(&n, 15), PROM);
+    assert_int_equal(csr(&n, 8), 0xFFFF);
+    finish(&n);
+}
+
+/* Drivers that use no init block: those of FreeBSD and illumos, and Plan 9's for promiscuous mode. */
+static void a_start_without_init_begins_the_rings_anew(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048] = {0};
+    uint64_t at;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    for (int i = 0; i < 3; i++) {
+        wire_send(&n.wire, mac, i, 100);
+        take(&n, frame);
+        transmit(&n, frame, 60);
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    }
+    set_csr(&n, 0, STOP);
+    for (unsigned i = 0; i < RING; i++)
+        give_rx(&n, i);
+    n.rx_next = n.tx_next = 0;
+    set_csr(&n, 0, STRT | IENA);
+    wire_send(&n.wire, mac, 9, 100);
+    assert_int_equal(take(&n, frame), 104);
+    at = transmit(&n, frame, 60);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
+    assert_int_equal(status_of(&n, at), STP | ENP);
+    finish(&n);
+}
+
+/* The driver of illumos sets bits of what it has read. */
+static void a_start_that_writes_stop_as_it_was_read(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    set_csr(&n, 0, csr(&n, 0) | STRT | IENA);
+    assert_int_equal(csr(&n, 0), TXON | RXON | IENA | STRT);
+    set_csr(&n, 0, csr(&n, 0) | STOP);
+    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, STOP | STRT | INIT);
+    assert_int_equal(csr(&n, 0), STOP);
+    finish(&n);
+}
+
+/* The drivers of NetBSD and OpenBSD. */
+static void the_identity_in_one_doubleword(void **state)
+{
+    struct nic n;
+
+    start(&n, state);
+    assert_int_equal(csr(&n, 88), 0x1003);
+    qtest_outl(n.q, n.io + 0x10, 0);
+    qtest_outl(n.q, n.io + 0x14, 88);
+    assert_int_equal(qtest_inl(n.q, n.io + 0x10), 0x02621003);
+    qtest_outl(n.q, n.io + 0x14, 89);
+    assert_int_equal(qtest_inl(n.q, n.io + 0x10), 0x0262);
+    finish(&n);
+}
+
+/* The driver of ReactOS. */
+static void leds_tell_duplex_and_speed(void **state)
+{
+    static const char *revisions[] = {",revision=0x10", ",revision=0x40"};
+    struct nic n;
+
+    for (int fast = 0; fast < 2; fast++) {
+        start_with(&n, state, revisions[fast]);
+        set_bcr(&n, 5, 0x0180);
+        set_bcr(&n, 6, 0x1080);
+        set_bcr(&n, 7, 0x00B0); /* traffic */
+        assert_int_equal(bcr(&n, 5), fast ? 0x8180 : 0x0180);
+        assert_int_equal(bcr(&n, 6), fast ? 0x9080 : 0x1080);
+        assert_int_equal(bcr(&n, 7), 0x00B0);
+        set_bcr(&n, 9, 1);
+        assert_int_equal(bcr(&n, 5), 0x8180);
+        wire_set_link(n.q, "c", false);
+        assert_int_equal(bcr(&n, 5), 0x0180);
+        assert_int_equal(bcr(&n, 6), 0x1080);
+        finish(&n);
+        qtest_stop(n.q);
+        *state = NULL;
+    }
+}
+
 static void the_init_block(void **state)
 {
     struct nic n;
@@ -1203,6 +1304,11 @@ int main(void)
         qtest_unit_test(the_prom_is_written_when_it_may),
         qtest_unit_test(styles_of_software),
         qtest_unit_test(registers_are_locked_while_it_runs),
+        qtest_unit_test(the_filter_is_set_between_init_and_start),
+        qtest_unit_test(a_start_without_init_begins_the_rings_anew),
+        qtest_unit_test(a_start_that_writes_stop_as_it_was_read),
+        qtest_unit_test(the_identity_in_one_doubleword),
+        qtest_unit_test(leds_tell_duplex_and_speed),
         qtest_unit_test(the_init_block),
         qtest_unit_test(interrupts_are_masked),
         qtest_unit_test(transmits_in_every_style),
