@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# For tests/lab/cases/net-*.sh: a network card driven by Debian's own driver. Around the guest: a tap device on a bridge, and
+# For tests/lab/cases/net-*.sh and xen-net-*.sh: a network card driven by Debian's own driver, on KVM or under xl (LAB=xen, from
+# xen-case.sh). Around the guest: a tap device on a bridge (under xl the lab's own bridge, with netback's interface there), and
 # beyond the bridge a network namespace, the peer, with a DHCP server and netload, which checks all that passes.
 #   10.0.7.0/24 and fd07::/64, and on VLAN 5 10.0.5.0/24; the peer is 1, the guest 2 (DHCP: 100 and more).
 # FULL=1 sends 256 MiB each way instead of what does for a run that has to be short, FULL=tcp so much over TCP alone.
@@ -25,14 +26,19 @@ for module in $(cat /modules/net/order 2>/dev/null); do insmod "/modules/net/$mo
 mkdir -p /run/netns
 ip link set lo up
 ip netns add peer
-ip link add name bridge0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
-ip tuntap add dev tap0 mode tap
+bridge=xenbr0
+if [ ! -e /sys/class/net/$bridge ]; then
+    bridge=bridge0
+    ip link add name $bridge type bridge stp_state 0 forward_delay 0
+    ip link set $bridge up
+    ip tuntap add dev tap0 mode tap
+    ip link set dev tap0 master $bridge
+    ip link set dev tap0 up
+fi
+ip link set dev $bridge type bridge mcast_snooping 0
 ip link add name to-peer type veth peer name eth0 netns peer
-for device in tap0 to-peer; do
-    ip link set dev "$device" master bridge0
-    ip link set dev "$device" up
-done
-ip link set bridge0 up
+ip link set dev to-peer master $bridge
+ip link set dev to-peer up
 ip -n peer link set lo up
 ip -n peer addr add 10.0.7.1/24 dev eth0
 ip -n peer addr add fd07::1/64 dev eth0 nodad
@@ -57,7 +63,7 @@ END_OF_SETUP
     } >"$case_dir/setup"
 }
 
-# net_guest DRIVER: the guest's script.
+# net_guest DRIVER: the guest's script. A vif of Xen's is no card: it has neither a filter nor a cable.
 net_guest() {
     {
         cat tests/lab/net-guest-lib.sh
@@ -75,7 +81,7 @@ if [ "$boot" = 2 ]; then
     try "TCP from the peer after the reboot" netload tcp down $peer 1
     poweroff -f
 fi
-[ "$(basename "$(readlink /sys/class/net/eth0/device/driver)")" = "$driver" ]; check $? "the driver takes the card" "$(dmesg | tail -n 3)"
+[ "$(basename "$(readlink /sys/class/net/eth0/device/driver)")" = "$(echo "$driver" | sed 's/^xen_netfront$/vif/')" ]; check $? "the driver takes the card" "$(dmesg | tail -n 3)"
 [ "$(cat /sys/class/net/eth0/address)" = "$mac" ]; check $? "the card has the address that was given" "$(cat /sys/class/net/eth0/address)"
 check $bound "DHCP gives an address" "$(cat /said)"
 echo 0 >/proc/sys/net/ipv6/conf/eth0/dad_transmits
@@ -100,17 +106,19 @@ vconfig rem eth0.5 >/dev/null
 
 captured plain ff:ff:ff:ff:ff:ff 20 "broadcasts arrive"
 captured plain "$mac" 20 "frames for the card arrive"
-captured plain 52:54:00:12:34:99 0 "frames for another card do not"
-captured promiscuous 52:54:00:12:34:99 20 "promiscuous, they do"
-captured plain 01:00:5e:01:02:03 0 "a multicast group that was not joined is filtered"
-captured 01:00:5e:01:02:03 01:00:5e:01:02:03 20 "multicasts of a group that was joined arrive"
-captured all 01:00:5e:7f:55:66 20 "all multicasts arrive when asked for"
+if [ "$driver" != xen_netfront ]; then
+    captured plain 52:54:00:12:34:99 0 "frames for another card do not"
+    captured promiscuous 52:54:00:12:34:99 20 "promiscuous, they do"
+    captured plain 01:00:5e:01:02:03 0 "a multicast group that was not joined is filtered"
+    captured 01:00:5e:01:02:03 01:00:5e:01:02:03 20 "multicasts of a group that was joined arrive"
+    captured all 01:00:5e:7f:55:66 20 "all multicasts arrive when asked for"
 
-stage down
-carrier 0; check $? "the driver sees the link go down" "$(dmesg | tail -n 2)"
-stage up
-carrier 1; check $? "the driver sees the link come up" "$(dmesg | tail -n 2)"
-try "TCP after the link came up" netload tcp up $peer 1
+    stage down
+    carrier 0; check $? "the driver sees the link go down" "$(dmesg | tail -n 2)"
+    stage up
+    carrier 1; check $? "the driver sees the link come up" "$(dmesg | tail -n 2)"
+    try "TCP after the link came up" netload tcp up $peer 1
+fi
 
 rmmod "$driver"
 [ ! -e /sys/class/net/eth0 ]; check $? "the driver is unloaded" "$(ls /sys/class/net)"
@@ -133,33 +141,53 @@ END_OF_GUEST
 net_checks=("the driver takes the card" "the card has the address that was given" "DHCP gives an address"
     "ping with frames of every size" "TCP to the peer" "TCP from the peer" "UDP to the peer" "UDP from the peer"
     "IPv6: TCP to the peer" "IPv6: UDP from the peer" "VLAN: ping with frames of many sizes" "VLAN: TCP to the peer"
-    "VLAN: TCP from the peer" "broadcasts arrive" "frames for the card arrive" "frames for another card do not"
-    "promiscuous, they do" "a multicast group that was not joined is filtered" "multicasts of a group that was joined arrive"
-    "all multicasts arrive when asked for" "the driver sees the link go down" "the driver sees the link come up"
-    "TCP after the link came up" "the driver is unloaded" "the driver is loaded again, and DHCP gives an address"
-    "TCP from the peer with the new driver" "the kernel has nothing to complain of"
-    "a reboot in mid-transfer leaves a card that works" "TCP to the peer after the reboot" "TCP from the peer after the reboot")
+    "VLAN: TCP from the peer" "broadcasts arrive" "frames for the card arrive" "the driver is unloaded"
+    "the driver is loaded again, and DHCP gives an address" "TCP from the peer with the new driver"
+    "the kernel has nothing to complain of" "a reboot in mid-transfer leaves a card that works"
+    "TCP to the peer after the reboot" "TCP from the peer after the reboot")
+# Of what a vif lacks.
+net_card_checks=("frames for another card do not" "promiscuous, they do" "a multicast group that was not joined is filtered"
+    "multicasts of a group that was joined arrive" "all multicasts arrive when asked for" "the driver sees the link go down"
+    "the driver sees the link come up" "TCP after the link came up")
 
 # net_figures: what the guest measured.
 net_figures() {
     { tr -d '\r' <"$evidence/serial" | grep -a '^figure:'; grep "of the device model" "$evidence/netload.log"; } 2>/dev/null | sed 's/^/# /'
 }
 
-# net_case DRIVER CARD [PROPERTY]: the whole. The property is none of a stock QEMU's.
+# net_program: how the device model's process is called.
+net_program() {
+    if [ "$DM" = stock ]; then echo xen-qemu-system-i386; else basename "$(realpath "$(command -v "$DM")")"; fi
+}
+
+# net_case DRIVER CARD [PROPERTY]: the whole. The property is none of a stock QEMU's. Under xl an empty CARD stands for the vif alone:
+# the card is unplugged, and the driver is xen_netfront.
 net_case() {
-    local card=$2
-    [[ $(basename "$DM") == qemu-* ]] || card=$card${3:+,$3}
+    local card=$2 append='' options
+    case ${LAB:-kvm} in
+    xen)
+        emulated_nic || { echo "skip - network cards under xl: this device model has none"; exit 0; }
+        append="$xen_quick" wire=net0
+        options=(--cfg "vif = ['type=ioemu,${card:+model=$card,}mac=$net_mac,bridge=xenbr0']" -- ${3:+-global "$card.$3"})
+        [ -z "$card" ] || append="xen_emul_unplug=never $append"
+        ;;
+    *)
+        [[ $(basename "$DM") == qemu-* ]] || card=$card${3:+,$3}
+        wire=wire
+        options=(-- -boot d -netdev tap,id=wire,ifname=tap0,script=no,downscript=no -device "$card,netdev=wire,mac=$net_mac,romfile=")
+        ;;
+    esac
+    [ -z "$card" ] || net_checks+=("${net_card_checks[@]}")
     net_tools
     net_setup
-    tests/lab/mkiso --output "$case_dir/cd.iso" --initrd "$case_dir/netload:bin/netload" --script "$(net_guest "$1")" \
+    tests/lab/mkiso --output "$case_dir/cd.iso" --initrd "$case_dir/netload:bin/netload" --append "$append" --script "$(net_guest "$1")" \
         2>"$evidence/mkiso.log" || { echo "not ok - $case_name: making the CD: see $evidence/mkiso.log"; exit 1; }
-    basename "$(realpath "$(command -v "$DM")")" >"$case_dir/program"
-    # In this lab a card moves half a MiB to two MiB a second, of which there may be four times 256.
+    net_program >"$case_dir/program"
+    # In these labs a card moves a tenth of a MiB to two MiB a second, of which there may be four times 256.
     lab --iso "$case_dir/cd.iso" --put "$case_dir/setup" --put "$case_dir/program" --put "$case_dir/netload" \
-        --put "$case_dir/busybox" --timeout "$([ -n "${FULL:-}" ] && echo 7200 || echo 1500)" \
-        --qmp '/check: stage down/:{"execute":"set_link","arguments":{"name":"wire","up":false}}' \
-        --qmp '/check: stage up/:{"execute":"set_link","arguments":{"name":"wire","up":true}}' \
-        -- -boot d -netdev tap,id=wire,ifname=tap0,script=no,downscript=no -device "$card,netdev=wire,mac=$net_mac,romfile="
+        --put "$case_dir/busybox" --timeout "$([ -n "${FULL:-}" ] && echo 9000 || echo 1500)" \
+        --qmp "/check: stage down/:{\"execute\":\"set_link\",\"arguments\":{\"name\":\"$wire\",\"up\":false}}" \
+        --qmp "/check: stage up/:{\"execute\":\"set_link\",\"arguments\":{\"name\":\"$wire\",\"up\":true}}" "${options[@]}"
     result "$lab_status" "Debian's kernel with $1 runs to its end" "see $evidence/lab.log"
     [ -z "${NET_FIGURES:-}" ] || net_checks=("${net_checks[@]:0:8}")
     guest_checks "${net_checks[@]}"

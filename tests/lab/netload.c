@@ -347,13 +347,14 @@ static int ping(const char *host, int step)
     struct sockaddr_in to = {.sin_family = AF_INET};
     int fd = check(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), "raw socket");
     double start = now();
+    int pings = 0;
     char text[64];
 
     set_patience(fd);
     if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
         fail(host, "not an address");
     check(connect(fd, (struct sockaddr *)&to, sizeof(to)), host);
-    for (int size = SMALLEST; size <= LARGEST; size += step) {
+    for (int size = SMALLEST; size <= LARGEST; size += step, pings++) {
         size_t length = size - ETH_HLEN - sizeof(struct iphdr);
         uint8_t request[LARGEST + 8] = {ICMP_ECHO}, answer[2 * LARGEST];
         uint16_t sum;
@@ -376,8 +377,7 @@ static int ping(const char *host, int step)
             }
         }
     }
-    printf("%d to %d bytes, %.0f us each\n", SMALLEST, LARGEST,
-           (now() - start) * 1e6 / (LARGEST - SMALLEST + 1));
+    printf("%d to %d bytes, %.0f us each\n", SMALLEST, LARGEST, (now() - start) * 1e6 / pings);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 xen_dm_path=/usr/lib/hvm-dm/hvm-dm
 xen_stock_path=/usr/libexec/xen-qemu-system-i386
-xen_dom0_modules=(xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkback xen-netback tun bridge loop
+xen_dom0_modules=(xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkback xen-netback tun bridge veth 8021q loop
     virtio_pci virtio_blk virtio_net virtio_console 9p 9pnet_virtio)
 
 # xen_deb_program ROOT PACKAGE PATH...: programs of a package that is not installed, with the libraries they need.
