@@ -720,29 +720,19 @@ static size_t rx_buffer_size(const struct e1000 *s)
 static uint16_t rx_checksums(const struct e1000 *s, const uint8_t *frame, size_t length)
 {
     uint32_t wanted = R(s, RXCSUM);
+    enum offload_verdict ip = OFFLOAD_UNKNOWN, transport = OFFLOAD_UNKNOWN;
     struct ip_packet packet;
-    struct offload_sum sum;
-    uint16_t found = 0;
-    size_t bytes;
 
     if (!(wanted & (RXCSUM_IPOFL | RXCSUM_TUOFL)) || !offload_find_ip(frame, length, &packet))
         return RX_IXSM;
-    if (wanted & RXCSUM_IPOFL && packet.version == 4) {
-        found |= RX_IPCS;
-        if (net_sum(frame + packet.ip, packet.transport - packet.ip) != 0xFFFF)
-            found |= RX_IPE << 8;
-    }
-    sum = offload_transport_sum(&packet);
-    if (wanted & RXCSUM_TUOFL && !packet.fragment && packet.end <= length && sum.place + 2 <= packet.end &&
-        (packet.protocol == PROTOCOL_TCP ||
-         (packet.protocol == PROTOCOL_UDP && get_be16(frame + sum.place)))) {
-        found |= RX_TCPCS;
-        bytes = packet.end - packet.transport;
-        if (offload_add(offload_pseudo_sum(frame, &packet, bytes),
-                        net_sum(frame + packet.transport, bytes)) != 0xFFFF)
-            found |= RX_TCPE << 8;
-    }
-    return found ? found : RX_IXSM;
+    if (wanted & RXCSUM_IPOFL)
+        ip = offload_check_ip(frame, &packet);
+    if (wanted & RXCSUM_TUOFL)
+        transport = offload_check_transport(frame, length, &packet);
+    if (ip == OFFLOAD_UNKNOWN && transport == OFFLOAD_UNKNOWN)
+        return RX_IXSM;
+    return (ip != OFFLOAD_UNKNOWN ? RX_IPCS : 0) | (ip == OFFLOAD_BAD ? RX_IPE << 8 : 0) |
+           (transport != OFFLOAD_UNKNOWN ? RX_TCPCS : 0) | (transport == OFFLOAD_BAD ? RX_TCPE << 8 : 0);
 }
 
 static void rx_interrupts(struct e1000 *s, size_t length, uint32_t before, uint32_t after)

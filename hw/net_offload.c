@@ -97,6 +97,29 @@ struct offload_sum offload_transport_sum(const struct ip_packet *packet)
                                 .place = packet->transport + (packet->protocol == PROTOCOL_TCP ? 16 : 6)};
 }
 
+enum offload_verdict offload_check_ip(const uint8_t *frame, const struct ip_packet *packet)
+{
+    if (packet->version != 4)
+        return OFFLOAD_UNKNOWN;
+    return net_sum(frame + packet->ip, packet->transport - packet->ip) == 0xFFFF ? OFFLOAD_GOOD : OFFLOAD_BAD;
+}
+
+enum offload_verdict offload_check_transport(const uint8_t *frame, size_t length,
+                                             const struct ip_packet *packet)
+{
+    struct offload_sum sum = offload_transport_sum(packet);
+    size_t bytes = packet->end - packet->transport;
+
+    if (packet->fragment || packet->end > length || sum.place + 2 > packet->end ||
+        (packet->protocol != PROTOCOL_TCP &&
+         (packet->protocol != PROTOCOL_UDP || !get_be16(frame + sum.place))))
+        return OFFLOAD_UNKNOWN;
+    return offload_add(offload_pseudo_sum(frame, packet, bytes), net_sum(frame + packet->transport, bytes)) ==
+                   0xFFFF
+               ? OFFLOAD_GOOD
+               : OFFLOAD_BAD;
+}
+
 /* ---- segmentation ---- */
 
 static bool can_cut(const struct offload_cut *cut, size_t length, size_t sent)

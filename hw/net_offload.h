@@ -53,6 +53,14 @@ uint16_t offload_pseudo_sum(const uint8_t *frame, const struct ip_packet *packet
 struct offload_sum offload_ip_sum(const struct ip_packet *packet);
 struct offload_sum offload_transport_sum(const struct ip_packet *packet);
 
+/* What is found of a checksum in a received packet. */
+enum offload_verdict { OFFLOAD_UNKNOWN, OFFLOAD_GOOD, OFFLOAD_BAD };
+enum offload_verdict offload_check_ip(const uint8_t *frame,
+                                      const struct ip_packet *packet); /* of IPv4's header */
+/* Of TCP and UDP; unknown where the packet is not all here, or a UDP packet has none. */
+enum offload_verdict offload_check_transport(const uint8_t *frame, size_t length,
+                                             const struct ip_packet *packet);
+
 /* ---- segmentation ---- */
 
 /*

@@ -128,6 +128,7 @@ enum {
 
 #define CPCR_TX   0x0001
 #define CPCR_RX   0x0002
+#define CPCR_RXCS 0x0020 /* checksums are looked at (RxChkSum) */
 #define CPCR_VLAN 0x0040 /* tags are taken out */
 #define CPCR_MASK 0x027B
 
@@ -147,6 +148,14 @@ enum {
 #define DESC_TCPCS   0x00010000u
 #define DESC_RX_SIZE 0x1FFFu
 #define DESC_TAGC    0x00020000u
+/* First doubleword of a descriptor that comes back */
+#define DESC_LENGTH 0x0000FFFFu
+#define RX_PID_TCP  0x00010000u
+#define RX_PID_UDP  0x00020000u
+#define RX_PID_IP   0x00030000u
+#define RX_IPF      0x00008000u
+#define RX_UDPF     0x00004000u
+#define RX_TCPF     0x00002000u
 
 #define CSCR_CHANGED 0x0800 /* the link did; until the driver writes the register */
 #define CSCR_LINK_OK 0x0400
@@ -341,6 +350,21 @@ static uint16_t match(const struct rtl8139 *s, const uint8_t *to)
     return s->rcr & RCR_AAP ? RX_ROK : 0;
 }
 
+static void rx_done(struct rtl8139 *s, uint16_t status)
+{
+    s->rx_ok++;
+    s->rx_physical += !!(status & RX_PAM);
+    s->rx_broadcast += !!(status & RX_BAR);
+    s->rx_multicast += !!(status & RX_MAR);
+    raise(s, INT_ROK);
+}
+
+/* A frame for which the driver named no memory, or too little. */
+static void rx_miss(struct rtl8139 *s)
+{
+    s->mpc += s->mpc < 0xFFFFFF;
+}
+
 /* With RCR_WRAP a frame runs on behind the ring's end; the largest ring has no such room. */
 static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
 {
@@ -367,9 +391,9 @@ static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, si
         entry[i] = (uint32_t)(length << 16 | status) >> 8 * i;
     if (ring_write(s, entry, total)) {
         s->cbr = (ring_writer(s) + total) & (ring_size(s) - 1);
-        raise(s, INT_ROK);
-    } else if (s->mpc < 0xFFFFFF) {
-        s->mpc++; /* the ring is not in memory */
+        rx_done(s, status);
+    } else {
+        rx_miss(s);
     }
     return true;
 }
@@ -401,41 +425,53 @@ static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *lengt
     return 1u << 16 | (tag & 0xFF) << 8 | tag >> 8;
 }
 
+/* What the checksums say; of which transport it is stands there only if that one was looked at. */
+static uint32_t cplus_verdict(const struct rtl8139 *s, const uint8_t *frame, size_t length)
+{
+    struct ip_packet packet;
+    uint32_t ip;
+
+    if (!(s->cpcr & CPCR_RXCS) || !offload_find_ip(frame, length, &packet) || packet.version != 4)
+        return 0;
+    ip = offload_check_ip(frame, &packet) == OFFLOAD_BAD ? RX_IPF : 0;
+    switch (offload_check_transport(frame, length, &packet)) {
+    case OFFLOAD_GOOD:
+        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP : RX_PID_UDP);
+    case OFFLOAD_BAD:
+        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP | RX_TCPF : RX_PID_UDP | RX_UDPF);
+    default:
+        return ip | RX_PID_IP;
+    }
+}
+
 /* False: no descriptor is free. */
 static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
 {
     uint64_t at = descriptor_at(s->rdsar, s->rx_index);
     uint8_t frame[NET_MAX_FRAME + NIC_FCS];
-    uint32_t desc[4], tag;
+    uint32_t desc[4], tag, verdict;
 
     if (!pci_dma_read(&s->pci, at, desc, sizeof(desc))) {
-        s->mpc++;
+        rx_miss(s);
         return true;
     }
     if (!(desc[0] & DESC_OWN))
         return false;
     memcpy(frame, data, length);
     tag = strip_tag(s, frame, &length);
+    verdict = cplus_verdict(s, frame, length);
     length = nic_seal(frame, nic_pad(frame, length));
     if (length > (desc[0] & DESC_RX_SIZE) ||
         !pci_dma_write(&s->pci, (uint64_t)desc[3] << 32 | desc[2], frame, length)) {
-        s->mpc++;
+        rx_miss(s);
         return true;
     }
     s->rx_index = next_index(desc[0], s->rx_index);
-    desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | length;
+    desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | verdict | length;
     pci_dma_write(&s->pci, at + 4, &tag, 4);
     pci_dma_write(&s->pci, at, desc, 4); /* the last: the descriptor is the driver's */
-    raise(s, INT_ROK);
+    rx_done(s, status);
     return true;
-}
-
-static void count(struct rtl8139 *s, uint16_t status)
-{
-    s->rx_ok++;
-    s->rx_physical += !!(status & RX_PAM);
-    s->rx_broadcast += !!(status & RX_BAR);
-    s->rx_multicast += !!(status & RX_MAR);
 }
 
 static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
@@ -447,10 +483,7 @@ static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
     status = match(s, data);
     if (!status)
         return true;
-    if (!(s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length)))
-        return false;
-    count(s, status);
-    return true;
+    return s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length);
 }
 
 /* ---- wake-up ---- */
@@ -680,30 +713,30 @@ static bool cplus_send(struct rtl8139 *s)
 static bool cplus_fetch(struct rtl8139 *s)
 {
     uint64_t at = descriptor_at(s->tsad, s->tx_index);
-    uint32_t desc[4], length;
+    uint32_t desc[4], command, length;
 
     if (!pci_dma_read(&s->pci, at, desc, sizeof(desc)) || !(desc[0] & DESC_OWN))
         return false;
-    if (desc[0] & DESC_FS) {
+    command = desc[0];
+    if (command & DESC_FS) {
         s->tx_length = s->tx_sent = s->tx_piece = 0;
-        s->tx_flags = desc[0];
+        s->tx_flags = command;
         s->tx_tag = desc[1];
         s->tx_bad = false;
     }
-    length = desc[0] & 0xFFFF;
+    length = command & DESC_LENGTH;
     if (length > TX_LARGE - s->tx_length ||
         !pci_dma_read(&s->pci, (uint64_t)desc[3] << 32 | desc[2], s->tx_data + s->tx_length, length))
         s->tx_bad = true;
     else
         s->tx_length += length;
-    s->tx_index = next_index(desc[0], s->tx_index);
-    s->tx_ready = desc[0] & DESC_LS && !s->tx_bad;
-    length = desc[0];
-    desc[0] &= ~DESC_OWN;
+    s->tx_index = next_index(command, s->tx_index);
+    s->tx_ready = command & DESC_LS && !s->tx_bad;
+    desc[0] = command & (DESC_EOR | DESC_FS | DESC_LS | DESC_LENGTH); /* the rest would tell of errors now */
     if (!pci_dma_write(&s->pci, at, desc, 4))
         return false;
-    s->tx_ok += length & DESC_LS && !s->tx_bad;
-    if (length & DESC_LS)
+    s->tx_ok += command & DESC_LS && !s->tx_bad;
+    if (command & DESC_LS)
         raise(s, s->tx_bad ? INT_TER : INT_TOK);
     return true;
 }

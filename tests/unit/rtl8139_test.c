@@ -27,6 +27,7 @@ enum {
     TCR = 0x40,
     RCR = 0x44,
     TCTR = 0x48,
+    MPC = 0x4C,
     EECR = 0x50,
     CONFIG1 = 0x52,
     TIMER_INT = 0x54,
@@ -722,6 +723,95 @@ static void cplus_receives(void **state)
     finish(&n);
 }
 
+/* What asked for offloads stands where errors and collisions are told of: drivers would count them. */
+static void cplus_descriptors_come_back_without_errors(void **state)
+{
+    struct nic n;
+    uint8_t data[200];
+    size_t length = packet_make(data, mac, 4, PACKET_TCP, 100);
+
+    start_cplus(&n, state);
+    qtest_memwrite(n.q, n.tx + 2048, data, length);
+    descriptor(&n, n.tx, 0xB0070000 | length, 0, n.tx + 2048);
+    descriptor(&n, n.tx + 16, 0xF8000000 | 1460 << 16 | length, 0, n.tx + 2048);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(qtest_readl(n.q, n.tx), 0x30000000 | length);
+    assert_int_equal(qtest_readl(n.q, n.tx + 16), 0x70000000 | length);
+    finish(&n);
+}
+
+/* A frame that has no place is missed, not received. */
+static void cplus_counts_what_it_stored(void **state)
+{
+    struct nic n;
+
+    start_cplus(&n, state);
+    descriptor(&n, n.ring, 0x80000000 | 1600, 0, 0xFEC00000);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(SOON(qtest_inl(n.q, n.io + MPC) == 1));
+    descriptor(&n, n.ring, 0x80000000 | 103, 0, n.ring + 4096);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(SOON(qtest_inl(n.q, n.io + MPC) == 2));
+    descriptor(&n, n.ring, 0x80000000 | 104, 0, n.ring + 4096);
+    wire_send(&n.wire, mac, 1, 100);
+    assert_true(SOON(qtest_inw(n.q, n.io + ISR) & 1));
+    qtest_outl(n.q, n.io + TSD0 + 4, 0);
+    qtest_outl(n.q, n.io + TSD0, (n.ring + 8192) | 8);
+    assert_int_equal(qtest_readq(n.q, n.ring + 8192 + 8), 1);
+    assert_int_equal(qtest_readw(n.q, n.ring + 8192 + 28), 2);
+    assert_int_equal(qtest_readq(n.q, n.ring + 8192 + 40), 1);
+    finish(&n);
+}
+
+/* The status of the next frame; the one descriptor is given back. */
+static uint32_t cplus_status(struct nic *n, const uint8_t *data, size_t length)
+{
+    uint32_t status;
+
+    descriptor(n, n->ring, 0xC0000000 | 1600, 0, n->ring + 4096);
+    qtest_outw(n->q, n->io + ISR, 0xFFFF);
+    wire_send_bytes(&n->wire, data, length);
+    assert_true(SOON(qtest_inw(n->q, n->io + ISR) & 1));
+    status = qtest_readl(n->q, n->ring);
+    assert_int_equal(status & 0xFF001FFF, 0x72000000 | (length + 4));
+    return status >> 13 & 31; /* TCPF, UDPF, IPF, PID */
+}
+
+static void cplus_looks_at_checksums(void **state)
+{
+    enum { TCPF = 1, UDPF = 2, IPF = 4, PID_TCP = 8, PID_UDP = 16, PID_IP = 24 };
+    struct nic n;
+    uint8_t data[400];
+    size_t length;
+
+    start_cplus(&n, state);
+    for (int tcp = 0; tcp < 2; tcp++) {
+        unsigned pid = tcp ? PID_TCP : PID_UDP, bad = tcp ? TCPF : UDPF;
+
+        qtest_outw(n.q, n.io + CPCR, 0x63);
+        length = packet_make(data, mac, 4, tcp ? PACKET_TCP : PACKET_UDP, 301);
+        packet_seal(data);
+        assert_int_equal(cplus_status(&n, data, length), pid);
+        data[length - 1] ^= 1;
+        assert_int_equal(cplus_status(&n, data, length), pid | bad);
+        data[22]--; /* the header is no longer what it was */
+        assert_int_equal(cplus_status(&n, data, length), pid | bad | IPF);
+        data[20] |= 0x20; /* the first of several fragments */
+        assert_int_equal(cplus_status(&n, data, length), PID_IP | IPF);
+        qtest_outw(n.q, n.io + CPCR, 0x43);
+        assert_int_equal(cplus_status(&n, data, length), 0);
+    }
+    qtest_outw(n.q, n.io + CPCR, 0x63);
+    length = packet_make(data, mac, 4, PACKET_UDP, 100);
+    packet_seal(data);
+    memset(data + 40, 0, 2); /* UDP without a checksum */
+    assert_int_equal(cplus_status(&n, data, length), PID_IP);
+    length = packet_make(data, mac, 6, PACKET_TCP, 100);
+    packet_seal(data);
+    assert_int_equal(cplus_status(&n, data, length), 0);
+    finish(&n);
+}
+
 /* CVE-2016-8910: a frame that the chip puts over its own transmit descriptor each time gives it back. */
 static void a_ring_that_never_ends_stops_nobody(void **state)
 {
@@ -1103,7 +1193,10 @@ int main(void)
         cmocka_unit_test_teardown(cplus_transmits, stop),
         cmocka_unit_test_teardown(cplus_sends_frames_with_the_drivers_own_tag, stop),
         cmocka_unit_test_teardown(cplus_cuts_segments, stop),
+        cmocka_unit_test_teardown(cplus_descriptors_come_back_without_errors, stop),
         cmocka_unit_test_teardown(cplus_receives, stop),
+        cmocka_unit_test_teardown(cplus_looks_at_checksums, stop),
+        cmocka_unit_test_teardown(cplus_counts_what_it_stored, stop),
         cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
         cmocka_unit_test_teardown(the_plain_chip_has_no_rings_of_descriptors, stop),
         cmocka_unit_test_teardown(the_plus_is_the_default, stop),
