@@ -7,7 +7,7 @@
 # NET_FIGURES=1 stops behind the transfers, for bench-net.
 . "$(dirname "${BASH_SOURCE[0]}")/case-lib.sh"
 net_tcp_mib=${NET_MIB:-$([ -n "${FULL:-}" ] && echo 256 || echo 1)}
-net_udp_mib=${NET_MIB:-$([ "${FULL:-}" = 1 ] && echo 256 || echo 1)}
+net_udp_mib=$([ "${FULL:-}" = 1 ] && echo 256 || echo 1)
 net_mac=52:54:00:ab:cd:17
 
 # net_tools: netload and busybox, for both ends.
