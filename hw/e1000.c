@@ -12,7 +12,7 @@
 #include "machine/machine.h"
 
 enum { BAR_SIZE = 0x20000, IO_SIZE = 64, REGISTERS = 0x6000, DESCRIPTOR = 16 };
-enum { TX_ROOM = 65536 + 512, TX_BATCH = 256, RECEIVE_ADDRESSES = 16, PHY_REGISTERS = 32 };
+enum { TX_ROOM = 65536 + 512, RECEIVE_ADDRESSES = 16, PHY_REGISTERS = 32 };
 enum { FLEXIBLE = 128, WAKEUP_MEMORY = 128 };
 
 #define ITR_NS   256  /* unit of ITR */
@@ -1174,18 +1174,18 @@ static bool tx_fetch(struct e1000 *s)
     return true;
 }
 
-/* A ring that the driver, or the chip looping back into it, keeps full gives others their turn. */
+static bool tx_step(void *opaque)
+{
+    struct e1000 *s = opaque;
+
+    return R(s, TCTL) & TCTL_EN && pci_is_on(&s->pci) && (s->tx_ready ? tx_send(s) : tx_fetch(s));
+}
+
 static void transmit(void *opaque)
 {
     struct e1000 *s = opaque;
 
-    for (int i = 0; i < TX_BATCH; i++) {
-        if (!(R(s, TCTL) & TCTL_EN) || !pci_is_on(&s->pci))
-            return;
-        if (!(s->tx_ready ? tx_send(s) : tx_fetch(s)))
-            return;
-    }
-    loop_post(&machine_of(s)->loop, &s->tx_work);
+    nic_transmit(&s->nic, &s->tx_work, tx_step);
 }
 
 /* ---- registers ---- */

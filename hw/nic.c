@@ -9,6 +9,8 @@
  * shall not cost much. */
 enum { FIRST_LOOK = 50 * NS_PER_US, LAST_LOOK = 8 * NS_PER_MS };
 
+enum { STEPS = 256 /* of a transmitter at a time */ };
+
 const struct state_field nic_state[] = {STATE_FIELD(struct nic, waits), STATE_TIMER_FIELD(struct nic, look),
                                         STATE_FIELD_MAX(struct nic, delay, LAST_LOOK), STATE_END};
 
@@ -99,6 +101,18 @@ void nic_look_again(struct nic *nic)
 {
     nic->delay = !nic->delay ? FIRST_LOOK : 2 * nic->delay < LAST_LOOK ? 2 * nic->delay : LAST_LOOK;
     timer_set(&nic->look, clock_now(nic->look.clock) + nic->delay);
+}
+
+void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *opaque))
+{
+    unsigned left = STEPS;
+
+    net_begin_burst(nic->port);
+    while (left && step(work->opaque))
+        left--;
+    net_end_burst(nic->port);
+    if (!left)
+        loop_post(&nic->pci->dev.machine->loop, work);
 }
 
 size_t nic_pad(uint8_t *frame, size_t length)

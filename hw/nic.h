@@ -44,6 +44,12 @@ void nic_resume(struct nic *nic);
  */
 void nic_look_again(struct nic *nic);
 
+/*
+ * Runs a transmitter step by step while it has something to do: step is false if not. A ring that never ends
+ * gives others their turn and goes on in `work`, whose opaque the steps get too.
+ */
+void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *opaque));
+
 /* The shortest frame is filled up with zeros, in place; returns the length. */
 size_t nic_pad(uint8_t *frame, size_t length);
 /* Appends the frame check sequence; returns the length with it. */

@@ -19,7 +19,6 @@ enum {
     CSRS = 128,
     BCRS = 36,
     TX_MAX = 4096, /* what is more is cut off; the wire takes no such frames anyway */
-    TX_BATCH = 64,
     RX_FRAME = NET_MAX_FRAME + NIC_FCS,
     REVISION_FAST_III = 0x40,
     PHY_ADDRESS = 0x1E, /* the Am79C973's own */
@@ -561,15 +560,18 @@ static bool tx_buffer(struct pcnet *s)
     return true;
 }
 
-/* A ring that never ends gives others their turn. */
+static bool tx_step(void *opaque)
+{
+    struct pcnet *s = opaque;
+
+    return s->csr[0] & CSR0_TXON && !is_idle(s) && !s->pci.removed && tx_buffer(s);
+}
+
 static void transmit(void *opaque)
 {
     struct pcnet *s = opaque;
 
-    for (int i = 0; i < TX_BATCH; i++)
-        if (!(s->csr[0] & CSR0_TXON) || is_idle(s) || s->pci.removed || !tx_buffer(s))
-            return;
-    loop_post(&machine_of(s)->loop, &s->tx_work);
+    nic_transmit(&s->nic, &s->tx_work, tx_step);
 }
 
 /*

@@ -12,7 +12,7 @@
 #include "machine/machine.h"
 
 enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792 };
-enum { DESC_MAX = 64, TX_LARGE = 65536, TX_BATCH = 64, REVISION_CPLUS = 0x20 };
+enum { DESC_MAX = 64, TX_LARGE = 65536, REVISION_CPLUS = 0x20 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
 
@@ -741,21 +741,25 @@ static bool cplus_fetch(struct rtl8139 *s)
     return true;
 }
 
-/* A ring that never ends (CVE-2016-8910) gives others their turn. */
+/* False: there is no more to do now. */
+static bool cplus_step(void *opaque)
+{
+    struct rtl8139 *s = opaque;
+
+    if (!(s->cr & CR_TE) || !(s->cpcr & CPCR_TX) || !pci_is_on(&s->pci))
+        return false;
+    if (s->tx_ready)
+        return cplus_send(s);
+    if (cplus_fetch(s))
+        return true;
+    raise(s, INT_TDU);
+    return false;
+}
+
+/* Rings that never end were a fault of others (CVE-2016-8910). */
 static void cplus_transmit(struct rtl8139 *s)
 {
-    for (int i = 0; i < TX_BATCH; i++) {
-        if (!(s->cr & CR_TE) || !(s->cpcr & CPCR_TX) || !pci_is_on(&s->pci))
-            return;
-        if (s->tx_ready) {
-            if (!cplus_send(s))
-                return;
-        } else if (!cplus_fetch(s)) {
-            raise(s, INT_TDU);
-            return;
-        }
-    }
-    loop_post(&machine_of(s)->loop, &s->tx_work);
+    nic_transmit(&s->nic, &s->tx_work, cplus_step);
 }
 
 /* ---- transmitter: four descriptors, in turn ---- */

@@ -79,6 +79,21 @@ bool net_send(struct net_port *port, const struct net_frame *frame)
     return port->offloads ? hand_over(port, frame) : send_finished(port, frame);
 }
 
+void net_begin_burst(struct net_port *port)
+{
+    if (port)
+        port->burst = true;
+}
+
+void net_end_burst(struct net_port *port)
+{
+    if (!port)
+        return;
+    port->burst = false;
+    if (port->wire->flush)
+        port->wire->flush(port);
+}
+
 bool net_takes_large(const struct net_port *port)
 {
     return port && port->offloads;

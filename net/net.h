@@ -66,6 +66,7 @@ struct net_wire {
     /* A frame of 1..NET_MAX_FRAME bytes with nothing left to do, unless the port offloads; false: no room,
      * net_sent follows. */
     bool (*send)(struct net_port *port, const struct net_frame *frame);
+    void (*flush)(struct net_port *port); /* a burst is over: what was kept back goes out; or NULL */
     void (*resume)(
         struct net_port *port); /* the card takes frames again: offer the kept one, go on reading */
     void (*card_changed)(struct net_port *port); /* there is a card now, or none; or NULL */
@@ -81,6 +82,7 @@ struct net_port {
     char *owner;                 /* of the card, for messages */
     bool link_up;                /* set_link; with the link down nothing passes */
     bool offloads;               /* the wire's: it completes checksums and cuts by itself */
+    bool burst; /* the card has more to send at once: the wire may keep frames back until flush */
     struct loop_work resume_work;
     char *info;             /* for people: "tap ifname=vif1.0-emu" */
     struct net_dump *dumps; /* owned */
@@ -97,6 +99,9 @@ void net_detach(struct net_port *port);
  * and tries again when `sent` is called.
  */
 bool net_send(struct net_port *port, const struct net_frame *frame);
+/* Around frames that the card sends one after the other: the wire may put them together. port may be NULL. */
+void net_begin_burst(struct net_port *port);
+void net_end_burst(struct net_port *port);
 /* Frames with a cut may be sent: fewer and longer calls. NULL: no. */
 bool net_takes_large(const struct net_port *port);
 /* The card has room again after its receive said false: soon, on the machine thread, it is called again. */

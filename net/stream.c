@@ -16,7 +16,11 @@
 #include "net/fd_watch.h"
 #include "net/frame_reader.h"
 
-enum { ROUND = 4 /* reads before others have their turn */ };
+enum {
+    ROUND = 4,          /* reads before others have their turn */
+    LENGTH = 4,         /* bytes before each frame */
+    OUT_SIZE = 64 << 10 /* frames of a burst go out in pieces of about that */
+};
 
 struct stream {
     struct net_port *port;
@@ -27,10 +31,10 @@ struct stream {
     unsigned reconnect_ms;         /* 0: never */
     struct timer retry;
     bool connecting;
-    bool waiting;          /* the card has no room */
-    bool full;             /* the socket has no room */
-    size_t rest, rest_end; /* of a frame that went out in part */
-    uint8_t rest_bytes[4 + NET_MAX_FRAME];
+    bool waiting; /* the card has no room */
+    bool full;    /* the socket has no room: it has to take what is in out first */
+    size_t out_first, out_end;
+    uint8_t out[OUT_SIZE];
     struct frame_reader reader;
 };
 
@@ -74,7 +78,7 @@ static void lose_peer(struct stream *stream)
 {
     fd_watch_close(&stream->peer);
     stream->connecting = stream->waiting = stream->full = false;
-    stream->rest = stream->rest_end = 0;
+    stream->out_first = stream->out_end = 0;
     retry_later(stream);
     set_info(stream);
     update_watch(stream);
@@ -184,46 +188,57 @@ static void stream_resume(struct net_port *port)
 
 /* ---- out ---- */
 
-static bool flush_rest(struct stream *stream)
+static bool is_gone(const struct stream *stream)
 {
-    ssize_t n = send(stream->peer.fd, stream->rest_bytes + stream->rest, stream->rest_end - stream->rest,
-                     MSG_NOSIGNAL);
-
-    if (n < 0)
-        return errno != EAGAIN && errno != EINTR; /* a peer that is gone: reading says so too */
-    stream->rest += n;
-    return stream->rest == stream->rest_end;
+    return stream->peer.fd < 0 || stream->connecting;
 }
 
-static void keep_rest(struct stream *stream, const uint8_t header[4], const struct net_frame *frame,
-                      size_t sent)
+/* Sends what is in out. False: the socket is full. A peer that is gone, or to which the stream is torn, takes
+ * everything, and is lost when it is read from. */
+static bool send_out(struct stream *stream)
 {
-    memcpy(stream->rest_bytes, header, 4);
-    memcpy(stream->rest_bytes + 4, frame->data, frame->length);
-    stream->rest = sent;
-    stream->rest_end = 4 + frame->length;
+    ssize_t n = send(stream->peer.fd, stream->out + stream->out_first, stream->out_end - stream->out_first,
+                     MSG_NOSIGNAL);
+
+    if (n > 0)
+        stream->out_first += n;
+    if (n < 0 ? errno == EAGAIN || errno == EINTR : stream->out_first < stream->out_end)
+        return false;
+    if (n < 0)
+        shutdown(stream->peer.fd, SHUT_RDWR);
+    stream->out_first = stream->out_end = 0;
+    return true;
+}
+
+static void stream_flush(struct net_port *port)
+{
+    struct stream *stream = port->wire_data;
+
+    if (is_gone(stream) || stream->full || !stream->out_end)
+        return;
+    stream->full = !send_out(stream);
+    if (stream->full)
+        update_watch(stream);
 }
 
 static bool stream_send(struct net_port *port, const struct net_frame *frame)
 {
     struct stream *stream = port->wire_data;
-    uint8_t header[4] = {0, 0, frame->length >> 8, frame->length};
-    struct iovec parts[] = {{header, sizeof(header)}, {(void *)frame->data, frame->length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t n;
+    uint8_t *to;
 
-    if (stream->peer.fd < 0 || stream->connecting)
+    if (is_gone(stream))
         return true;
+    if (OUT_SIZE - stream->out_end < LENGTH + frame->length)
+        stream_flush(port);
     if (stream->full)
         return false;
-    n = sendmsg(stream->peer.fd, &message, MSG_NOSIGNAL);
-    if (n == (ssize_t)(sizeof(header) + frame->length) || (n < 0 && errno != EAGAIN && errno != EINTR))
-        return true; /* a peer that is gone: reading says so too */
-    if (n > 0)
-        keep_rest(stream, header, frame, n);
-    stream->full = true;
-    update_watch(stream);
-    return n > 0;
+    to = stream->out + stream->out_end;
+    memcpy(to, (uint8_t[LENGTH]){0, 0, frame->length >> 8, frame->length}, LENGTH);
+    memcpy(to + LENGTH, frame->data, frame->length);
+    stream->out_end += LENGTH + frame->length;
+    if (!port->burst)
+        stream_flush(port);
+    return true;
 }
 
 static void ready(void *opaque, uint32_t events)
@@ -232,9 +247,8 @@ static void ready(void *opaque, uint32_t events)
 
     if (stream->connecting)
         connected(stream);
-    if (stream->full && events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && flush_rest(stream)) {
+    if (stream->full && events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && send_out(stream)) {
         stream->full = false;
-        stream->rest = stream->rest_end = 0;
         net_sent(stream->port);
     }
     if (!stream->waiting && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
@@ -263,8 +277,11 @@ static void stream_close(struct net_port *port)
     stream_free(port->wire_data);
 }
 
-static const struct net_wire stream_wire = {
-    .kind = "stream", .send = stream_send, .resume = stream_resume, .close = stream_close};
+static const struct net_wire stream_wire = {.kind = "stream",
+                                            .send = stream_send,
+                                            .flush = stream_flush,
+                                            .resume = stream_resume,
+                                            .close = stream_close};
 
 static bool start_server(struct stream *stream, const struct net_stream_options *o, struct error *err)
 {

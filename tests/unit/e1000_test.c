@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
@@ -1143,6 +1144,42 @@ static void receive_interrupts_wait(void **state)
 }
 
 /* Issue 4: nothing is lost while the driver has no descriptors, and it goes on at once. */
+/* More of them than the wire puts together, on each doorbell. */
+static void all_frames_of_a_doorbell_leave(void **state)
+{
+    enum { LENGTH = 1514, FRAMES = RING - 1, ROUNDS = 4 };
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = qtest_temp_file(".stream", 0);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+    uint8_t frame[LENGTH], came[4 + LENGTH];
+    struct nic n = {.q = NULL};
+    char options[200];
+
+    unlink(path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    snprintf(options, sizeof(options), "-netdev stream,id=n,addr.type=unix,addr.path=%.100s", path);
+    start_on(&n, state, options);
+    fd = accept(listener, NULL, NULL);
+    enable(&n, 0);
+    for (unsigned i = 0; i < FRAMES * ROUNDS; i++) {
+        memset(frame, i, sizeof(frame));
+        qtest_memwrite(n.q, n.data + i % FRAMES * 2048, frame, sizeof(frame));
+        tx_put(&n, n.data + i % FRAMES * 2048, TX_EOP | LENGTH, 0);
+        if (i % FRAMES == FRAMES - 1)
+            kick(&n);
+    }
+    for (unsigned i = 0; i < FRAMES * ROUNDS; i++) {
+        assert_int_equal(recv(fd, came, sizeof(came), MSG_WAITALL), sizeof(came));
+        memset(frame, i, sizeof(frame));
+        assert_memory_equal(came, ((uint8_t[]){0, 0, LENGTH >> 8, LENGTH & 0xFF}), 4);
+        assert_memory_equal(came + 4, frame, sizeof(frame));
+    }
+    close(fd);
+    close(listener);
+}
+
 static void a_full_ring_makes_the_wire_wait(void **state)
 {
     struct nic n;
@@ -1716,6 +1753,7 @@ int main(void)
         qtest_unit_test(tags_are_taken_out_and_filtered),
         qtest_unit_test(checksums_are_looked_at),
         qtest_unit_test(receive_interrupts_wait),
+        qtest_unit_test(all_frames_of_a_doorbell_leave),
         qtest_unit_test(a_full_ring_makes_the_wire_wait),
         qtest_unit_test(bad_packets_from_the_wire),
         qtest_unit_test(loopback_in_the_mac),

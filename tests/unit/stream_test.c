@@ -267,7 +267,115 @@ static void a_frame_that_goes_in_parts_arrives_whole(void **state)
     }
 }
 
+static void a_burst_goes_out_at_its_end(void **state)
+{
+    struct wire_fixture *f = *state;
+    char byte;
+
+    fixture_open_pair(f, SOCK_STREAM);
+    net_begin_burst(f->port);
+    out(f, 1, 60);
+    out(f, 2, 1514);
+    assert_int_equal(recv(f->peer, &byte, 1, 0), -1);
+    net_end_burst(f->port);
+    read_frame(f->peer, 1, 60);
+    read_frame(f->peer, 2, 1514);
+    net_begin_burst(f->port);
+    net_end_burst(f->port); /* of nothing */
+    assert_int_equal(recv(f->peer, &byte, 1, 0), -1);
+}
+
+static void a_long_burst_does_not_wait_for_its_end(void **state)
+{
+    enum { FRAMES = 60 };
+    struct wire_fixture *f = *state;
+    char byte;
+
+    fixture_open_pair(f, SOCK_STREAM);
+    net_begin_burst(f->port);
+    for (int i = 0; i < FRAMES; i++)
+        out(f, i, 1514);
+    assert_int_equal(recv(f->peer, &byte, 1, MSG_PEEK), 1);
+    net_end_burst(f->port);
+    for (int i = 0; i < FRAMES; i++)
+        read_frame(f->peer, i, 1514);
+}
+
+static void a_burst_into_a_full_socket_loses_nothing(void **state)
+{
+    struct wire_fixture *f = *state;
+    uint8_t frame[1514];
+    unsigned taken = 0, came = 0;
+
+    fixture_open_pair(f, SOCK_STREAM);
+    fcntl(f->peer, F_SETFL, 0);
+    for (int round = 0; round < 5; round++) {
+        net_begin_burst(f->port);
+        while (fixture_send(f, memset(frame, taken, sizeof(frame)), sizeof(frame)))
+            taken++;
+        net_end_burst(f->port);
+        f->sent = 0;
+        fixture_serve(f);
+        assert_int_equal(f->sent, 0);
+        for (; came < taken && !f->sent; came++) {
+            read_frame(f->peer, came, sizeof(frame));
+            fixture_serve(f);
+        }
+        assert_true(f->sent);
+    }
+    assert_in_range(taken, 100, 1000000);
+    for (; came < taken; came++)
+        read_frame(f->peer, came, sizeof(frame));
+}
+
 /* ---- peers ---- */
+
+/* What was kept back for one peer is nothing for the next. */
+static void a_peer_that_vanishes_in_a_burst(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct ends *ends = f->data;
+
+    fixture_attach(f, open_at(f, true, 0, NULL));
+    f->peer = far_connect(ends->path);
+    fixture_wait(f, strstr(f->port->info, ",connected"));
+    net_begin_burst(f->port);
+    out(f, 1, 60);
+    close(f->peer);
+    fixture_serve(f);
+    for (int i = 0; i < 100; i++)
+        out(f, 2, 1514);
+    net_end_burst(f->port);
+    f->peer = far_connect(ends->path);
+    fixture_wait(f, strstr(f->port->info, ",connected"));
+    out(f, 3, 60);
+    read_frame(f->peer, 3, 60);
+}
+
+/* A frame that is there in part is not completed by the next peer's. */
+static void a_peer_that_vanishes_in_a_frame(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct ends *ends = f->data;
+    uint8_t bytes[64];
+
+    fixture_attach(f, open_at(f, true, 0, NULL));
+    for (size_t part = 1; part < sizeof(bytes); part++) {
+        f->peer = far_connect(ends->path);
+        put_frame(bytes, 1, 60);
+        assert_int_equal(write(f->peer, bytes, part), part);
+        fixture_wait(f, strstr(f->port->info, ",connected"));
+        close(f->peer);
+        fixture_wait(f, strstr(f->port->info, ",no peer"));
+        f->peer = far_connect(ends->path);
+        send_frame(f->peer, 2, 60);
+        fixture_wait(f, f->received == part);
+        assert_int_equal(f->frame[0], 2);
+        close(f->peer);
+        fixture_wait(f, strstr(f->port->info, ",no peer"));
+    }
+    f->peer = -1;
+}
 
 static void a_server_takes_one_peer_after_the_other(void **state)
 {
@@ -447,6 +555,11 @@ int main(void)
         WITH_WIRE(a_full_card_loses_nothing),
         WITH_WIRE(a_full_socket_makes_the_card_wait),
         WITH_WIRE(a_frame_that_goes_in_parts_arrives_whole),
+        WITH_WIRE(a_burst_goes_out_at_its_end),
+        WITH_WIRE(a_long_burst_does_not_wait_for_its_end),
+        WITH_WIRE(a_burst_into_a_full_socket_loses_nothing),
+        WITH_WIRE(a_peer_that_vanishes_in_a_burst),
+        WITH_WIRE(a_peer_that_vanishes_in_a_frame),
         WITH_WIRE(a_server_takes_one_peer_after_the_other),
         WITH_WIRE(a_vanished_peer_holds_nothing_up),
         WITH_WIRE(a_client_comes_back),
