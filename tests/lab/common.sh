@@ -55,7 +55,8 @@ Boots a guest with our device model in a lab (a machine emulated by QEMU, with t
   --with-stock          have Debian's device model in dom0, too (Xen lab)
   --with-libvirt        have libvirtd and virsh in dom0 (Xen lab)
   --more-memory MIB     for further domains (Xen lab)
-  --host WHEN:COMMAND   run this as part of the script: $VNC_PORT, lab_qmp JSON, $lab_serial are there
+  --host WHEN:COMMAND   run this as part of the script: $VNC_PORT, lab_qmp JSON, $lab_serial are there, and
+                        $lab_share, the folder that is /lab in the lab
   --until TEXT          end well as soon as TEXT is on the serial line
   --quit WHEN           end well at that time
   --timeout SECONDS     give up (300; 0: never)
