@@ -1143,7 +1143,6 @@ static void receive_interrupts_wait(void **state)
     finish(&n);
 }
 
-/* Issue 4: nothing is lost while the driver has no descriptors, and it goes on at once. */
 /* More of them than the wire puts together, on each doorbell. */
 static void all_frames_of_a_doorbell_leave(void **state)
 {
@@ -1180,6 +1179,7 @@ static void all_frames_of_a_doorbell_leave(void **state)
     close(listener);
 }
 
+/* Issue 4: nothing is lost while the driver has no descriptors, and it goes on at once. */
 static void a_full_ring_makes_the_wire_wait(void **state)
 {
     struct nic n;
