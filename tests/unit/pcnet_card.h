@@ -11,6 +11,7 @@
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
 #include "tests/lib/wait.h"
+#include "tests/lib/window.h"
 #include "tests/lib/wire.h"
 
 enum { INIT = 1, STRT = 2, STOP = 4, TDMD = 8, TXON = 0x10, RXON = 0x20, IENA = 0x40, INTR = 0x80 };
@@ -66,25 +67,12 @@ static inline void finish(struct nic *n)
 
 static inline uint32_t port_read(struct nic *n, unsigned offset, unsigned size)
 {
-    uint64_t at = (n->by_memory ? n->memory : n->io) + offset;
-
-    if (n->by_memory)
-        return size == 4 ? qtest_readl(n->q, at) : size == 2 ? qtest_readw(n->q, at) : qtest_readb(n->q, at);
-    return size == 4 ? qtest_inl(n->q, at) : size == 2 ? qtest_inw(n->q, at) : qtest_inb(n->q, at);
+    return window_read(n->q, n->by_memory, (n->by_memory ? n->memory : n->io) + offset, size);
 }
 
 static inline void port_write(struct nic *n, unsigned offset, unsigned size, uint32_t value)
 {
-    uint64_t at = (n->by_memory ? n->memory : n->io) + offset;
-
-    if (n->by_memory && size == 4)
-        qtest_writel(n->q, at, value);
-    else if (n->by_memory)
-        qtest_writew(n->q, at, value);
-    else if (size == 4)
-        qtest_outl(n->q, at, value);
-    else
-        qtest_outw(n->q, at, value);
+    window_write(n->q, n->by_memory, (n->by_memory ? n->memory : n->io) + offset, size, value);
 }
 
 static inline uint16_t reg_read(struct nic *n, unsigned nth, bool bcr)

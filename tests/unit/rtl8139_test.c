@@ -6,128 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/lib/cmocka.h"
 #include "tests/lib/packet.h"
-#include "tests/lib/qpci.h"
-#include "tests/lib/qtest.h"
 #include "tests/lib/suspend.h"
-#include "tests/lib/wait.h"
-#include "tests/lib/wire.h"
-
-enum {
-    MAR0 = 0x08,
-    TSD0 = 0x10,
-    TSAD0 = 0x20,
-    RBSTART = 0x30,
-    CR = 0x37,
-    CAPR = 0x38,
-    CBR = 0x3A,
-    IMR = 0x3C,
-    ISR = 0x3E,
-    TCR = 0x40,
-    RCR = 0x44,
-    TCTR = 0x48,
-    MPC = 0x4C,
-    EECR = 0x50,
-    CONFIG1 = 0x52,
-    TIMER_INT = 0x54,
-    MSR = 0x58,
-    CONFIG3 = 0x59,
-    CONFIG4 = 0x5A,
-    TSAD = 0x60,
-    BMSR = 0x64,
-    CSCR = 0x74,
-    CRC0 = 0x84,
-    WAKEUP0 = 0x8C,
-    LSBCRC0 = 0xCC,
-    CONFIG5 = 0xD8,
-    TPPOLL = 0xD9,
-    CPCR = 0xE0,
-    RDSAR = 0xE4,
-};
-
-enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
+#include "tests/unit/rtl8139_card.h"
 
 enum { PM = 0x50, PMCSR = PM + 4, PME_EN = 0x0100, PME_STATUS = 0x8000, D3 = 3 };
 enum { MAGIC = 0x20, LINKUP = 0x10, BWF = 0x40, MWF = 0x20, UWF = 0x10 };
-
-static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
-
-struct nic {
-    struct qtest *q;
-    struct qpci pci;
-    uint64_t io, ring, tx;
-    uint32_t reader; /* offset in the ring */
-    struct wire wire;
-};
-
-static void start_revision(struct nic *n, void **state, const char *revision)
-{
-    char options[WIRE_OPTIONS];
-
-    *n = (struct nic){.q = NULL};
-    wire_open(&n->wire, "n", options);
-    n->q = *state = qtest_startf(
-        "-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56,revision=%s %s", revision,
-        options);
-    wire_connect(&n->wire);
-    n->pci = qpci_get(n->q, 0x10EC, 0x8139);
-    n->io = qpci_map(&n->pci, 0);
-    qpci_enable(&n->pci);
-    n->ring = qtest_alloc(n->q, 65536 + 4096, 4096);
-    n->tx = qtest_alloc(n->q, 4096, 4096);
-}
-
-static void start(struct nic *n, void **state)
-{
-    start_revision(n, state, "0x10");
-}
-
-static void finish(struct nic *n)
-{
-    wire_close(&n->wire);
-}
-
-/* Receiver and transmitter on, as a driver does it. */
-static void enable(struct nic *n, uint32_t rcr)
-{
-    qtest_outb(n->q, n->io + CR, 0x10);
-    assert_int_equal(qtest_inb(n->q, n->io + CR), 0x01); /* reset done, ring empty */
-    qtest_outl(n->q, n->io + RBSTART, n->ring);
-    qtest_outb(n->q, n->io + CR, 0x0C);
-    qtest_outl(n->q, n->io + RCR, rcr);
-    qtest_outw(n->q, n->io + IMR, 0xFFFF);
-    n->reader = 0;
-}
-
-/* Frames arrive soon, but not at once. */
-static bool arrived(struct nic *n)
-{
-    return SOON(!(qtest_inb(n->q, n->io + CR) & 1));
-}
-
-/* Takes the next frame out of the ring; its length with the check sequence, status in *status. */
-static unsigned take(struct nic *n, uint16_t *status, uint8_t frame[2048])
-{
-    uint32_t header;
-    unsigned length;
-
-    assert_true(arrived(n));
-    header = qtest_readl(n->q, n->ring + n->reader);
-    *status = header;
-    length = header >> 16;
-    assert_in_range(length, 64, 1522);
-    for (unsigned done = 0, at = n->reader + 4; done < length;) {
-        unsigned part = at % RING + length - done > RING ? RING - at % RING : length - done;
-
-        qtest_memread(n->q, n->ring + at % RING, frame + done, part);
-        done += part;
-        at += part;
-    }
-    n->reader = (n->reader + length + 4 + 3) & ~3u & (RING - 1);
-    qtest_outw(n->q, n->io + CAPR, n->reader - 16);
-    return length;
-}
 
 static void identity(void **state)
 {
@@ -578,13 +462,6 @@ static void start_cplus(struct nic *n, void **state)
     qtest_outb(n->q, n->io + CR, 0x0C);
     qtest_outl(n->q, n->io + RCR, APM | AB);
     qtest_outw(n->q, n->io + IMR, 0xFFFF);
-}
-
-static void descriptor(struct nic *n, uint64_t at, uint32_t command, uint32_t tag, uint64_t address)
-{
-    uint32_t desc[4] = {command, tag, address, address >> 32};
-
-    qtest_memwrite(n->q, at, desc, sizeof(desc));
 }
 
 static void cplus_transmits(void **state)
