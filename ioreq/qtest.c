@@ -28,9 +28,12 @@ enum {
 /*
  * A client waits for each answer before it sends the next command; to sleep and to be woken takes longer than
  * either, most of all in a virtual machine. So after an answer the loop stays awake for a moment. Moments in
- * vain become rarer by themselves: after n of them in a row, 2^n answers go by without one.
+ * vain become rarer by themselves: after n of them in a row, 2^n answers go by without one. Beside what a
+ * long command took the sleep is little, and its client may be long about what it got, so there is none after
+ * it.
  */
-#define AWAKE_NS (60 * NS_PER_US)
+#define AWAKE_NS     (60 * NS_PER_US)
+#define LONG_COMMAND (25 * NS_PER_US)
 
 enum { MOST_SKIPPED = 64 /* answers between two such moments, at most */ };
 
@@ -378,24 +381,27 @@ static void hang_up(struct qtest *q)
     loop_quit(&q->m->loop); /* the client is gone: nobody moves this machine any more */
 }
 
-static void stay_awake(struct qtest *q)
+static void stay_awake(struct qtest *q, int64_t begun)
 {
     struct loop *loop = &q->m->loop;
+    int64_t now = clock_now(&loop->host_clock);
 
+    if (now - begun > LONG_COMMAND)
+        return;
     if (q->skip) {
         q->skip--;
         return;
     }
-    q->awake_until = clock_now(&loop->host_clock) + AWAKE_NS;
+    q->awake_until = now + AWAKE_NS;
     loop_stay_awake(loop, q->awake_until);
 }
 
 /* A command came: in the moment that was given to it? */
-static void judge_moment(struct qtest *q)
+static void judge_moment(struct qtest *q, int64_t now)
 {
     if (!q->awake_until)
         return;
-    if (clock_now(&q->m->loop.host_clock) < q->awake_until) {
+    if (now < q->awake_until) {
         q->missed = 0;
     } else {
         q->skip = 1u << q->missed;
@@ -408,10 +414,10 @@ static void judge_moment(struct qtest *q)
 static void ready(void *opaque, uint32_t events)
 {
     struct qtest *q = opaque;
+    int64_t begun = clock_now(&q->m->loop.host_clock);
     ssize_t n;
 
-    judge_moment(q);
-
+    judge_moment(q, begun);
     if (q->in.length > MAX_LINE || !reserve(&q->in, 65536)) {
         log_line("test port: a line is too long");
         hang_up(q);
@@ -429,7 +435,7 @@ static void ready(void *opaque, uint32_t events)
     serve_lines(q);
     q->serving = false;
     if (flush(q))
-        stay_awake(q);
+        stay_awake(q, begun);
     else
         hang_up(q);
 }
