@@ -19,6 +19,16 @@ carrier() {
     [ "$(cat "/sys/class/net/$card/carrier")" = "$1" ]
 }
 
+# load, unload: the driver. Xen's cannot be unloaded ("temporarily unavailable"), but lets go of its device.
+xen_vifs=/sys/bus/xen/drivers/vif
+load() {
+    modprobe "$driver"
+    [ ! -e $xen_vifs ] || echo vif-0 >$xen_vifs/bind
+} 2>/dev/null
+unload() {
+    if [ -e $xen_vifs ]; then echo vif-0 >$xen_vifs/unbind; else rmmod "$driver"; fi
+}
+
 # bring_up: the driver, the interface, and an address by DHCP.
 bring_up() {
     cat >/dhcp <<'END'
@@ -26,7 +36,7 @@ bring_up() {
 [ "$1" != bound ] || ip addr add "$ip/24" dev "$interface"
 END
     chmod +x /dhcp
-    modprobe "$driver"
+    load
     wait_for "/sys/class/net/$card"
     ip link set "$card" up
     carrier 1
