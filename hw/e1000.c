@@ -1198,22 +1198,25 @@ static void tx_reset(struct e1000 *s)
     s->tx_length = s->tx_sent = 0;
 }
 
-/* CTRL_RST: all but the EEPROM, the PHY and what is known of the frame that woke (14.7). */
+/* What is known of the frame that woke (14.7), and where the rings are: those registers have no initial
+ * value. */
+static bool survives_reset(unsigned offset)
+{
+    return offset == WUS || offset == WUPL || (offset >= WUPM && offset < WUPM + WAKEUP_MEMORY) ||
+           offset == RDBAL || offset == RDBAH || offset == TDBAL || offset == TDBAH;
+}
+
+/* CTRL_RST: all but those, the EEPROM and the PHY. */
 static void chip_reset(struct e1000 *s)
 {
-    uint32_t status = R(s, WUS), length = R(s, WUPL);
-    uint8_t memory[WAKEUP_MEMORY];
-
-    memcpy(memory, &R(s, WUPM), sizeof(memory));
     timer_cancel(&s->rx_delay.timer);
     timer_cancel(&s->tx_delay.timer);
     tx_reset(s);
-    memset(s->reg, 0, sizeof(s->reg));
+    for (unsigned offset = 0; offset < REGISTERS; offset += 4)
+        if (!survives_reset(offset))
+            R(s, offset) = 0;
     memset(s->ffmt, 0, sizeof(s->ffmt));
     memset(s->ffvt, 0, sizeof(s->ffvt));
-    memcpy(&R(s, WUPM), memory, sizeof(memory));
-    R(s, WUS) = status;
-    R(s, WUPL) = length;
     R(s, CTRL) = CTRL_FD | CTRL_SLU | SPEED_1000 << 8;
     R(s, EECD) = EECD_FWE_DIS;
     R(s, VET) = VLAN_TYPE;
