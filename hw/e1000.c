@@ -1021,19 +1021,18 @@ static bool tx_tagged(const struct e1000 *s)
 }
 
 /* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
-static bool tx_large(struct e1000 *s, bool *room)
+static bool tx_large(struct e1000 *s, const struct offload_cut *cut, bool *room)
 {
-    struct offload_cut cut = tx_cut(s);
-    size_t left = s->tx_length - cut.headers;
+    size_t left = s->tx_length - cut->headers;
 
-    if (!s->tx_segments || s->tx_sent || tx_tagged(s) || loops(s) || !phy_link(s) ||
-        !offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room))
+    if (s->tx_sent || tx_tagged(s) || loops(s) || !phy_link(s) ||
+        !offload_send_large(s->nic.port, cut, s->tx_data, s->tx_length, room))
         return false;
     if (!*room)
         return true;
     for (size_t part; left; left -= part) {
-        part = left < cut.payload ? left : cut.payload;
-        tx_count(s, s->tx_data, cut.headers + part);
+        part = left < cut->payload ? left : cut->payload;
+        tx_count(s, s->tx_data, cut->headers + part);
     }
     count(s, TSCTC);
     s->tx_ready = false;
@@ -1067,15 +1066,19 @@ static size_t tx_whole(struct e1000 *s, uint8_t *frame, size_t *taken)
 static bool tx_send(struct e1000 *s)
 {
     uint8_t frame[NET_MAX_FRAME + VLAN_TAG];
-    struct offload_cut cut = tx_cut(s);
-    size_t taken, length, headers = s->tx_segments ? cut.headers : 0;
+    struct offload_cut cut;
+    size_t taken, length, headers = 0;
     bool room;
 
-    if (tx_large(s, &room))
-        return room;
-    length = s->tx_segments ? offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken)
-                            : tx_whole(s, frame, &taken);
-
+    if (s->tx_segments) {
+        cut = tx_cut(s);
+        if (tx_large(s, &cut, &room))
+            return room;
+        headers = cut.headers;
+        length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
+    } else {
+        length = tx_whole(s, frame, &taken);
+    }
     if (length && tx_tagged(s))
         length = offload_insert_tag(frame, length, R(s, VET), s->tx_tag);
     if (!length || length > NET_MAX_FRAME) {

@@ -163,6 +163,8 @@ static void base64_forms(void **state)
     struct qtest *q = start(state);
 
     assert_answer(q, "OK", "b64write 0x%llx 4 AAECAw==", RAM);
+    assert_answer(q, "OK", "b64write 0x%llx 6 AZaz09+/", RAM + 16);
+    assert_answer(q, "OK AZaz09+/", "b64read 0x%llx 6", RAM + 16);
     assert_answer(q, "OK AAECAw==", "b64read 0x%llx 4", RAM);
     assert_answer(q, "OK AAEC", "b64read 0x%llx 3", RAM);
     assert_answer(q, "OK AAE=", "b64read 0x%llx 2", RAM);
