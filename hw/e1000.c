@@ -291,8 +291,8 @@ struct e1000 {
     struct tx_context contexts[2]; /* for checksums, for segmentation */
     struct loop_work tx_work;
     bool tx_begun, tx_ready, tx_bad; /* part of a frame is there; all of it; a part could not be read */
-    uint32_t tx_command,
-        tx_options; /* third doubleword of the frame's last descriptor, last one of its first */
+    uint32_t tx_command;             /* third doubleword of the frame's last descriptor */
+    uint32_t tx_options;             /* last doubleword of its first */
     uint16_t tx_tag;
     uint8_t tx_css;
     bool tx_extended, tx_segments;

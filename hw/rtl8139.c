@@ -185,7 +185,8 @@ struct rtl8139 {
     uint32_t rdsar[2];
     uint8_t rx_index, tx_index; /* of the next descriptor */
     struct loop_work tx_work;
-    bool tx_ready, tx_bad, tx_last; /* all of a frame is there; part of it could not be read; last segment */
+    bool tx_ready, tx_last; /* all of a frame is there; its last segment */
+    bool tx_bad;            /* no frame was begun, or a part of it could not be read */
     uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
     uint8_t tx_data[TX_LARGE];
     uint64_t tx_ok, rx_ok, rx_physical, rx_broadcast; /* counted since power on */
@@ -422,7 +423,7 @@ static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *lengt
 
     if (!(s->cpcr & CPCR_VLAN) || !offload_take_tag(frame, length, VLAN_TYPE, &tag))
         return 0;
-    return 1u << 16 | (tag & 0xFF) << 8 | tag >> 8;
+    return 1u << 16 | __builtin_bswap16(tag);
 }
 
 /* What the checksums say; of which transport it is stands there only if that one was looked at. */
@@ -697,10 +698,8 @@ static bool cplus_send(struct rtl8139 *s)
         return room;
     }
     length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
-
     if (length && s->tx_tag & DESC_TAGC)
-        length =
-            offload_insert_tag(frame, length, VLAN_TYPE, get_be16((uint8_t[]){s->tx_tag, s->tx_tag >> 8}));
+        length = offload_insert_tag(frame, length, VLAN_TYPE, __builtin_bswap16(s->tx_tag));
     if (length && !tx_frame(s, frame, length))
         return false;
     s->tx_sent += s->tx_piece;
@@ -735,9 +734,11 @@ static bool cplus_fetch(struct rtl8139 *s)
     desc[0] = command & (DESC_EOR | DESC_FS | DESC_LS | DESC_LENGTH); /* the rest would tell of errors now */
     if (!pci_dma_write(&s->pci, at, desc, 4))
         return false;
-    s->tx_ok += command & DESC_LS && !s->tx_bad;
-    if (command & DESC_LS)
-        raise(s, s->tx_bad ? INT_TER : INT_TOK);
+    if (!(command & DESC_LS))
+        return true;
+    s->tx_ok += !s->tx_bad;
+    raise(s, s->tx_bad ? INT_TER : INT_TOK);
+    s->tx_bad = true;
     return true;
 }
 
@@ -805,7 +806,8 @@ static void stop_transmitter(struct rtl8139 *s)
     for (int i = 0; i < TX_DESCRIPTORS; i++)
         s->tsd[i] = TSD_OWN;
     s->tx_next = s->tx_index = 0;
-    s->tx_ready = s->tx_bad = false;
+    s->tx_ready = false;
+    s->tx_bad = true;
     s->tx_length = s->tx_sent = s->tx_piece = 0;
     loop_cancel(&machine_of(s)->loop, &s->tx_work);
 }

@@ -640,6 +640,27 @@ static void cplus_counts_what_it_stored(void **state)
     finish(&n);
 }
 
+/* Pieces without a beginning are no frame, and are not put behind the last one. */
+static void cplus_sends_nothing_without_a_beginning(void **state)
+{
+    struct nic n;
+    uint8_t data[200] = {0}, frame[2048];
+
+    start_cplus(&n, state);
+    memcpy(data, mac, 6);
+    qtest_memwrite(n.q, n.tx + 2048, data, sizeof(data));
+    descriptor(&n, n.tx, 0x90000000 | 100, 0, n.tx + 2048);
+    descriptor(&n, n.tx + 16, 0xB0000000 | 70, 0, n.tx + 2048);
+    descriptor(&n, n.tx + 32, 0x80000000 | 30, 0, n.tx + 2048);
+    descriptor(&n, n.tx + 48, 0x90000000 | 30, 0, n.tx + 2048);
+    descriptor(&n, n.tx + 64, 0xB0000000 | 80, 0, n.tx + 2048);
+    qtest_outb(n.q, n.io + TPPOLL, 0x40);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 70);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 80);
+    assert_int_equal(qtest_inw(n.q, n.io + ISR), 0x8C); /* TDU, TER, TOK */
+    finish(&n);
+}
+
 /* The status of the next frame; the one descriptor is given back. */
 static uint32_t cplus_status(struct nic *n, const uint8_t *data, size_t length)
 {
@@ -1073,6 +1094,7 @@ int main(void)
         cmocka_unit_test_teardown(cplus_descriptors_come_back_without_errors, stop),
         cmocka_unit_test_teardown(cplus_receives, stop),
         cmocka_unit_test_teardown(cplus_looks_at_checksums, stop),
+        cmocka_unit_test_teardown(cplus_sends_nothing_without_a_beginning, stop),
         cmocka_unit_test_teardown(cplus_counts_what_it_stored, stop),
         cmocka_unit_test_teardown(a_ring_that_never_ends_stops_nobody, stop),
         cmocka_unit_test_teardown(the_plain_chip_has_no_rings_of_descriptors, stop),
