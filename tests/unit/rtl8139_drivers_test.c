@@ -421,11 +421,17 @@ static void rtl8139_of_helenos(void **state)
 {
     static const struct driver d = {check_address, helenos_begin, helenos_interrupt, .ring = 65536,
                                     .addresses = true};
-    uint8_t frame[2048];
     struct nic n;
 
     drive(&n, state, &d);
-    /* first the size, with the descriptor still its own, then the descriptor */
+}
+
+/* First the size, with the descriptor still the driver's, then the descriptor. */
+static void a_descriptor_in_two_steps_of_helenos(void **state)
+{
+    uint8_t frame[2048];
+    struct nic n;
+
     start(&n, state);
     helenos_begin(&n);
     reg_write(&n, TSD0, 4, (reg_read(&n, TSD0, 4) & ~0x1FFF) | 60);
@@ -735,12 +741,19 @@ static void re_diagnoses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        qtest_unit_test(rl_of_freebsd),      qtest_unit_test(rtls_of_illumos),
-        qtest_unit_test(rtl8139_of_reactos), qtest_unit_test(a_changed_link_for_reactos),
-        qtest_unit_test(rtl8139_of_minix),   qtest_unit_test(rtl8139_of_helenos),
-        qtest_unit_test(rtl8139_of_redox),   qtest_unit_test(ether8139_of_plan9),
-        qtest_unit_test(rtl8139_of_uboot),   qtest_unit_test(re_of_freebsd),
-        qtest_unit_test(re_of_netbsd),       qtest_unit_test(re_diagnoses),
+        qtest_unit_test(rl_of_freebsd),
+        qtest_unit_test(rtls_of_illumos),
+        qtest_unit_test(rtl8139_of_reactos),
+        qtest_unit_test(a_changed_link_for_reactos),
+        qtest_unit_test(rtl8139_of_minix),
+        qtest_unit_test(rtl8139_of_helenos),
+        qtest_unit_test(a_descriptor_in_two_steps_of_helenos),
+        qtest_unit_test(rtl8139_of_redox),
+        qtest_unit_test(ether8139_of_plan9),
+        qtest_unit_test(rtl8139_of_uboot),
+        qtest_unit_test(re_of_freebsd),
+        qtest_unit_test(re_of_netbsd),
+        qtest_unit_test(re_diagnoses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
