@@ -44,8 +44,8 @@ check $? "DHCP gives an address" "$(cat /said)"
 ip addr add 10.0.7.2/24 dev eth0
 try "TCP to the peer" netload tcp up $peer 1
 try "the driver takes wake-up by magic packet" netload wake eth0
-device=/sys/class/net/eth0/device
-[ -n "$(cat $device/power/wakeup)" ]; check $? "to the kernel the card can wake it" "$(dmesg | grep PME)"
+# 8139too leaves it to the administrator.
+echo enabled >/sys/class/net/eth0/device/power/wakeup; check $? "to the kernel the card can wake it" "$(dmesg | grep PME)"
 echo deep >/sys/power/mem_sleep
 stage sleep
 echo mem >/sys/power/state; check $? "it goes to sleep and comes back" "$(dmesg | tail -n 3)"
@@ -89,5 +89,6 @@ wake_case() {
     for log in serial wake.log lab.log; do cp "$evidence/$log" "$evidence/$1.$log"; done
 }
 
+wake_case 8139too rtl8139,revision=0x10
 wake_case 8139cp rtl8139,revision=0x20
 wake_case e1000 e1000
