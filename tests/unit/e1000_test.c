@@ -1292,20 +1292,44 @@ static void wuc_shows_the_pme_bits(void **state)
     finish(&n);
 }
 
+/* Frames of 1514 bytes until the wire is full; how many the chip has taken, the last of which waits in it. */
+static unsigned fill_the_wire(struct nic *n)
+{
+    for (unsigned fetched = 0;; fetched++) {
+        tx_put(n, n->data, TX_EOP | 1514, 0);
+        kick(n);
+        if (get(n, TDH) != n->tx)
+            return fetched;
+    }
+}
+
+static void a_reset_takes_back_what_the_wire_has_no_room_for(void **state)
+{
+    struct nic n;
+    uint8_t frame[BUFFER];
+    unsigned fetched;
+
+    start(&n, state);
+    enable(&n, 0);
+    fetched = fill_the_wire(&n);
+    enable(&n, 0);
+    for (unsigned i = 0; i < fetched - 1; i++)
+        assert_int_equal(wire_take(&n.wire, frame, 60000), 1514);
+    tx_put(&n, n.data, TX_EOP | 300, 0);
+    kick(&n);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 300);
+    finish(&n);
+}
+
 static void nothing_is_sent_asleep(void **state)
 {
     struct nic n;
     uint8_t frame[BUFFER];
-    unsigned fetched = 0, sent = 0;
+    unsigned fetched, sent = 0;
 
     start(&n, state);
     enable(&n, 0);
-    for (;; fetched++) { /* until the wire is full, with a frame in the chip */
-        tx_put(&n, n.data, TX_EOP | 1514, 0);
-        kick(&n);
-        if (get(&n, TDH) != n.tx)
-            break;
-    }
+    fetched = fill_the_wire(&n);
     qpci_writew(&n.pci, PMCSR, D3);
     while (wire_take(&n.wire, frame, 50) > 0)
         sent++;
@@ -1591,6 +1615,7 @@ int main(void)
         qtest_unit_test(a_tail_behind_the_ring_gives_all_of_it),
         qtest_unit_test(a_ring_that_feeds_itself_stops_nobody),
         qtest_unit_test(a_reset_drops_what_is_under_way),
+        qtest_unit_test(a_reset_takes_back_what_the_wire_has_no_room_for),
         qtest_unit_test(hostile_registers),
         qtest_unit_test(power_management),
         qtest_unit_test(nothing_is_sent_asleep),

@@ -162,6 +162,68 @@ static void the_filter_is_set_between_init_and_start(void **state)
     finish(&n);
 }
 
+/* Frames of 1000 bytes until the wire takes no more; how many it has. The last one waits in its descriptor.
+ */
+static unsigned fill_the_wire(struct nic *n)
+{
+    unsigned sent = 0;
+
+    for (;; sent++) {
+        uint64_t at = put(n, 0, 1000, OWN | STP | ENP);
+
+        set_csr(n, 0, IENA | TDMD);
+        if (status_of(n, at) & OWN)
+            return sent;
+    }
+}
+
+static void a_stop_takes_back_what_the_wire_has_no_room_for(void **state)
+{
+    struct nic n;
+    uint8_t data[300] = {0}, frame[2048];
+    unsigned sent;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    sent = fill_the_wire(&n);
+    set_csr(&n, 0, STOP);
+    for (unsigned i = 0; i < sent; i++)
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1000);
+    bring_up(&n, 2, 0);
+    transmit(&n, data, sizeof(data));
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), sizeof(data));
+    finish(&n);
+}
+
+/* What waits for the wire is read anew then: all of it as it is at one moment. */
+static void a_descriptor_that_changes_while_it_waits(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    uint64_t at;
+    unsigned sent;
+
+    start(&n, state);
+    bring_up(&n, 2, 0);
+    sent = fill_the_wire(&n);
+    at = place(&n, n.tx, (n.tx_next + RING - 1) % RING);
+    give(&n, at, n.tx_buffer + 8, 500, OWN | STP | ENP);
+    for (unsigned i = 0; i < sent; i++)
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1000);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 500);
+    assert_true(SOON(status_of(&n, at) == (STP | ENP)));
+    /* and one that is taken back is not sent */
+    sent = fill_the_wire(&n);
+    at = place(&n, n.tx, (n.tx_next + RING - 1) % RING);
+    give(&n, at, n.tx_buffer, 700, STP | ENP);
+    for (unsigned i = 0; i < sent; i++)
+        assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1000);
+    give(&n, at, n.tx_buffer, 900, OWN | STP | ENP);
+    set_csr(&n, 0, IENA | TDMD);
+    assert_int_equal(wire_take(&n.wire, frame, FOREVER), 900);
+    finish(&n);
+}
+
 /* Drivers that use no init block: those of FreeBSD and illumos, and Plan 9's for promiscuous mode. */
 static void a_start_without_init_begins_the_rings_anew(void **state)
 {
@@ -1063,6 +1125,8 @@ int main(void)
         qtest_unit_test(registers_are_locked_while_it_runs),
         qtest_unit_test(the_filter_is_set_between_init_and_start),
         qtest_unit_test(a_start_without_init_begins_the_rings_anew),
+        qtest_unit_test(a_stop_takes_back_what_the_wire_has_no_room_for),
+        qtest_unit_test(a_descriptor_that_changes_while_it_waits),
         qtest_unit_test(a_start_that_writes_stop_as_it_was_read),
         qtest_unit_test(the_identity_in_one_doubleword),
         qtest_unit_test(leds_tell_duplex_and_speed),

@@ -419,12 +419,35 @@ static void the_link_goes_down_and_up(void **state)
     finish(&n);
 }
 
-static void hostile_registers(void **state)
+static void a_reset_takes_back_what_the_wire_has_no_room_for(void **state)
+{
+    struct nic n;
+    uint8_t frame[2048];
+    unsigned sent = 0;
+
+    start(&n, state);
+    enable(&n, 0);
+    for (;; sent++) { /* until the wire is full */
+        qtest_outl(n.q, n.io + TSAD0 + sent % 4 * 4, n.tx);
+        qtest_outl(n.q, n.io + TSD0 + sent % 4 * 4, 1000);
+        if (!(qtest_inl(n.q, n.io + TSD0 + sent % 4 * 4) & OWN))
+            break;
+    }
+    enable(&n, 0);
+    for (unsigned i = 0; i < sent; i++)
+        assert_int_equal(wire_take(&n.wire, frame, 60000), 1000);
+    qtest_outl(n.q, n.io + TSAD0, n.tx);
+    qtest_outl(n.q, n.io + TSD0, 300);
+    assert_int_equal(wire_take(&n.wire, frame, 60000), 300);
+    finish(&n);
+}
+
+static void hostile(void **state, const char *revision)
 {
     struct nic n;
     uint8_t frame[2048];
 
-    start(&n, state);
+    start_revision(&n, state, revision);
     srand(8139);
     for (int round = 0; round < 3000; round++) {
         unsigned offset = rand() % 256, kind = rand() % 3;
@@ -444,6 +467,16 @@ static void hostile_registers(void **state)
     enable(&n, APM);
     assert_int_equal(qtest_inb(n.q, n.io + CR) & 0x0C, 0x0C);
     finish(&n);
+}
+
+static void hostile_registers(void **state)
+{
+    hostile(state, "0x10");
+}
+
+static void hostile_registers_of_the_plus(void **state)
+{
+    hostile(state, "0x20");
 }
 
 /* ---- C+ mode ---- */
@@ -1087,7 +1120,9 @@ int main(void)
         cmocka_unit_test_teardown(a_ring_without_memory_loses_frames_only, stop),
         cmocka_unit_test_teardown(the_timer_matches, stop),
         cmocka_unit_test_teardown(the_link_goes_down_and_up, stop),
+        cmocka_unit_test_teardown(a_reset_takes_back_what_the_wire_has_no_room_for, stop),
         cmocka_unit_test_teardown(hostile_registers, stop),
+        cmocka_unit_test_teardown(hostile_registers_of_the_plus, stop),
         cmocka_unit_test_teardown(cplus_transmits, stop),
         cmocka_unit_test_teardown(cplus_sends_frames_with_the_drivers_own_tag, stop),
         cmocka_unit_test_teardown(cplus_cuts_segments, stop),
