@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "net/frame_queue.h"
@@ -19,11 +20,13 @@
 enum {
     QUEUE_SIZE = 2 << 20,        /* bytes of frames for the guest; TCP's windows are 64 KiB a connection */
     QUEUE_HIGH = QUEUE_SIZE / 4, /* from here on no socket is read */
-    EVENTS = 64,                 /* descriptors served at a time */
-    ROUND = 8,                   /* times, before others have their turn */
-    NO_TIMEOUT = 1000,           /* what libslirp answers at most, with nothing to wait for (ms) */
-    TIMEOUT_FAST = 100,          /* below: acknowledgements that are due (ms) */
-    FIRST_TIME = 3600,           /* its clock at our 0 (s): 0 means never to it */
+    SOCKETS = 700,      /* of the guest's and of its visitors: viewers, monitors, disks need some too */
+    SPARE = 256,        /* descriptors left to those where the limit is low */
+    EVENTS = 64,        /* descriptors served at a time */
+    ROUND = 8,          /* times, before others have their turn */
+    NO_TIMEOUT = 1000,  /* what libslirp answers at most, with nothing to wait for (ms) */
+    TIMEOUT_FAST = 100, /* below: acknowledgements that are due (ms) */
+    FIRST_TIME = 3600,  /* its clock at our 0 (s): 0 means never to it */
 };
 
 /* The slow timer serves retransmissions and idle sockets. While there is any socket libslirp would have it
@@ -35,6 +38,7 @@ struct user_fd {
     uint32_t watched; /* events; 0: not in poll_fd */
     uint32_t ready;
     unsigned round; /* of asking in which it was last wanted */
+    bool told;      /* libslirp told of it: all sockets but those that listen for a hostfwd */
 };
 
 struct user {
@@ -47,6 +51,7 @@ struct user {
     size_t fd_room;
     int *watched; /* those with events */
     size_t watched_count, watched_room;
+    unsigned sockets, most_sockets; /* told of, and how many there may be */
     unsigned round;
     struct loop_work work;
     struct timer timer;
@@ -138,6 +143,8 @@ static int add_poll(int fd, int events, void *opaque)
 
     if (fd < 0 || !events || !grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
         return -1;
+    if (!user->fds[fd].told && user->sockets >= user->most_sockets)
+        return -1; /* who comes now waits in the kernel's queue */
     user->fds[fd].round = user->round;
     watch_fd(user, fd, to_epoll(events));
     return fd;
@@ -161,6 +168,12 @@ static void forget_at(struct user *user, size_t i)
 
 static void register_fd(int fd, void *opaque)
 {
+    struct user *user = opaque;
+
+    if (fd < 0 || !grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
+        return;
+    user->sockets += !user->fds[fd].told;
+    user->fds[fd].told = true;
 }
 
 /* It is about to be closed, and its number to be another's. */
@@ -168,6 +181,10 @@ static void unregister_fd(int fd, void *opaque)
 {
     struct user *user = opaque;
 
+    if (fd < 0 || (size_t)fd >= user->fd_room)
+        return;
+    user->sockets -= user->fds[fd].told;
+    user->fds[fd].told = false;
     for (size_t i = 0; i < user->watched_count; i++)
         if (user->watched[i] == fd) {
             forget_at(user, i);
@@ -286,10 +303,30 @@ static ssize_t send_packet(const void *data, size_t length, void *opaque)
     return length;
 }
 
+/* Could libslirp open a socket for it? For all IP packets but those of a TCP connection that there is. */
+static bool may_open_socket(const struct net_frame *frame)
+{
+    enum { IPV4 = 0x0800, IPV6 = 0x86DD, TCP = 6, TCP_HEADER = 20, FLAGS = 13, SYN = 2 };
+    const uint8_t *ip = frame->data + NET_HEADER;
+    size_t length = frame->length < NET_HEADER ? 0 : frame->length - NET_HEADER, header;
+    unsigned type = length ? ip[-2] << 8 | ip[-1] : 0;
+
+    if (type != IPV4 && type != IPV6)
+        return false;
+    header = type == IPV6 ? 40 : (ip[0] & 15) * 4;
+    if (length < header + TCP_HEADER || ip[type == IPV6 ? 6 : 9] != TCP)
+        return true;
+    if (type == IPV4 && (ip[6] & 0x3F || ip[7]))
+        return true; /* a fragment */
+    return ip[header + FLAGS] & SYN;
+}
+
 static bool user_send(struct net_port *port, const struct net_frame *frame)
 {
     struct user *user = port->wire_data;
 
+    if (user->sockets >= user->most_sockets && may_open_socket(frame))
+        return true;
     user->last_active = clock_now(user->timer.clock);
     user->sending = true;
     user->library.slirp_input(user->slirp, frame->data, frame->length);
@@ -439,6 +476,16 @@ char *net_user_connections(struct net_port *port)
     return user->library.slirp_connection_info(user->slirp);
 }
 
+static unsigned most_sockets(void)
+{
+    struct rlimit limit = {.rlim_cur = 0};
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < 2 * SPARE)
+        return limit.rlim_cur / 2;
+    return limit.rlim_cur - SPARE < SOCKETS ? limit.rlim_cur - SPARE : SOCKETS;
+}
+
 static bool start(struct user *user, struct loop *loop, const char *id,
                   const struct net_user_options *options, struct error *err)
 {
@@ -456,6 +503,7 @@ static bool start(struct user *user, struct loop *loop, const char *id,
     user->work = (struct loop_work){.run = work, .opaque = user};
     timer_init(&user->timer, loop->guest_clock, timer_fired, user);
     user->last_active = -QUIET_AFTER - 1;
+    user->most_sockets = most_sockets();
     if (!loop_watch(loop, &user->watch, user->poll_fd, EPOLLIN, sockets_ready, user))
         return error_set(err, "%s", strerror(errno));
     user->slirp = user->library.slirp_new(&config, &callbacks, user);

@@ -2,6 +2,7 @@
 /* The user-mode network, from the card's side: every frame is made and read here. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -481,6 +482,75 @@ static void a_stream_that_nobody_takes_makes_no_wake_ups(void **state)
     close(fd);
 }
 
+/* Not one byte is taken any more, and the other side goes: with an end, or with a reset. */
+static void a_server_that_hangs_up_on_a_stuck_guest(void **state)
+{
+    static const char bytes[65536];
+    struct wire_fixture *f = *state;
+
+    for (int reset = 0; reset < 2; reset++) {
+        struct linger linger = {.l_onoff = 1};
+        int fd = connect_through(f, (struct net_user_options){.no_ipv6 = true});
+
+        f->hook = NULL;
+        for (int i = 0; i < 200; i++) {
+            if (write(fd, bytes, sizeof(bytes)) < 0)
+                break;
+            fixture_serve(f);
+        }
+        if (reset)
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+        close(fd);
+        fixture_serve(f);
+        wait_for_nothing(f);
+        f->hook = take;
+        net_close(f->port);
+        f->port = NULL;
+    }
+}
+
+/* So many conversations of the guest's that no descriptor would be left. There are; who comes from outside
+ * waits, and when old ones have ended there are new ones. */
+static void a_guest_that_uses_all_descriptors(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct guest *g = f->data;
+    struct rlimit before, few;
+    int port = free_port(), fd = socket(AF_INET, SOCK_STREAM, 0), sink = socket(AF_INET, SOCK_DGRAM, 0),
+        spare;
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char forward[64];
+    const char *forwards[] = {forward, NULL};
+
+    snprintf(forward, sizeof(forward), "tcp:127.0.0.1:%d-:80", port);
+    assert_int_equal(bind(sink, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){64, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    open_user(f, (struct net_user_options){.no_ipv6 = true, .hostfwd = forwards});
+    meet(f);
+    for (int i = 0; i < 200; i++)
+        send_udp(f, ours, host, 1000 + i, port, "", 0);
+    fixture_serve(f);
+    assert_true((spare = dup(fd)) >= 0);
+    close(spare);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    fixture_serve(f);
+    wait_for_nothing(f);
+    assert_int_equal(g->frames.count, 0);
+    for (int i = 0; i < 1000 && clock_now(&f->clock) < 1000 * NS_PER_SECOND; i++) {
+        clock_advance(&f->clock, clock_now(&f->clock) + NS_PER_SECOND);
+        send_arp(f, 2, g->router_mac, host);
+        fixture_serve(f);
+    }
+    next_tcp(f, &(uint8_t){0}, &(size_t){0});
+    assert_int_equal(g->our_port, 80);
+    setrlimit(RLIMIT_NOFILE, &before);
+    close(sink);
+    close(fd);
+}
+
 /* A guest that sends without end and hears nothing: retransmissions come all the same. */
 static void a_busy_guest_does_not_put_the_timer_off(void **state)
 {
@@ -829,6 +899,8 @@ int main(void)
         WITH_WIRE(a_slow_card_gets_all_of_a_stream),
         WITH_WIRE(a_quiet_guest_makes_no_wake_ups),
         WITH_WIRE(a_stream_that_nobody_takes_makes_no_wake_ups),
+        WITH_WIRE(a_guest_that_uses_all_descriptors),
+        WITH_WIRE(a_server_that_hangs_up_on_a_stuck_guest),
         WITH_WIRE(a_busy_guest_does_not_put_the_timer_off),
         WITH_WIRE(a_full_card_stops_the_reading),
         WITH_WIRE(listeners_alone_make_no_wake_ups),
