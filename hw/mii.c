@@ -2,11 +2,14 @@
 #include "hw/mii.h"
 
 #define BMCR_RESET   0x8000
+#define BMCR_100     0x2000
+#define BMCR_AUTONEG 0x1000
 #define BMCR_RESTART 0x0200
 #define BMCR_DEFAULT 0x3100 /* 100 Mbit/s, full duplex, negotiated */
 #define BMSR_FIXED   0x7809 /* 10 and 100 Mbit/s, half and full duplex, negotiation, extended registers */
 #define BMSR_DONE    0x0020
 #define BMSR_LINK    0x0004
+#define ANAR_100     0x0180 /* half or full duplex */
 
 const struct state_field mii_state[] = {STATE_FIELD(struct mii_phy, bmcr), STATE_FIELD(struct mii_phy, anar),
                                         STATE_END};
@@ -46,4 +49,9 @@ void mii_write(struct mii_phy *phy, unsigned reg, uint16_t value)
         phy->bmcr = value & BMCR_RESET ? BMCR_DEFAULT : value & ~BMCR_RESTART & 0x7D80;
     else if (reg == MII_ANAR)
         phy->anar = value;
+}
+
+bool mii_is_fast(const struct mii_phy *phy)
+{
+    return phy->bmcr & BMCR_AUTONEG ? phy->anar & ANAR_100 : phy->bmcr & BMCR_100;
 }

@@ -19,5 +19,7 @@ extern const struct state_field mii_state[]; /* for STATE_SUB */
 void mii_reset(struct mii_phy *phy);
 uint16_t mii_read(const struct mii_phy *phy, unsigned reg, bool link);
 void mii_write(struct mii_phy *phy, unsigned reg, uint16_t value);
+/* The link is, or will be, of 100 Mbit/s: as negotiated or as it was chosen. Else of 10. */
+bool mii_is_fast(const struct mii_phy *phy);
 
 #endif

@@ -803,7 +803,7 @@ static bool led_is_on(const struct pcnet *s, uint16_t led)
     bool fast = s->revision >= REVISION_FAST_III;
 
     return link_is_up(s) && (led & LED_LNKSTE || (led & LED_FDLSE && (fast || s->bcr[BCR_FDC] & FDC_FDEN)) ||
-                             (led & LED_100E && fast));
+                             (led & LED_100E && fast && mii_is_fast(&s->phy)));
 }
 
 static uint16_t read_bcr(const struct pcnet *s, unsigned nth)

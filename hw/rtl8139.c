@@ -123,8 +123,9 @@ enum {
 #define PM_OFFSET 0x50
 #define PMC       0xF7C2 /* D1, D2; wakes from all but D0; with auxiliary power (MSR_AUX) also from D3cold */
 
-#define MSR_LINKB 0x04 /* no link */
-#define MSR_AUX   0x10
+#define MSR_LINKB    0x04 /* no link */
+#define MSR_SPEED_10 0x08
+#define MSR_AUX      0x10
 
 #define CPCR_TX   0x0001
 #define CPCR_RX   0x0002
@@ -878,7 +879,7 @@ static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
 
     switch (offset) {
     case MSR:
-        return MSR_AUX | (link ? 0 : MSR_LINKB);
+        return MSR_AUX | (link ? 0 : MSR_LINKB) | (mii_is_fast(&s->phy) ? 0 : MSR_SPEED_10);
     case TSAD:
         return tx_summary(s);
     case BMCR:

@@ -29,7 +29,7 @@ static void descriptor(struct bus *bus, uint64_t at, unsigned nth, uint32_t comm
 static void prepare(struct bus *bus, uint8_t how)
 {
     out(bus, RBSTART, 4, BUFFERS);
-    out(bus, CPCR, 2, how & 2 ? 0x43 : 0);
+    out(bus, CPCR, 2, how & 2 ? 0x63 : 0);
     out(bus, TNPDS, 4, how & 2 ? TX : BUFFERS);
     out(bus, RDSAR, 4, RX);
     out(bus, CR, 1, 0x0C);

@@ -402,6 +402,25 @@ static void the_timer_matches(void **state)
     finish(&n);
 }
 
+/* By hand and by what is offered. */
+static void the_speed_is_as_chosen(void **state)
+{
+    static const struct {
+        uint16_t bmcr, anar;
+        bool slow;
+    } choices[] = {
+        {0x3100, 0x01E1, false}, {0x0100, 0x01E1, true}, {0x2000, 0x0061, false}, {0x1200, 0x0061, true}};
+    struct nic n;
+
+    start(&n, state);
+    for (int i = 0; i < 4; i++) {
+        qtest_outw(n.q, n.io + ANAR, choices[i].anar);
+        qtest_outw(n.q, n.io + BMCR, choices[i].bmcr);
+        assert_int_equal(qtest_inb(n.q, n.io + MSR), choices[i].slow ? 0x18 : 0x10);
+    }
+    finish(&n);
+}
+
 static void the_link_goes_down_and_up(void **state)
 {
     struct nic n;
@@ -1120,6 +1139,7 @@ int main(void)
         cmocka_unit_test_teardown(a_ring_without_memory_loses_frames_only, stop),
         cmocka_unit_test_teardown(the_timer_matches, stop),
         cmocka_unit_test_teardown(the_link_goes_down_and_up, stop),
+        cmocka_unit_test_teardown(the_speed_is_as_chosen, stop),
         cmocka_unit_test_teardown(a_reset_takes_back_what_the_wire_has_no_room_for, stop),
         cmocka_unit_test_teardown(hostile_registers, stop),
         cmocka_unit_test_teardown(hostile_registers_of_the_plus, stop),
