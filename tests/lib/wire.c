@@ -54,6 +54,18 @@ void wire_connect(struct wire *wire)
     must(connect(wire->fd, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
 }
 
+struct qtest *wire_start_card(struct wire *wire, void **state, const char *card)
+{
+    char options[WIRE_OPTIONS];
+    struct qtest *q;
+
+    wire_open(wire, "n", options);
+    q = *state = qtest_startf("-nodefaults -vga none -device %s,netdev=n,id=c,mac=52:54:00:12:34:56 %s", card,
+                              options);
+    wire_connect(wire);
+    return q;
+}
+
 void wire_close(struct wire *wire)
 {
     close(wire->fd);

@@ -27,6 +27,8 @@ struct wire {
 void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS]);
 void wire_connect(struct wire *wire); /* after the program has started */
 void wire_close(struct wire *wire);
+/* The board with one card, c, of the address 52:54:00:12:34:56, on a new wire; kept in *state, too. */
+struct qtest *wire_start_card(struct wire *wire, void **state, const char *card);
 /* Plugs the cable of a card, named by its own or its network's id, in or out. */
 void wire_set_link(struct qtest *q, const char *id, bool up);
 

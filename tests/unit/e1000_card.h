@@ -112,10 +112,8 @@ static inline void set(struct nic *n, unsigned offset, uint32_t value)
     qtest_writel(n->q, n->mem + offset, value);
 }
 
-static inline void start_on(struct nic *n, void **state, const char *options)
+static inline void find_card(struct nic *n)
 {
-    n->q = *state =
-        qtest_startf("-nodefaults -vga none -device e1000,netdev=n,id=c,mac=52:54:00:12:34:56 %s", options);
     n->pci = qpci_get(n->q, 0x8086, 0x100E);
     n->mem = qpci_map(&n->pci, 0);
     n->io = qpci_map(&n->pci, 1);
@@ -126,14 +124,19 @@ static inline void start_on(struct nic *n, void **state, const char *options)
     n->data = qtest_alloc(n->q, 0x20000, 4096);
 }
 
+/* On a wire of those options. */
+static inline void start_on(struct nic *n, void **state, const char *options)
+{
+    n->q = *state =
+        qtest_startf("-nodefaults -vga none -device e1000,netdev=n,id=c,mac=52:54:00:12:34:56 %s", options);
+    find_card(n);
+}
+
 static inline void start(struct nic *n, void **state)
 {
-    char options[WIRE_OPTIONS];
-
     *n = (struct nic){.q = NULL};
-    wire_open(&n->wire, "n", options);
-    start_on(n, state, options);
-    wire_connect(&n->wire);
+    n->q = wire_start_card(&n->wire, state, "e1000");
+    find_card(n);
 }
 
 static inline void finish(struct nic *n)

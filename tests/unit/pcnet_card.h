@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_PCNET_CARD_H
 #define TESTS_UNIT_PCNET_CARD_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,13 +36,11 @@ struct nic {
 
 static inline void start_with(struct nic *n, void **state, const char *properties)
 {
-    char options[WIRE_OPTIONS];
+    char card[80];
 
     *n = (struct nic){.q = NULL};
-    wire_open(&n->wire, "n", options);
-    n->q = *state = qtest_startf(
-        "-nodefaults -vga none -device pcnet,netdev=n,id=c,mac=52:54:00:12:34:56%s %s", properties, options);
-    wire_connect(&n->wire);
+    snprintf(card, sizeof(card), "pcnet%s", properties);
+    n->q = wire_start_card(&n->wire, state, card);
     n->pci = qpci_get(n->q, 0x1022, 0x2000);
     n->io = qpci_map(&n->pci, 0);
     n->memory = qpci_map(&n->pci, 1);

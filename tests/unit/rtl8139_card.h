@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_RTL8139_CARD_H
 #define TESTS_UNIT_RTL8139_CARD_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,14 +67,11 @@ struct nic {
 
 static inline void start_revision(struct nic *n, void **state, const char *revision)
 {
-    char options[WIRE_OPTIONS];
+    char card[80];
 
     *n = (struct nic){.q = NULL};
-    wire_open(&n->wire, "n", options);
-    n->q = *state = qtest_startf(
-        "-nodefaults -vga none -device rtl8139,netdev=n,id=c,mac=52:54:00:12:34:56,revision=%s %s", revision,
-        options);
-    wire_connect(&n->wire);
+    snprintf(card, sizeof(card), "rtl8139,revision=%s", revision);
+    n->q = wire_start_card(&n->wire, state, card);
     n->pci = qpci_get(n->q, 0x10EC, 0x8139);
     n->io = qpci_map(&n->pci, 0);
     n->memory = qpci_map(&n->pci, 1);
