@@ -38,12 +38,14 @@ struct stream {
     struct frame_reader reader;
 };
 
+/* Of the listener changes only: who cannot be accepted for want of descriptors waits until somebody else
+ * comes or goes, and wakes nobody meanwhile. */
 static void update_watch(struct stream *stream)
 {
     bool out = stream->connecting || stream->full;
 
     fd_watch_set(&stream->peer, (stream->waiting || stream->connecting ? 0 : EPOLLIN) | (out ? EPOLLOUT : 0));
-    fd_watch_set(&stream->listener, stream->peer.fd < 0 ? EPOLLIN : 0);
+    fd_watch_set(&stream->listener, stream->peer.fd < 0 ? EPOLLIN | EPOLLET : 0);
 }
 
 static void set_info(struct stream *stream)

@@ -2,12 +2,15 @@
 /* -object filter-dump: the file as its readers see it. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "net/dump.h"
 #include "net/wires.h"
+#include "tests/lib/wire.h"
 #include "tests/unit/wire_fixture.h"
 
 static int setup(void **state)
@@ -207,6 +210,32 @@ static void a_full_disk_costs_the_dump_only(void **state)
     expect_end(file);
 }
 
+static void a_file_that_may_not_grow_costs_the_dump_only(void **state)
+{
+    enum { FRAME = 1000, FRAMES = 20, ROOM = 24 + 3 * (16 + FRAME) }; /* three fit */
+    const char *path = qtest_temp_file(".pcap", 0);
+    struct rlimit limit = {ROOM, ROOM};
+    uint8_t to[6] = {255, 255, 255, 255, 255, 255};
+    char options[WIRE_OPTIONS];
+    struct wire wire;
+    struct qtest *q;
+    struct stat st;
+
+    wire_open(&wire, "n", options);
+    q = qtest_startf("-display none -object filter-dump,id=d,netdev=n,file=%s -device e1000,netdev=n %s",
+                     path, options);
+    wire_connect(&wire);
+    assert_int_equal(prlimit(qtest_pid(q), RLIMIT_FSIZE, &limit, NULL), 0);
+    for (int i = 0; i < FRAMES; i++) {
+        wire_send(&wire, to, 1, FRAME);
+        json_decref(qtest_qmp_ok(q, "{'execute': 'query-status'}"));
+    }
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, ROOM);
+    wire_close(&wire);
+    qtest_stop(q);
+}
+
 static void the_object_makes_the_file(void **state)
 {
     const char *path = qtest_temp_file(".pcap", 0);
@@ -256,6 +285,7 @@ int main(void)
         WITH_WIRE(what_passed_is_there_once),
         WITH_WIRE(checksums_are_as_they_went_out),
         WITH_WIRE(a_full_disk_costs_the_dump_only),
+        cmocka_unit_test(a_file_that_may_not_grow_costs_the_dump_only),
         cmocka_unit_test(the_object_makes_the_file),
         cmocka_unit_test(mistakes_are_one_clear_line),
     };

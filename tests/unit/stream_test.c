@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -330,6 +331,30 @@ static void a_burst_into_a_full_socket_loses_nothing(void **state)
 
 /* ---- peers ---- */
 
+static void a_peer_that_cannot_be_accepted(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct ends *ends = f->data;
+    struct rlimit before, few;
+    struct epoll_event event;
+    int free_fd;
+
+    fixture_attach(f, open_at(f, true, 0, NULL));
+    f->peer = far_connect(ends->path);
+    assert_true((free_fd = dup(f->peer)) >= 0);
+    close(free_fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){free_fd, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    fixture_serve(f);
+    assert_int_equal(epoll_wait(f->loop.epoll_fd, &event, 1, 0), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ends->listener = far_connect(ends->path);
+    fixture_wait(f, strstr(f->port->info, ",connected"));
+    send_frame(f->peer, 1, 60);
+    fixture_wait(f, f->received == 1);
+}
+
 /* What was kept back for one peer is nothing for the next. */
 static void a_peer_that_vanishes_in_a_burst(void **state)
 {
@@ -558,6 +583,7 @@ int main(void)
         WITH_WIRE(a_burst_goes_out_at_its_end),
         WITH_WIRE(a_long_burst_does_not_wait_for_its_end),
         WITH_WIRE(a_burst_into_a_full_socket_loses_nothing),
+        WITH_WIRE(a_peer_that_cannot_be_accepted),
         WITH_WIRE(a_peer_that_vanishes_in_a_burst),
         WITH_WIRE(a_peer_that_vanishes_in_a_frame),
         WITH_WIRE(a_server_takes_one_peer_after_the_other),
