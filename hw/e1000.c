@@ -773,8 +773,18 @@ static bool rx_store(struct e1000 *s, const uint8_t *frame, size_t length, uint6
     return true;
 }
 
+/* A frame that is in the guest's memory; bytes: as it was on the wire. */
+static void rx_count(struct e1000 *s, const uint8_t *data, size_t bytes)
+{
+    count(s, GPRC);
+    count_bytes(s, GORC, bytes);
+    count_size(s, PRC64, bytes);
+    if (data[0] & 1)
+        count(s, nic_is_broadcast(data) ? BPRC : MPRC);
+}
+
 /* False: there are not enough descriptors. */
-static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, enum match how)
+static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, size_t bytes, enum match how)
 {
     uint8_t frame[NET_MAX_FRAME + NIC_FCS];
     uint32_t before = rx_free(s), needed;
@@ -782,7 +792,7 @@ static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, enum mat
     uint16_t tag = 0, sum, found;
     uint8_t status = how == INEXACT ? RX_PIF : 0;
 
-    needed = ((length < NET_MIN_FRAME ? NET_MIN_FRAME : length) + NIC_FCS + room - 1) / room;
+    needed = (bytes + room - 1) / room;
     if (before < needed) {
         if (!s->rx_starved)
             count(s, RNBC);
@@ -803,6 +813,7 @@ static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, enum mat
         count(s, MPC);
         return true;
     }
+    rx_count(s, data, bytes);
     rx_interrupts(s, length, before, rx_free(s));
     return true;
 }
@@ -815,18 +826,11 @@ static bool rx_frame(struct e1000 *s, const uint8_t *data, size_t length)
     if (!(R(s, RCTL) & RCTL_EN))
         return true;
     how = match(s, data, length);
-    if (how != NO_MATCH && !rx_put(s, data, length, how))
+    if (how != NO_MATCH && !rx_put(s, data, length, bytes, how))
         return false;
     s->rx_starved = false;
     count(s, TPR);
     count_bytes(s, TOR, bytes);
-    if (how == NO_MATCH)
-        return true;
-    count(s, GPRC);
-    count_bytes(s, GORC, bytes);
-    count_size(s, PRC64, bytes);
-    if (data[0] & 1)
-        count(s, nic_is_broadcast(data) ? BPRC : MPRC);
     return true;
 }
 

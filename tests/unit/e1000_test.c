@@ -1139,6 +1139,8 @@ static void rings_without_memory_lose_frames_only(void **state)
     set(&n, RDBAL, n.mem);
     wire_send(&n.wire, mac, 1, 100);
     assert_true(SOON(get(&n, MPC)));
+    assert_int_equal(get(&n, TPR), 3); /* they came, but were not received */
+    assert_int_equal(get(&n, GPRC) | get(&n, GORCL), 0);
     set(&n, TDBAL, n.mem);
     set(&n, TDT, 5);
     assert_int_equal(get(&n, TDH), 0);
