@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The network between wires and cards, and the options that make it. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,6 +252,40 @@ static void the_peer_may_come_late_and_come_back(void **state)
     free((void *)dir);
 }
 
+/* UDP at a closed port: the host tells, again and again, and it costs neither the wire nor sleep. */
+static void an_unreachable_peer_may_come_yet(void **state)
+{
+    struct wire_fixture *f = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char text[8];
+    struct net_dgram_options options = {
+        .local = {.kind = NET_ADDRESS_INET, .host = "127.0.0.1", .port = "0"},
+        .remote = {.kind = NET_ADDRESS_INET, .host = "127.0.0.1", .port = text}};
+    uint8_t out[60] = {0}, in[100];
+    struct net_frame frame = {.data = out, .length = sizeof(out)};
+    struct epoll_event event;
+    struct net_port *port;
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    snprintf(text, sizeof(text), "%u", ntohs(address.sin_port));
+    assert_non_null(port = net_open_dgram(&f->loop, "udp", &options, NULL));
+    for (int i = 0; i < 10; i++) {
+        assert_true(net_send(port, &frame));
+        fixture_serve(f);
+        assert_int_equal(epoll_wait(f->loop.epoll_fd, &event, 1, 0), 0);
+    }
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_true(net_send(port, &frame));
+    assert_int_equal(read(fd, in, sizeof(in)), sizeof(out));
+    close(fd);
+    net_close(port);
+}
+
 static void addresses(void **state)
 {
     uint8_t a[6] = {0}, b[6] = {0}, c[6] = {0}, given[6] = {2, 1, 2, 3, 4, 5}, group[6] = {0x33, 0x33};
@@ -309,6 +344,7 @@ int main(void)
         WITH_WIRE(checksums_are_finished),
         WITH_WIRE(a_peer_that_vanishes_costs_frames_only),
         WITH_WIRE(the_peer_may_come_late_and_come_back),
+        WITH_WIRE(an_unreachable_peer_may_come_yet),
         cmocka_unit_test(addresses),
         cmocka_unit_test(mistakes_are_one_clear_line),
     };

@@ -308,6 +308,43 @@ static void an_inherited_device_is_taken_as_it_is(void **state)
     close(fd);
 }
 
+/* Somebody deletes the interface: while it is read, while a frame of it waits for the card, without a card.
+ */
+static void a_tap_that_is_deleted_is_cut_once(void **state)
+{
+    enum { READING, WAITING, IDLE, STATES };
+    struct wire_fixture *f = *state;
+    uint8_t frame[100];
+    struct epoll_event event;
+
+    if (!possible)
+        skip();
+    fill(frame, sizeof(frame), 0x88B5);
+    for (int in = 0; in < STATES; in++) {
+        fixture_attach(f, open_tap(f, "wiretap4", (struct net_tap_options){.fd = -1}));
+        run("ip link set wiretap4 up");
+        f->full = in == WAITING;
+        send_raw("wiretap4", frame, sizeof(frame));
+        fixture_serve(f);
+        if (in == IDLE)
+            net_detach(f->port);
+        assert_int_equal(run("ip link del wiretap4"), 0);
+        for (int i = 0; i < 20; i++)
+            fixture_serve(f);
+        f->full = false;
+        net_resume(f->port);
+        if (in == IDLE)
+            assert_true(net_attach(f->port, &f->card, "card0"));
+        for (int i = 0; i < 20; i++)
+            fixture_serve(f);
+        assert_int_equal(epoll_wait(f->loop.epoll_fd, &event, 1, 0), 0);
+        for (int i = 0; i < 3; i++)
+            assert_true(fixture_send(f, frame, sizeof(frame))); /* and lost */
+        net_close(f->port);
+        f->port = NULL;
+    }
+}
+
 /* Scripts get the name; script=no leaves the bridge to others, who may not have made it yet. */
 static void scripts_and_bridges(void **state)
 {
@@ -359,6 +396,7 @@ int main(void)
         WITH_WIRE(checksums_are_left_to_the_kernel),
         WITH_WIRE(without_a_card_the_tap_is_quiet),
         WITH_WIRE(an_inherited_device_is_taken_as_it_is),
+        WITH_WIRE(a_tap_that_is_deleted_is_cut_once),
         cmocka_unit_test(scripts_and_bridges),
         cmocka_unit_test(a_missing_bridge_is_said),
     };
