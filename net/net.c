@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* ---- frames ---- */
 
@@ -246,6 +247,11 @@ bool net_choose_mac(uint8_t mac[6], const char *machine_name, unsigned nth, stru
     hash ^= hash >> 24;
     memcpy(mac, (uint8_t[]){0x52, 0x54, 0x00, hash >> 16, hash >> 8, hash}, 6);
     return true;
+}
+
+uint32_t net_crc(const uint8_t *data, size_t length)
+{
+    return ~crc32(0, data, length);
 }
 
 unsigned net_multicast_hash(const uint8_t address[6])
