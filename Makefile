@@ -33,7 +33,7 @@ help:
 	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
 	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
 	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"
-	@echo "make bench            beside Debian's QEMU, half an hour; bench-net: only its last part, ROUNDS= times; bench-xen: in the Xen lab"
+	@echo "make bench            beside Debian's QEMU, twenty minutes and more; bench-net: only its last part, ROUNDS= times; bench-xen: in the Xen lab"
 	@echo "make format, make clean"
 
 config.mk: configure

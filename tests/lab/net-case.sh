@@ -170,7 +170,8 @@ net_case() {
         append="$xen_quick" wire=net0
         # Between Linux' two drivers nothing is ours, and they may lose datagrams.
         [ -n "$card" ] || net_udp_mib=1
-        options=(--cfg "vif = ['type=ioemu,${card:+model=$card,}mac=$net_mac,bridge=xenbr0']" -- ${3:+-global "$card.$3"})
+        options=(--cfg "vif = ['type=ioemu,${card:+model=$card,}mac=$net_mac,bridge=xenbr0']" --)
+        [ "$DM" = stock ] || options+=(${3:+-global "$card.$3"})
         [ -z "$card" ] || append="xen_emul_unplug=never $append"
         ;;
     *)
