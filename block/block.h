@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "machine/error.h"
-#include "machine/loop.h"
+#include "base/error.h"
+#include "base/loop.h"
 
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD };
 

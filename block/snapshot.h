@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 #define SNAPSHOT_CLUSTER 4096u
 

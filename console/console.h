@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "machine/error.h"
-#include "machine/loop.h"
+#include "base/error.h"
+#include "base/loop.h"
 
 enum console_watch { CONSOLE_UNWATCHED, CONSOLE_ARMED, CONSOLE_ACTIVE };
 

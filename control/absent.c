@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "machine/device.h"
-#include "machine/log.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -6,15 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "console/chardev.h"
+#include "base/log.h"
+#include "char/chardev.h"
 #include "console/console.h"
 #include "control/absent.h"
 #include "control/control.h"
 #include "control/device_help.h"
 #include "control/monitor.h"
+#include "hw/pc/pc.h"
 #include "ioreq/ioreq.h"
-#include "machine/log.h"
-#include "machine/pc.h"
 
 enum { MAX_SERIAL = 4 };
 

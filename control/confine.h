@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 /* chroot into a directory, then become a user ("name" or "UID:GID"); NULL: not asked for. False: *err. */
 bool confine(const char *root, const char *user, struct error *err);

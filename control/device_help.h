@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 /* Answers "-device help" and "-device NAME,help" on standard output; false: that was not asked. */
 bool device_help(const char *arg);

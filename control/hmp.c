@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "control/keys.h"
 #include "control/qmp.h"
 #include "net/wires.h"

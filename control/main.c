@@ -10,13 +10,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "block/block.h"
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "console/console.h"
 #include "control/confine.h"
 #include "control/control.h"
 #include "control/qmp.h"
-#include "machine/log.h"
 #include "net/net.h"
 
 /* ---- events of the machine, told to QMP clients ---- */

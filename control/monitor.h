@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "control/control.h"
 
 /* A monitor on a line that nobody else uses. False: no memory. */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 struct opts_pair {
     char *key, *value;

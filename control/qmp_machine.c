@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "control/control.h"
 #include "control/device_help.h"
 #include "control/qmp.h"

@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 #include "machine/vram.h"
 
 /* Three pages and one that Intel's VMX needs somewhere in the guest, below the largest BIOS; nothing else may

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 
 enum {
     MAX_WORDS = 6,

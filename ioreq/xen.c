@@ -12,9 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 
+#include "base/log.h"
 #include "ioreq/ioreq.h"
 #include "ioreq/xen_private.h"
-#include "machine/log.h"
 
 /* ioreq.h of Xen calls its request struct as we would like to call ours, so it comes last. */
 #include <xen/hvm/dm_op.h>

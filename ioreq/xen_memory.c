@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/log.h"
 #include "ioreq/xen_private.h"
-#include "machine/log.h"
 
 #define CHUNK_SIZE ((uint64_t)CHUNK_PAGES * XC_PAGE_SIZE)
 

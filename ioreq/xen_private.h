@@ -14,9 +14,9 @@
 #include <xenstore.h>
 #include <xentoolcore.h>
 
-#include "ioreq/xenbus_backend.h"
 #include "machine/machine.h"
 #include "machine/vram.h"
+#include "xenpv/xenbus_backend.h"
 
 /* Guest memory is mapped in chunks of this many pages, and so many chunks are kept. */
 enum { CHUNK_PAGES = 64, MAX_CHUNKS = 64 };

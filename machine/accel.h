@@ -7,8 +7,8 @@
 #ifndef MACHINE_ACCEL_H
 #define MACHINE_ACCEL_H
 
+#include "base/error.h"
 #include "machine/bus.h"
-#include "machine/error.h"
 
 struct machine;
 struct vram;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "machine/machine.h"
 #include "net/net.h"
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 struct machine;
 struct device;

@@ -8,12 +8,12 @@
 
 #include <pthread.h>
 
+#include "base/clock.h"
+#include "base/loop.h"
 #include "machine/accel.h"
 #include "machine/bus.h"
-#include "machine/clock.h"
 #include "machine/device.h"
 #include "machine/irq.h"
-#include "machine/loop.h"
 #include "machine/pci.h"
 #include "machine/ram.h"
 

@@ -2,7 +2,7 @@
 #ifndef NET_BRIDGE_H
 #define NET_BRIDGE_H
 
-#include "machine/error.h"
+#include "base/error.h"
 
 /*
  * Puts a tap interface into a bridge of the host and sets it up. A bridge takes the smallest MTU and the

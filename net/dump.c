@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 
 enum { MAGIC = (int)0xA1B2C3D4, MAJOR = 2, MINOR = 4, LINKTYPE_ETHERNET = 1 };
 

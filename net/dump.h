@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 struct net_dump {
     bool from_card, to_card; /* which frames */

@@ -2,7 +2,7 @@
 #ifndef NET_FD_WATCH_H
 #define NET_FD_WATCH_H
 
-#include "machine/loop.h"
+#include "base/loop.h"
 
 /* A descriptor and what is awaited of it, which changes often. Where nothing is, it is not watched: errors on
  * it would wake the loop without end. */

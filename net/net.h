@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "machine/error.h"
-#include "machine/loop.h"
+#include "base/error.h"
+#include "base/loop.h"
 #include "net/dump.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 
 enum { ROUND = 2 * PACKET_BATCH }; /* frames taken before others have their turn */
 enum { TCP_FLAGS = 13, TCP_CWR = 0x80 };

@@ -9,7 +9,7 @@
 #include <slirp/libslirp.h>
 #include <stdbool.h>
 
-#include "machine/error.h"
+#include "base/error.h"
 
 #define SLIRP_CALLS(CALL)                                                                                    \
     CALL(slirp_new)                                                                                          \

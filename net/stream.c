@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 #include "net/address.h"
 #include "net/fd_watch.h"
 #include "net/frame_reader.h"

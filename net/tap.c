@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 #include "net/bridge.h"
 #include "net/packet_fd.h"
 #include "net/wires.h"

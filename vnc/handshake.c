@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "machine/log.h"
+#include "base/log.h"
 #include "vnc/viewer.h"
 
 enum {

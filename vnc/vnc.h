@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+#include "base/loop.h"
 #include "console/console.h"
-#include "machine/error.h"
-#include "machine/loop.h"
 
 #define VNC_MAX_VIEWERS 64
 #define VNC_BASE_PORT   5900

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
-#include "console/chardev.h"
+#include "char/chardev.h"
 #include "console/console.h"
 #include "machine/machine.h"
 #include "machine/vram.h"

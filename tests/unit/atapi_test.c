@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hw/atapi.h"
+#include "hw/ide/atapi.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/ideport.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Character devices by themselves, on a loop of their own. */
-#include "console/chardev.h"
+#include "char/chardev.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

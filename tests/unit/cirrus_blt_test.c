@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The Cirrus blitter's logic against a plain reference that goes pixel by pixel, with random rectangles. */
-#include "hw/cirrus_blt.h"
+#include "hw/display/cirrus_blt.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hw/ide.h"
+#include "hw/ide/ide.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/ideport.h"
 

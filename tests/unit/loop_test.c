@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The event loop. */
-#include "machine/loop.h"
+#include "base/loop.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "hw/ps2.h"
+#include "hw/input/ps2.h"
 
 struct bench {
     pthread_mutex_t lock;

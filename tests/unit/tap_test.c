@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hw/net_offload.h"
+#include "hw/net/net_offload.h"
 #include "net/wires.h"
 #include "tests/lib/wait.h"
 #include "tests/lib/wire.h"

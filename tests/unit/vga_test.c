@@ -3,7 +3,7 @@
  * The VGA core on a machine of its own: registers and memory through the bus, pictures from the console's
  * surface, compared with what this test computes from the data sheet's rules.
  */
-#include "hw/vga.h"
+#include "hw/display/vga.h"
 
 #include <stdlib.h>
 #include <string.h>

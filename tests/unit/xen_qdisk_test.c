@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ioreq/blkif_ring.h"
 #include "tests/fakexen/host.h"
 #include "tests/lib/cmocka.h"
+#include "xenpv/blkif_ring.h"
 
 #define BOARD "-machine xenfv -serial null"
 

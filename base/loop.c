@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/loop.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* The loop whose handlers this thread is running: it will look at the posted work by itself, without a
+ * wake-up. */
+static _Thread_local struct loop *serving;
+
+/* Stands in a round's events for a watch that an earlier handler of the round removed. */
+static struct loop_fd unwatched;
+
+static void rearm(void *opaque)
+{
+    loop_wake(opaque);
+}
+
+bool loop_init(struct loop *loop, pthread_mutex_t *lock, struct clock *guest_clock)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    *loop = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+                          .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                          .lock = lock,
+                          .guest_clock = guest_clock};
+    pthread_mutex_init(&loop->work_lock, NULL);
+    loop->last_work = &loop->first_work;
+    clock_init(&loop->host_clock, CLOCK_RUNNING);
+    loop->host_clock.rearm = guest_clock->rearm = rearm;
+    loop->host_clock.opaque = guest_clock->opaque = loop;
+    return loop->epoll_fd >= 0 && loop->wake_fd >= 0 &&
+           epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &ev) == 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    clock_destroy(&loop->host_clock);
+    close(loop->wake_fd);
+    close(loop->epoll_fd);
+    pthread_mutex_destroy(&loop->work_lock);
+}
+
+bool loop_watch(struct loop *loop, struct loop_fd *watch, int fd, uint32_t events,
+                void (*ready)(void *opaque, uint32_t events), void *opaque)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = watch};
+
+    *watch = (struct loop_fd){ready, opaque, fd};
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0)
+        return true;
+    watch->fd = -1;
+    return false;
+}
+
+bool loop_rewatch(struct loop *loop, struct loop_fd *watch, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = watch};
+
+    return watch->fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &ev) == 0;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_fd *watch)
+{
+    if (watch->fd >= 0)
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    for (unsigned i = 0; i < loop->ready; i++)
+        if (loop->events[i].data.ptr == watch)
+            loop->events[i].data.ptr = &unwatched;
+    loop->unwatched_asleep = true;
+    watch->fd = -1;
+}
+
+void loop_wake(struct loop *loop)
+{
+    uint64_t one = 1;
+
+    if (write(loop->wake_fd, &one, sizeof(one)) < 0)
+        return; /* EAGAIN: it is awake already */
+}
+
+void loop_post(struct loop *loop, struct loop_work *work)
+{
+    bool first = false;
+
+    pthread_mutex_lock(&loop->work_lock);
+    if (!work->posted) {
+        first = !loop->first_work;
+        work->posted = true;
+        work->next = NULL;
+        *loop->last_work = work;
+        loop->last_work = &work->next;
+    }
+    pthread_mutex_unlock(&loop->work_lock);
+    if (first && serving != loop)
+        loop_wake(loop);
+}
+
+void loop_cancel(struct loop *loop, struct loop_work *work)
+{
+    pthread_mutex_lock(&loop->work_lock);
+    if (work->posted) {
+        struct loop_work **at = &loop->first_work;
+
+        while (*at != work)
+            at = &(*at)->next;
+        *at = work->next;
+        if (!*at)
+            loop->last_work = at;
+        work->posted = false;
+    }
+    pthread_mutex_unlock(&loop->work_lock);
+}
+
+/* Takes the oldest work that was posted before `stop` marks the end of this round. */
+static struct loop_work *take_work(struct loop *loop)
+{
+    struct loop_work *work;
+
+    pthread_mutex_lock(&loop->work_lock);
+    work = loop->first_work;
+    if (work) {
+        loop->first_work = work->next;
+        if (!loop->first_work)
+            loop->last_work = &loop->first_work;
+        work->posted = false;
+    }
+    pthread_mutex_unlock(&loop->work_lock);
+    return work;
+}
+
+/* Work that posts itself again waits for the next round: at most a bounded number a round. */
+static void run_work(struct loop *loop)
+{
+    struct loop_work *work;
+
+    for (unsigned n = 0; n < 256 && (work = take_work(loop)); n++)
+        work->run(work->opaque);
+    if (loop->first_work)
+        loop_wake(loop);
+}
+
+/* How long to sleep, NULL: until an event. */
+static struct timespec *until_next(struct loop *loop, struct timespec *ts)
+{
+    const struct clock *clocks[] = {loop->guest_clock, &loop->host_clock};
+    int64_t wait = -1;
+
+    for (int i = 0; i < 2; i++) {
+        int64_t deadline = clocks[i]->mode == CLOCK_RUNNING ? clock_deadline(clocks[i]) : -1, left;
+
+        if (deadline < 0)
+            continue;
+        left = deadline - clock_now(clocks[i]);
+        left = left < 0 ? 0 : left;
+        if (wait < 0 || left < wait)
+            wait = left;
+    }
+    if (wait < 0)
+        return NULL;
+    ts->tv_sec = wait / NS_PER_SECOND;
+    ts->tv_nsec = wait % NS_PER_SECOND;
+    return ts;
+}
+
+void loop_stay_awake(struct loop *loop, int64_t until)
+{
+    loop->awake_until = until;
+}
+
+static bool is_awake(const struct loop *loop)
+{
+    return loop->awake_until && clock_now(&loop->host_clock) < loop->awake_until;
+}
+
+void loop_once(struct loop *loop, bool wait)
+{
+    bool awake = wait && is_awake(loop);
+    struct timespec ts = {0};
+    const struct timespec *timeout = wait && !awake ? until_next(loop, &ts) : &ts;
+    int n;
+
+    loop->unwatched_asleep = false;
+    pthread_mutex_unlock(loop->lock);
+    if (awake)
+        sched_yield(); /* who shares this processor may be the one that is waited for */
+    n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
+    pthread_mutex_lock(loop->lock);
+    /* The events may name a watch that is gone by now; those of the others come again in the next round. */
+    if (loop->unwatched_asleep)
+        n = 0;
+    loop->ready = n > 0 ? n : 0;
+    serving = loop;
+    for (int i = 0; i < n; i++) {
+        struct loop_fd *watch = loop->events[i].data.ptr;
+        uint64_t count;
+
+        if (!watch) {
+            if (read(loop->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+                break;
+        } else if (watch != &unwatched) {
+            watch->ready(watch->opaque, loop->events[i].events);
+        }
+    }
+    loop->ready = 0;
+    run_work(loop);
+    serving = NULL;
+    clock_run(&loop->host_clock);
+    if (loop->guest_clock->mode == CLOCK_RUNNING)
+        clock_run(loop->guest_clock);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->quit)
+        loop_once(loop, true);
+}
+
+void loop_quit(struct loop *loop)
+{
+    loop->quit = true;
+    loop_wake(loop);
+}

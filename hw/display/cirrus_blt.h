@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The CL-GD5446's BitBLT engine as pure logic: rectangles of bytes in video memory, without registers or a
+ * machine. Source: CL-GD5446 Technical Reference Manual, "BitBLT Engine", and its drivers (Linux cirrusfb.c,
+ * xf86-video-cirrus).
+ *
+ * Every rectangle is checked against the memory in 64 bits before the first byte moves (cirrus_blt_valid).
+ */
+#ifndef HW_DISPLAY_CIRRUS_BLT_H
+#define HW_DISPLAY_CIRRUS_BLT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* GR30 */
+enum {
+    BLT_BACKWARDS = 0x01,
+    BLT_TO_SYSTEM = 0x02,
+    BLT_FROM_SYSTEM = 0x04,
+    BLT_TRANSPARENT = 0x08,
+    BLT_PIXEL_WIDTH = 0x30, /* bytes less 1 */
+    BLT_PATTERN = 0x40,
+    BLT_EXPAND = 0x80,
+};
+
+/* GR33 */
+enum {
+    BLT_DWORD_LINES = 0x01, /* monochrome lines from system memory are padded to 4 bytes, else to 1 */
+    BLT_INVERT = 0x02,      /* transparent expansion draws the zeroes, in the background colour */
+    BLT_SOLID = 0x04,       /* with EXPAND and PATTERN: all of it in the foreground colour */
+};
+
+enum { BLT_MAX_WIDTH = 8192, BLT_MAX_HEIGHT = 2048, BLT_MAX_LINE = BLT_MAX_WIDTH + 32 };
+
+struct cirrus_blt {
+    uint8_t *vram;
+    uint64_t vram_size;
+    uint32_t width, height; /* bytes, lines: 1..BLT_MAX_* */
+    uint32_t dst, src;      /* of the first byte; BACKWARDS: of the last one */
+    uint32_t dst_pitch, src_pitch;
+    uint8_t mode, rop, ext; /* GR30, GR32, GR33 */
+    uint8_t skip;           /* GR2F: what is left out at the left, expansion and patterns only */
+    uint16_t key;           /* transparent colour; both bytes for 16-bit pixels, the low one for 8 */
+    uint32_t fg, bg;
+    uint8_t line[BLT_MAX_LINE]; /* scratch: one line of source pixels */
+};
+
+/* Is all that the rectangle reads and writes in the memory, and is the mode one that the engine has? */
+bool cirrus_blt_valid(const struct cirrus_blt *blt);
+
+/* The whole of a valid blit whose source is video memory. */
+void cirrus_blt_run(struct cirrus_blt *blt);
+
+/* A valid blit from system memory: it takes `chunks` pieces of `bytes` each: lines, or the one pattern. */
+uint32_t cirrus_blt_chunk_bytes(const struct cirrus_blt *blt);
+uint32_t cirrus_blt_chunks(const struct cirrus_blt *blt);
+void cirrus_blt_chunk(struct cirrus_blt *blt, uint32_t chunk, const uint8_t *data);
+
+/* Where line y is written: first byte; the length is the width, rounded up to whole pixels. */
+uint64_t cirrus_blt_line_start(const struct cirrus_blt *blt, uint32_t y);
+uint32_t cirrus_blt_line_length(const struct cirrus_blt *blt);
+
+#endif

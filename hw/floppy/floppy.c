@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Class floppy: a drive on the floppy controller's bus. See floppy.h. */
+#include "hw/floppy/floppy.h"
+
+#include "block/block.h"
+
+#define RATE(rate) (1u << RATE_##rate)
+
+/* Sizes are told apart by the number of sectors; the first is also what an unknown size up to its own is read
+ * as. */
+static const struct floppy_format formats[] = {
+    {2880, 80, 2, 18, RATE(500K), 4},            /* 1.44 MB, 3.5" */
+    {5760, 80, 2, 36, RATE(1M), 5},              /* 2.88 MB */
+    {1440, 80, 2, 9, RATE(250K), 4},             /* 720 KB */
+    {2400, 80, 2, 15, RATE(500K), 2},            /* 1.2 MB, 5.25" */
+    {720, 40, 2, 9, RATE(250K) | RATE(300K), 2}, /* 360 KB; a 1.2 MB drive turns faster and needs 300 kb/s */
+    {640, 40, 2, 8, RATE(250K) | RATE(300K), 2}, /* 320 KB */
+    {360, 40, 1, 9, RATE(250K) | RATE(300K), 2}, /* 180 KB */
+    {320, 40, 1, 8, RATE(250K) | RATE(300K), 2}, /* 160 KB */
+    {2080, 80, 2, 13, RATE(500K), 4},            /* 1.04 MB */
+    {2240, 80, 2, 14, RATE(500K), 4},            /* 1.12 MB */
+    {3200, 80, 2, 20, RATE(500K), 4},            /* 1.6 MB */
+    {3360, 80, 2, 21, RATE(500K), 4},            /* 1.68 MB, DMF */
+    {3444, 82, 2, 21, RATE(500K), 4},            /* 1.72 MB */
+    {3486, 83, 2, 21, RATE(500K), 4},            /* 1.74 MB */
+    {1600, 80, 2, 10, RATE(250K), 4},            /* 800 KB */
+    {3840, 80, 2, 24, RATE(500K), 5},            /* 1.92 MB */
+    {6240, 80, 2, 39, RATE(1M), 5},              /* 3.12 MB */
+    {6400, 80, 2, 40, RATE(1M), 5},              /* 3.2 MB */
+};
+
+enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
+
+static const struct floppy_format *format_of_size(uint64_t size)
+{
+    for (unsigned i = 0; i < FORMATS; i++)
+        if (size == (uint64_t)formats[i].total * FLOPPY_SECTOR)
+            return &formats[i];
+    return size <= (uint64_t)formats[0].total * FLOPPY_SECTOR ? &formats[0] : &formats[1];
+}
+
+bool floppy_ready(const struct floppy *drive)
+{
+    return drive && drive->block && block_present(drive->block);
+}
+
+bool floppy_read_only(const struct floppy *drive)
+{
+    return !floppy_ready(drive) || block_read_only(drive->block);
+}
+
+bool floppy_changed(const struct floppy *drive)
+{
+    return !floppy_ready(drive) || drive->disk_changed;
+}
+
+void floppy_seek(struct floppy *drive, uint8_t track)
+{
+    if (track != drive->track && floppy_ready(drive))
+        drive->disk_changed = false;
+    drive->track = track;
+}
+
+static void take_medium(struct floppy *drive)
+{
+    drive->disk_changed = true;
+    drive->format = format_of_size(floppy_ready(drive) ? block_size(drive->block) : 0);
+}
+
+static void medium_changed(void *opaque)
+{
+    take_medium(opaque);
+}
+
+static bool floppy_realize(struct device *dev, struct error *err)
+{
+    static const struct block_events events = {.medium_changed = medium_changed};
+    struct floppy *drive = (struct floppy *)dev;
+    const struct floppy_bus *bus = dev->bus->interface;
+
+    if (drive->block && !block_attach(drive->block, dev->id ? dev->id : "floppy", &events, drive))
+        return error_set(err, "floppy: drive '%s' is in use by %s", block_id(drive->block),
+                         block_owner(drive->block));
+    if (!bus->plug(dev->bus->owner, drive, err)) {
+        if (drive->block)
+            block_detach(drive->block);
+        return false;
+    }
+    take_medium(drive);
+    drive->type = drive->format->type;
+    return true;
+}
+
+static void floppy_unrealize(struct device *dev)
+{
+    struct floppy *drive = (struct floppy *)dev;
+    const struct floppy_bus *bus = dev->bus->interface;
+
+    bus->unplug(dev->bus->owner, drive);
+    if (drive->block)
+        block_detach(drive->block);
+}
+
+/* The drive has no reset line: head and disk change stay as they are. */
+static void floppy_reset(struct device *dev)
+{
+}
+
+static const struct property floppy_properties[] = {
+    PROPERTY(PROP_DRIVE, struct floppy, block, "drive", .help = "the image; none: an empty drive"),
+    PROPERTY(PROP_UINT8, struct floppy, unit, "unit", .initial = "255", .help = "0: A, 1: B; 255: the next"),
+    {.name = NULL},
+};
+
+static const struct state_field floppy_state[] = {
+    STATE_FIELD(struct floppy, track),
+    STATE_FIELD_MAX(struct floppy, disk_changed, 1),
+    STATE_END,
+};
+
+static const struct device_class floppy_class = {
+    .name = "floppy",
+    .description = "floppy drive",
+    .bus = BUS_FLOPPY,
+    .size = sizeof(struct floppy),
+    .properties = floppy_properties,
+    .state = floppy_state,
+    .realize = floppy_realize,
+    .unrealize = floppy_unrealize,
+    .reset = floppy_reset,
+};
+DEVICE_CLASS(floppy_class);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A floppy drive: its medium and head, as the controller (hw/floppy/fdc.c) works it. Media are images of
+ * 512-byte sectors in the order cylinder, head, sector; the format follows from the size.
+ */
+#ifndef HW_FLOPPY_FLOPPY_H
+#define HW_FLOPPY_FLOPPY_H
+
+#include "machine/device.h"
+
+struct block;
+
+enum {
+    FLOPPY_SECTOR = 512,
+    FLOPPY_SECTOR_CODE = 2,
+    FLOPPY_UNITS = 2
+}; /* code: N of the commands, 128 << N bytes */
+
+/* Data rates as the controller's CCR selects them. */
+enum floppy_rate { RATE_500K = 0, RATE_300K = 1, RATE_250K = 2, RATE_1M = 3 };
+
+struct floppy_format {
+    uint16_t total; /* sectors */
+    uint8_t cylinders, heads, sectors;
+    uint8_t rates; /* bit per enum floppy_rate at which it can be read */
+    uint8_t type;  /* of the drive that it is made for, as CMOS byte 0x10 says it */
+};
+
+struct floppy {
+    struct device dev;
+    struct block *block; /* NULL: an empty drive for ever */
+    uint8_t unit;
+    const struct floppy_format *format; /* of the medium; of an empty drive the usual one */
+    uint8_t type;                       /* the drive's own: what its first medium asked for */
+    uint8_t track;     /* where the head is, which is also the controller's present cylinder number */
+    bool disk_changed; /* the DSKCHG line: since a medium went or came no step was made with one inside */
+};
+
+/* What a controller offers on its bus (bus_node.interface). */
+struct floppy_bus {
+    bool (*plug)(struct device *controller, struct floppy *drive,
+                 struct error *err); /* chooses a free unit for 255 */
+    void (*unplug)(struct device *controller, struct floppy *drive);
+};
+
+/* drive may be NULL here: there is none. */
+bool floppy_ready(const struct floppy *drive); /* a medium is inside */
+bool floppy_read_only(const struct floppy *drive);
+bool floppy_changed(const struct floppy *drive); /* DSKCHG */
+
+/* Moves the head; step pulses with a medium inside end the disk change. */
+void floppy_seek(struct floppy *drive, uint8_t track);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hw/input/ps2.h"
+
+#include <string.h>
+
+const struct state_field ps2_output_state[] = {
+    STATE_ARRAY(struct ps2_output, reply), STATE_FIELD_MAX(struct ps2_output, replies, PS2_BUFFER),
+    STATE_ARRAY(struct ps2_output, data),  STATE_FIELD_MAX(struct ps2_output, count, PS2_BUFFER),
+    STATE_FIELD(struct ps2_output, last),  STATE_END,
+};
+
+static uint8_t shift(uint8_t *bytes, uint8_t *count)
+{
+    uint8_t first = bytes[0];
+
+    memmove(bytes, bytes + 1, --*count);
+    return first;
+}
+
+bool ps2_take(struct ps2_output *out, uint8_t *byte)
+{
+    if (out->replies)
+        *byte = shift(out->reply, &out->replies);
+    else if (out->count)
+        *byte = shift(out->data, &out->count);
+    else
+        return false;
+    out->last = *byte;
+    return true;
+}
+
+void ps2_reply(struct ps2_output *out, uint8_t byte)
+{
+    if (out->replies < PS2_BUFFER)
+        out->reply[out->replies++] = byte;
+    out->ready(out->opaque);
+}
+
+bool ps2_put(struct ps2_output *out, const uint8_t *bytes, unsigned count)
+{
+    if (count > (unsigned)PS2_BUFFER - out->count)
+        return false;
+    memcpy(out->data + out->count, bytes, count);
+    out->count += count;
+    out->ready(out->opaque);
+    return true;
+}
+
+void ps2_output_reset(struct ps2_output *out)
+{
+    out->replies = out->count = 0;
+    out->last = 0;
+}

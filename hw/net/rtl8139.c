@@ -1,0 +1,1321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Realtek RTL8139C and RTL8139C+ Fast Ethernet controllers (data sheets RTL8139C(L), 2001, and RTL8139C+,
+ * 2002). What the chip would drop because its receive buffer is full waits in the wire instead.
+ */
+#include <string.h>
+
+#include "hw/net/eeprom93c46.h"
+#include "hw/net/mii.h"
+#include "hw/net/net_offload.h"
+#include "hw/net/nic.h"
+#include "machine/machine.h"
+
+enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792 };
+enum { DESC_MAX = 64, TX_LARGE = 65536, REVISION_CPLUS = 0x20 };
+
+#define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
+
+enum {
+    IDR0 = 0x00,
+    MAR0 = 0x08,
+    TSD0 = 0x10,
+    TSAD0 = 0x20,
+    RBSTART = 0x30,
+    CR = 0x37,
+    CAPR = 0x38,
+    CBR = 0x3A,
+    IMR = 0x3C,
+    ISR = 0x3E,
+    TCR = 0x40,
+    RCR = 0x44,
+    TCTR = 0x48,
+    MPC = 0x4C,
+    EECR = 0x50, /* 9346CR */
+    CONFIG0 = 0x51,
+    CONFIG1 = 0x52,
+    TIMER_INT = 0x54,
+    MSR = 0x58,
+    CONFIG3 = 0x59,
+    CONFIG4 = 0x5A,
+    MULINT = 0x5C,
+    TSAD = 0x60,
+    BMCR = 0x62,
+    BMSR = 0x64,
+    ANAR = 0x66,
+    ANLPAR = 0x68,
+    ANER = 0x6A,
+    NWAYTR = 0x70,
+    CSCR = 0x74,
+    CRC0 = 0x84,    /* of eight wake-up frames, a byte each */
+    WAKEUP0 = 0x8C, /* which of their bytes count, eight bytes each */
+    LSBCRC0 = 0xCC,
+    WAKEUP_END = 0xD4,
+    CONFIG5 = 0xD8,
+    TPPOLL = 0xD9,
+    CPCR = 0xE0, /* C+CR */
+    RDSAR = 0xE4,
+};
+
+#define CR_BUFE 0x01
+#define CR_TE   0x04
+#define CR_RE   0x08
+#define CR_RST  0x10
+
+#define INT_ROK     0x0001
+#define INT_TOK     0x0004
+#define INT_TER     0x0008
+#define INT_RXOVW   0x0010
+#define INT_LINKCHG 0x0020
+#define INT_TDU     0x0080
+#define INT_SWINT   0x0100
+#define INT_TIMEOUT 0x4000
+#define INT_ALL     0xE1FF
+
+#define TSD_SIZE 0x00001FFFu
+#define TSD_OWN  0x00002000u
+#define TSD_TUN  0x00004000u
+#define TSD_TOK  0x00008000u
+#define TSD_TABT 0x40000000u
+
+#define TCR_HWVERID  0x74000000u /* RTL8139C */
+#define TCR_CPLUS    0x00800000u
+#define TCR_WRITABLE 0x030707F0u
+#define TCR_LOOPBACK 0x00060000u
+
+#define RCR_AAP      0x00000001u
+#define RCR_APM      0x00000002u
+#define RCR_AM       0x00000004u
+#define RCR_AB       0x00000008u
+#define RCR_WRAP     0x00000080u
+#define RCR_WRITABLE 0x0F03FFBFu
+
+/* Status in front of a received frame */
+#define RX_ROK 0x0001
+#define RX_BAR 0x2000
+#define RX_PAM 0x4000
+#define RX_MAR 0x8000
+
+#define EECR_EEM     0xC0
+#define EECR_LOAD    0x40
+#define EECR_PROGRAM 0x80
+#define EECR_CONFIG  0xC0 /* CONFIG registers can be written */
+#define EECR_CS      0x08
+#define EECR_SK      0x04
+#define EECR_DI      0x02
+#define EECR_DO      0x01
+
+#define CONFIG1_MAPPED 0x0C /* I/O and memory: as the BARs say */
+#define CONFIG1_PMEN   0x01 /* the power management capability is there */
+
+#define CONFIG3_MAGIC  0x20
+#define CONFIG3_LINKUP 0x10
+#define CONFIG3_MASK   0x70
+
+#define CONFIG4_LONGWF 0x20 /* wake-up frames of up to 128 bytes */
+#define CONFIG4_MASK   0xF5
+
+#define CONFIG5_BWF  0x40
+#define CONFIG5_MWF  0x20
+#define CONFIG5_UWF  0x10
+#define CONFIG5_MASK 0x7F
+
+#define PM_OFFSET 0x50
+#define PMC       0xF7C2 /* D1, D2; wakes from all but D0; with auxiliary power (MSR_AUX) also from D3cold */
+
+#define MSR_LINKB    0x04 /* no link */
+#define MSR_SPEED_10 0x08
+#define MSR_AUX      0x10
+
+#define CPCR_TX   0x0001
+#define CPCR_RX   0x0002
+#define CPCR_RXCS 0x0020 /* checksums are looked at (RxChkSum) */
+#define CPCR_VLAN 0x0040 /* tags are taken out */
+#define CPCR_MASK 0x027B
+
+#define DTCCR_DUMP 0x08u
+
+#define TPPOLL_NPQ 0x40
+#define TPPOLL_SWI 0x01
+
+/* First doubleword of a descriptor, and DESC_TAGC of the second */
+#define DESC_OWN     0x80000000u
+#define DESC_EOR     0x40000000u
+#define DESC_FS      0x20000000u
+#define DESC_LS      0x10000000u
+#define DESC_LGSEN   0x08000000u /* cut into segments */
+#define DESC_IPCS    0x00040000u
+#define DESC_UDPCS   0x00020000u
+#define DESC_TCPCS   0x00010000u
+#define DESC_RX_SIZE 0x1FFFu
+#define DESC_TAGC    0x00020000u
+/* First doubleword of a descriptor that comes back */
+#define DESC_LENGTH 0x0000FFFFu
+#define RX_PID_TCP  0x00010000u
+#define RX_PID_UDP  0x00020000u
+#define RX_PID_IP   0x00030000u
+#define RX_IPF      0x00008000u
+#define RX_UDPF     0x00004000u
+#define RX_TCPF     0x00002000u
+
+#define CSCR_CHANGED 0x0800 /* the link did; until the driver writes the register */
+#define CSCR_LINK_OK 0x0400
+
+struct rtl8139 {
+    struct pci_device pci;
+    struct region io, memory;
+    struct nic nic;
+    struct mii_phy phy;
+    struct eeprom eeprom;
+    struct timer timer;
+
+    uint8_t idr[6], mar[8];
+    uint32_t tsd[TX_DESCRIPTORS], tsad[TX_DESCRIPTORS];
+    uint8_t tx_next; /* the descriptor that is sent next */
+    uint32_t rbstart;
+    uint16_t capr, cbr;
+    uint8_t cr, eecr, config0, config1, config3, config4, config5;
+    uint8_t wakeup[WAKEUP_END - CRC0];
+    uint16_t imr, isr, mulint, nwaytr, cscr;
+    uint32_t tcr, rcr, mpc, timer_int;
+    int64_t timer_start; /* guest time at which the timer was 0 */
+
+    /* C+ mode */
+    uint8_t revision; /* property */
+    uint16_t cpcr;
+    uint32_t rdsar[2];
+    uint8_t rx_index, tx_index; /* of the next descriptor */
+    struct loop_work tx_work;
+    bool tx_ready, tx_last; /* all of a frame is there; its last segment */
+    bool tx_bad;            /* no frame was begun, or a part of it could not be read */
+    uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
+    uint8_t tx_data[TX_LARGE];
+    uint64_t tx_ok, rx_ok, rx_physical, rx_broadcast; /* counted since power on */
+    uint32_t rx_multicast;
+};
+
+static struct machine *machine_of(const struct rtl8139 *s)
+{
+    return s->pci.dev.machine;
+}
+
+/* ---- interrupts ---- */
+
+static void update_irq(struct rtl8139 *s)
+{
+    pci_set_intx(&s->pci, s->isr & s->imr);
+}
+
+static void raise(struct rtl8139 *s, uint16_t bits)
+{
+    s->isr |= bits;
+    update_irq(s);
+}
+
+/* ---- timer ---- */
+
+static uint32_t timer_ticks(const struct rtl8139 *s)
+{
+    return (uint64_t)(clock_now(&machine_of(s)->clock) - s->timer_start) / TICK_NS;
+}
+
+/* TIMER_INT 0 is none; else the moment when the counter, which wraps, has that value next. */
+static void timer_arm(struct rtl8139 *s)
+{
+    int64_t now = clock_now(&machine_of(s)->clock);
+    uint32_t left = s->timer_int - timer_ticks(s);
+
+    if (s->timer_int)
+        timer_set(&s->timer, now + (left ? (int64_t)left : 1ll << 32) * TICK_NS);
+    else
+        timer_cancel(&s->timer);
+}
+
+static void timer_fire(void *opaque)
+{
+    struct rtl8139 *s = opaque;
+
+    raise(s, INT_TIMEOUT);
+    timer_arm(s);
+}
+
+/* ---- EEPROM ---- */
+
+static void eeprom_fill(struct rtl8139 *s)
+{
+    uint16_t *words = s->eeprom.words;
+
+    words[0] = 0x8129; /* the contents are valid */
+    words[1] = pci_get16(&s->pci, PCI_VENDOR_ID);
+    words[2] = pci_get16(&s->pci, PCI_DEVICE_ID);
+    words[3] = pci_get16(&s->pci, PCI_SUBSYSTEM_VENDOR_ID);
+    words[4] = pci_get16(&s->pci, PCI_SUBSYSTEM_ID);
+    words[5] = 0x4020; /* maximum latency, minimum grant */
+    words[0x0A] = (CONFIG1_MAPPED | CONFIG1_PMEN) << 8;
+    words[0x0B] = PMC;
+    for (int i = 0; i < 3; i++)
+        words[7 + i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
+}
+
+static uint8_t eeprom_byte(const struct rtl8139 *s, unsigned at)
+{
+    return s->eeprom.words[at / 2] >> 8 * (at % 2);
+}
+
+static void set_config1(struct rtl8139 *s, uint8_t value)
+{
+    s->config1 = value | CONFIG1_MAPPED;
+    pci_set_power_management(&s->pci, PM_OFFSET, value & CONFIG1_PMEN ? PMC : 0);
+}
+
+/* What the chip takes from its EEPROM at power on and on request. */
+static void eeprom_load(struct rtl8139 *s)
+{
+    for (int i = 0; i < 6; i++)
+        s->idr[i] = eeprom_byte(s, 0x0E + i);
+    s->config0 = 0;
+    set_config1(s, eeprom_byte(s, 0x15));
+    s->config3 = eeprom_byte(s, 0x0D) & CONFIG3_MASK;
+    s->config4 = eeprom_byte(s, 0x19) & CONFIG4_MASK;
+    s->config5 = eeprom_byte(s, 0x1F) & CONFIG5_MASK;
+}
+
+static void write_eecr(struct rtl8139 *s, uint8_t value)
+{
+    bool selected = (value & (EECR_EEM | EECR_CS)) == (EECR_PROGRAM | EECR_CS);
+
+    if (!selected)
+        eeprom_deselect(&s->eeprom);
+    else if (value & EECR_SK && !(s->eecr & EECR_SK))
+        eeprom_clock(&s->eeprom, value & EECR_DI);
+    s->eecr = value & (EECR_EEM | EECR_CS | EECR_SK | EECR_DI);
+    if ((value & EECR_EEM) == EECR_LOAD) {
+        eeprom_load(s);
+        s->eecr = 0;
+    }
+}
+
+/* ---- receiver: a ring buffer in memory ---- */
+
+static uint32_t ring_size(const struct rtl8139 *s)
+{
+    return 8192u << (s->rcr >> 11 & 3);
+}
+
+/* Where the driver reads next: CAPR runs 16 behind. */
+static uint32_t ring_reader(const struct rtl8139 *s)
+{
+    return (s->capr + 16u) & (ring_size(s) - 4);
+}
+
+static uint32_t ring_writer(const struct rtl8139 *s)
+{
+    return s->cbr & (ring_size(s) - 4);
+}
+
+static bool ring_empty(const struct rtl8139 *s)
+{
+    return ring_reader(s) == ring_writer(s);
+}
+
+static uint32_t ring_room(const struct rtl8139 *s)
+{
+    uint32_t size = ring_size(s);
+
+    /* never full to the last byte: that would be empty */
+    return (ring_reader(s) - ring_writer(s) - 4) & (size - 1);
+}
+
+static void ring_restart(struct rtl8139 *s)
+{
+    s->cbr = 0;
+    s->capr = 0xFFF0;
+    s->rx_index = 0;
+    nic_resume(&s->nic);
+}
+
+/* The status bits for the destination, 0: not for us. */
+static uint16_t match(const struct rtl8139 *s, const uint8_t *to)
+{
+    unsigned hash;
+
+    if (nic_is_broadcast(to))
+        return s->rcr & (RCR_AB | RCR_AAP) ? RX_ROK | RX_BAR : 0;
+    if (to[0] & 1) {
+        hash = net_multicast_hash(to);
+        if (s->rcr & RCR_AAP || (s->rcr & RCR_AM && s->mar[hash >> 3] & 1 << (hash & 7)))
+            return RX_ROK | RX_MAR;
+        return 0;
+    }
+    if (!memcmp(to, s->idr, 6))
+        return s->rcr & (RCR_APM | RCR_AAP) ? RX_ROK | RX_PAM : 0;
+    return s->rcr & RCR_AAP ? RX_ROK : 0;
+}
+
+static void rx_done(struct rtl8139 *s, uint16_t status)
+{
+    s->rx_ok++;
+    s->rx_physical += !!(status & RX_PAM);
+    s->rx_broadcast += !!(status & RX_BAR);
+    s->rx_multicast += !!(status & RX_MAR);
+    raise(s, INT_ROK);
+}
+
+/* A frame for which the driver named no memory, or too little. */
+static void rx_miss(struct rtl8139 *s)
+{
+    s->mpc += s->mpc < 0xFFFFFF;
+}
+
+/* With RCR_WRAP a frame runs on behind the ring's end; the largest ring has no such room. */
+static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
+{
+    uint32_t size = ring_size(s), at = ring_writer(s), first = length;
+
+    if (at + length > size && (size == 65536 || !(s->rcr & RCR_WRAP)))
+        first = size - at;
+    return pci_dma_write(&s->pci, (uint64_t)s->rbstart + at, data, first) &&
+           (first == length || pci_dma_write(&s->pci, s->rbstart, data + first, length - first));
+}
+
+/* Header, frame and check sequence into the ring. False: no room. */
+static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
+{
+    uint8_t entry[4 + NET_MAX_FRAME + NIC_FCS + 3] = {0};
+    uint32_t total;
+
+    memcpy(entry + 4, data, length);
+    length = nic_seal(entry + 4, nic_pad(entry + 4, length));
+    total = (4 + length + 3) & ~3u;
+    if (ring_room(s) < total)
+        return false;
+    for (int i = 0; i < 4; i++)
+        entry[i] = (uint32_t)(length << 16 | status) >> 8 * i;
+    if (ring_write(s, entry, total)) {
+        s->cbr = (ring_writer(s) + total) & (ring_size(s) - 1);
+        rx_done(s, status);
+    } else {
+        rx_miss(s);
+    }
+    return true;
+}
+
+/* ---- C+ mode: rings of descriptors (data sheet RTL8139C+, chapter 9) ---- */
+
+static bool in_cplus(const struct rtl8139 *s)
+{
+    return s->cpcr & (CPCR_TX | CPCR_RX);
+}
+
+static uint64_t descriptor_at(const uint32_t base[2], unsigned index)
+{
+    return ((uint64_t)base[1] << 32 | (base[0] & ~0xFFu)) + 16 * index;
+}
+
+static uint8_t next_index(uint32_t command, uint8_t index)
+{
+    return command & DESC_EOR ? 0 : (index + 1) % DESC_MAX;
+}
+
+/* The tag out of a frame, as the descriptor has it: big endian, and a bit that there is one. */
+static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *length)
+{
+    uint16_t tag;
+
+    if (!(s->cpcr & CPCR_VLAN) || !offload_take_tag(frame, length, VLAN_TYPE, &tag))
+        return 0;
+    return 1u << 16 | __builtin_bswap16(tag);
+}
+
+/* What the checksums say; of which transport it is stands there only if that one was looked at. */
+static uint32_t cplus_verdict(const struct rtl8139 *s, const uint8_t *frame, size_t length)
+{
+    struct ip_packet packet;
+    uint32_t ip;
+
+    if (!(s->cpcr & CPCR_RXCS) || !offload_find_ip(frame, length, &packet) || packet.version != 4)
+        return 0;
+    ip = offload_check_ip(frame, &packet) == OFFLOAD_BAD ? RX_IPF : 0;
+    switch (offload_check_transport(frame, length, &packet)) {
+    case OFFLOAD_GOOD:
+        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP : RX_PID_UDP);
+    case OFFLOAD_BAD:
+        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP | RX_TCPF : RX_PID_UDP | RX_UDPF);
+    default:
+        return ip | RX_PID_IP;
+    }
+}
+
+/* False: no descriptor is free. */
+static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
+{
+    uint64_t at = descriptor_at(s->rdsar, s->rx_index);
+    uint8_t frame[NET_MAX_FRAME + NIC_FCS];
+    uint32_t desc[4], tag, verdict;
+
+    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc))) {
+        rx_miss(s);
+        return true;
+    }
+    if (!(desc[0] & DESC_OWN))
+        return false;
+    memcpy(frame, data, length);
+    tag = strip_tag(s, frame, &length);
+    verdict = cplus_verdict(s, frame, length);
+    length = nic_seal(frame, nic_pad(frame, length));
+    if (length > (desc[0] & DESC_RX_SIZE) ||
+        !pci_dma_write(&s->pci, (uint64_t)desc[3] << 32 | desc[2], frame, length)) {
+        rx_miss(s);
+        return true;
+    }
+    s->rx_index = next_index(desc[0], s->rx_index);
+    desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | verdict | length;
+    pci_dma_write(&s->pci, at + 4, &tag, 4);
+    pci_dma_write(&s->pci, at, desc, 4); /* the last: the descriptor is the driver's */
+    rx_done(s, status);
+    return true;
+}
+
+static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
+{
+    uint16_t status;
+
+    if (!(s->cr & CR_RE) || length < NET_HEADER || length > NET_MAX_FRAME)
+        return true;
+    status = match(s, data);
+    if (!status)
+        return true;
+    return s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length);
+}
+
+/* ---- wake-up ---- */
+
+/*
+ * The CRC over the bytes of the frame that the mask selects: x^16 + x^12 + x^5 + 1, from all ones, each byte
+ * from its lowest bit. The data sheet does not say so; the values that Realtek's later chips are given for
+ * known frames are of this one. False: a byte that counts is behind the frame's end, or none counts.
+ */
+static bool wakeup_crc(const uint8_t mask[16], const uint8_t *data, size_t length, uint16_t *crc)
+{
+    bool any = false;
+
+    *crc = 0xFFFF;
+    for (size_t at = 0; at < 128; at++) {
+        if (!(mask[at / 8] >> at % 8 & 1))
+            continue;
+        if (at >= length)
+            return false;
+        any = true;
+        for (int bit = 0; bit < 8; bit++)
+            *crc = *crc << 1 ^ ((*crc >> 15 ^ data[at] >> bit) & 1 ? 0x1021 : 0);
+    }
+    return any;
+}
+
+/*
+ * The long wake-up frames: two neighbours' masks are one, the CRC's halves are in CRC and LSBCRC. How the
+ * 8-bit CRC of the short ones is made nobody says, and no driver is known that uses it: none matches.
+ */
+static bool is_long_wakeup_frame(const struct rtl8139 *s, const uint8_t *data, size_t length)
+{
+    uint16_t crc;
+
+    for (unsigned i = 2; i < 8 && s->config4 & CONFIG4_LONGWF; i += 2)
+        if (wakeup_crc(s->wakeup + WAKEUP0 - CRC0 + 8 * i, data, length, &crc) &&
+            crc == (s->wakeup[i] | s->wakeup[LSBCRC0 - CRC0 + i] << 8))
+            return true;
+    return false;
+}
+
+/* A frame that comes while the chip sleeps: it need not be received, but be one that is addressed to it. */
+static void look_for_wakeup(struct rtl8139 *s, const uint8_t *data, size_t length)
+{
+    uint16_t status = match(s, data);
+    bool known = (status & RX_BAR && s->config5 & CONFIG5_BWF) ||
+                 (status & RX_MAR && s->config5 & CONFIG5_MWF) ||
+                 (status & RX_PAM && s->config5 & CONFIG5_UWF);
+
+    if (status && (known || (s->config3 & CONFIG3_MAGIC && nic_is_magic(data, length, s->idr)) ||
+                   is_long_wakeup_frame(s, data, length)))
+        pci_raise_pme(&s->pci);
+}
+
+/* What waited is looked at as what comes now. */
+static void power_changed(struct pci_device *pci)
+{
+    nic_resume(&((struct rtl8139 *)pci)->nic);
+}
+
+static bool card_receive(void *opaque, const uint8_t *data, size_t length)
+{
+    struct rtl8139 *s = opaque;
+
+    if (!pci_is_on(&s->pci)) {
+        look_for_wakeup(s, data, length);
+        return true;
+    }
+    if ((s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK)
+        return true;
+    if (rx_frame(s, data, length))
+        return true;
+    if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
+        raise(s, INT_RXOVW);
+        nic_look_again(&s->nic);
+    } else { /* nothing is lost, so no overflow, which drivers count as an error; the ring has frames */
+        raise(s, INT_ROK);
+    }
+    return false;
+}
+
+static void card_link_changed(void *opaque, bool up)
+{
+    struct rtl8139 *s = opaque;
+
+    if (!pci_is_on(&s->pci)) {
+        if (up && s->config3 & CONFIG3_LINKUP)
+            pci_raise_pme(&s->pci);
+        return;
+    }
+    s->cscr |= CSCR_CHANGED;
+    raise(s, INT_LINKCHG);
+}
+
+/* ---- transmitter ---- */
+
+/* False: the wire has no room. */
+static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
+{
+    struct net_frame frame = {.data = data, .length = length ? nic_pad(data, length) : 0};
+
+    if ((s->tcr & TCR_LOOPBACK) != TCR_LOOPBACK)
+        return net_send(s->nic.port, &frame);
+    if (!rx_frame(s, data, frame.length))
+        raise(s, INT_RXOVW);
+    return true;
+}
+
+/* ---- transmitter of C+ mode ---- */
+
+/* What the descriptor asks for; nothing beyond the frame is believed (CVE-2015-5165). */
+static void cplus_checksums(const struct rtl8139 *s, uint8_t *frame, size_t length)
+{
+    struct ip_packet packet;
+    struct offload_sum sum;
+    bool tcp;
+
+    if (!offload_find_ip(frame, length, &packet) || packet.version != 4)
+        return;
+    if (s->tx_flags & DESC_IPCS) {
+        sum = offload_ip_sum(&packet);
+        put_be16(frame + sum.place, 0);
+        offload_checksum(frame, length, &sum);
+    }
+    tcp = packet.protocol == PROTOCOL_TCP;
+    sum = offload_transport_sum(&packet);
+    if ((!tcp && packet.protocol != PROTOCOL_UDP) || !(s->tx_flags & (tcp ? DESC_TCPCS : DESC_UDPCS)) ||
+        sum.end > length || sum.place + 2 > sum.end)
+        return;
+    put_be16(frame + sum.place, offload_pseudo_sum(frame, &packet, sum.end - sum.start));
+    offload_checksum(frame, length, &sum);
+}
+
+/* The longest frame that is sent, before a tag goes in. */
+static size_t cplus_longest(const struct rtl8139 *s)
+{
+    return s->tx_tag & DESC_TAGC ? NET_MAX_FRAME - VLAN_TAG : NET_MAX_FRAME;
+}
+
+/* How the frame is cut into segments; false: it cannot be. What the driver left in the place of the checksums
+ * is not part of them. */
+static bool cplus_cut(struct rtl8139 *s, struct offload_cut *cut)
+{
+    struct ip_packet packet;
+
+    if (!offload_find_ip(s->tx_data, s->tx_length, &packet) || packet.version != 4 ||
+        packet.protocol != PROTOCOL_TCP || packet.transport + 20 > s->tx_length)
+        return false;
+    *cut = (struct offload_cut){.payload = s->tx_flags >> 16 & 0x7FF,
+                                .ipv4 = true,
+                                .tcp = true,
+                                .sum_ip = true,
+                                .sum_transport = true};
+    cut->ip = packet.ip;
+    cut->transport = packet.transport;
+    cut->headers = packet.transport + (s->tx_data[packet.transport + 12] >> 4) * 4;
+    cut->ip_sum = offload_ip_sum(&packet);
+    cut->transport_sum = offload_transport_sum(&packet);
+    cut->transport_sum.end = 0; /* the segment's */
+    put_be16(s->tx_data + cut->ip_sum.place, 0);
+    put_be16(s->tx_data + cut->transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
+    return true;
+}
+
+/* The next segment; its length, 0: there is none that a frame can hold. */
+static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+{
+    struct offload_cut cut;
+    size_t length, taken;
+
+    if (!cplus_cut(s, &cut))
+        return 0;
+    length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
+    if (!length || length > cplus_longest(s))
+        return 0;
+    s->tx_piece = taken;
+    s->tx_last = s->tx_sent + taken == s->tx_length - cut.headers;
+    return length;
+}
+
+static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
+{
+    s->tx_last = true;
+    if (s->tx_length < NET_HEADER || s->tx_length > cplus_longest(s))
+        return 0;
+    memcpy(frame, s->tx_data, s->tx_length);
+    cplus_checksums(s, frame, s->tx_length);
+    return s->tx_length;
+}
+
+/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
+static bool cplus_large(struct rtl8139 *s, bool *room)
+{
+    struct offload_cut cut;
+
+    if (!(s->tx_flags & DESC_LGSEN) || s->tx_sent || s->tx_tag & DESC_TAGC ||
+        (s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK || !cplus_cut(s, &cut))
+        return false;
+    return offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room);
+}
+
+/* Sends the frame that was gathered, or its next segment. False: the wire has no room. */
+static bool cplus_send(struct rtl8139 *s)
+{
+    uint8_t frame[NET_MAX_FRAME];
+    size_t length;
+    bool room;
+
+    if (cplus_large(s, &room)) {
+        s->tx_ready = !room;
+        return room;
+    }
+    length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
+    if (length && s->tx_tag & DESC_TAGC)
+        length = offload_insert_tag(frame, length, VLAN_TYPE, __builtin_bswap16(s->tx_tag));
+    if (length && !tx_frame(s, frame, length))
+        return false;
+    s->tx_sent += s->tx_piece;
+    if (!length || s->tx_last)
+        s->tx_ready = false;
+    return true;
+}
+
+/* Takes the next descriptor's bytes. False: it is not the chip's. */
+static bool cplus_fetch(struct rtl8139 *s)
+{
+    uint64_t at = descriptor_at(s->tsad, s->tx_index);
+    uint32_t desc[4], command, length;
+
+    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc)) || !(desc[0] & DESC_OWN))
+        return false;
+    command = desc[0];
+    if (command & DESC_FS) {
+        s->tx_length = s->tx_sent = s->tx_piece = 0;
+        s->tx_flags = command;
+        s->tx_tag = desc[1];
+        s->tx_bad = false;
+    }
+    length = command & DESC_LENGTH;
+    if (length > TX_LARGE - s->tx_length ||
+        !pci_dma_read(&s->pci, (uint64_t)desc[3] << 32 | desc[2], s->tx_data + s->tx_length, length))
+        s->tx_bad = true;
+    else
+        s->tx_length += length;
+    s->tx_index = next_index(command, s->tx_index);
+    s->tx_ready = command & DESC_LS && !s->tx_bad;
+    desc[0] = command & (DESC_EOR | DESC_FS | DESC_LS | DESC_LENGTH); /* the rest would tell of errors now */
+    if (!pci_dma_write(&s->pci, at, desc, 4))
+        return false;
+    if (!(command & DESC_LS))
+        return true;
+    s->tx_ok += !s->tx_bad;
+    raise(s, s->tx_bad ? INT_TER : INT_TOK);
+    s->tx_bad = true;
+    return true;
+}
+
+/* False: there is no more to do now. */
+static bool cplus_step(void *opaque)
+{
+    struct rtl8139 *s = opaque;
+
+    if (!(s->cr & CR_TE) || !(s->cpcr & CPCR_TX) || !pci_is_on(&s->pci))
+        return false;
+    if (s->tx_ready)
+        return cplus_send(s);
+    if (cplus_fetch(s))
+        return true;
+    raise(s, INT_TDU);
+    return false;
+}
+
+/* Rings that never end were a fault of others (CVE-2016-8910). */
+static void cplus_transmit(struct rtl8139 *s)
+{
+    nic_transmit(&s->nic, &s->tx_work, cplus_step);
+}
+
+/* ---- transmitter: four descriptors, in turn ---- */
+
+/* Sends what one descriptor holds. False: the wire has no room. */
+static bool tx_descriptor(struct rtl8139 *s, unsigned nth)
+{
+    uint8_t data[TX_MAX];
+    uint32_t length = s->tsd[nth] & TSD_SIZE;
+
+    if (length > TX_MAX || !pci_dma_read(&s->pci, s->tsad[nth], data, length)) {
+        s->tsd[nth] |= TSD_OWN | TSD_TABT;
+        raise(s, INT_TER);
+        return true;
+    }
+    if (!tx_frame(s, data, length))
+        return false;
+    s->tsd[nth] |= TSD_OWN | TSD_TOK;
+    s->tx_ok++;
+    raise(s, INT_TOK);
+    return true;
+}
+
+static void transmit(void *opaque)
+{
+    struct rtl8139 *s = opaque;
+
+    if (s->cpcr & CPCR_TX) {
+        cplus_transmit(s);
+        return;
+    }
+    for (int i = 0; i < TX_DESCRIPTORS && s->cr & CR_TE && pci_is_on(&s->pci); i++) {
+        if (s->tsd[s->tx_next] & TSD_OWN || !tx_descriptor(s, s->tx_next))
+            break;
+        s->tx_next = (s->tx_next + 1) % TX_DESCRIPTORS;
+    }
+}
+
+/* ---- registers ---- */
+
+static void stop_transmitter(struct rtl8139 *s)
+{
+    for (int i = 0; i < TX_DESCRIPTORS; i++)
+        s->tsd[i] = TSD_OWN;
+    s->tx_next = s->tx_index = 0;
+    s->tx_ready = false;
+    s->tx_bad = true;
+    s->tx_length = s->tx_sent = s->tx_piece = 0;
+    loop_cancel(&machine_of(s)->loop, &s->tx_work);
+}
+
+/* CR_RST: all but the addresses, the EEPROM and what was loaded from it. */
+static void chip_reset(struct rtl8139 *s)
+{
+    stop_transmitter(s);
+    memset(s->tsad, 0, sizeof(s->tsad));
+    s->rbstart = 0;
+    s->cpcr = 0;
+    s->rdsar[0] = s->rdsar[1] = 0;
+    s->cr = 0;
+    s->imr = s->isr = s->mulint = 0;
+    s->tcr = s->rcr = s->mpc = s->timer_int = 0;
+    s->timer_start = clock_now(&machine_of(s)->clock);
+    timer_cancel(&s->timer);
+    nic_reset(&s->nic);
+    ring_restart(s);
+    update_irq(s);
+}
+
+static void write_cr(struct rtl8139 *s, uint8_t value)
+{
+    uint8_t before = s->cr;
+
+    if (value & CR_RST) {
+        chip_reset(s);
+        return;
+    }
+    s->cr = value & (CR_TE | CR_RE);
+    if (~before & s->cr & CR_RE)
+        ring_restart(s);
+    if (before & ~s->cr & CR_TE)
+        stop_transmitter(s);
+    nic_resume(&s->nic);
+    transmit(s);
+}
+
+static uint16_t tx_summary(const struct rtl8139 *s)
+{
+    uint16_t value = 0;
+
+    for (int i = 0; i < TX_DESCRIPTORS; i++)
+        value |= !!(s->tsd[i] & TSD_OWN) << i | !!(s->tsd[i] & TSD_TABT) << (4 + i) |
+                 !!(s->tsd[i] & TSD_TUN) << (8 + i) | !!(s->tsd[i] & TSD_TOK) << (12 + i);
+    return value;
+}
+
+/* The width of the register at an offset. */
+static unsigned register_width(unsigned offset)
+{
+    static const struct {
+        uint8_t from, to, width;
+    } wide[] = {{TSD0, RBSTART + 3, 4},        {CAPR, ISR + 1, 2},    {TCR, MPC + 3, 4},
+                {TIMER_INT, TIMER_INT + 3, 4}, {MULINT, CSCR + 1, 2}, {CPCR, CPCR + 1, 2},
+                {RDSAR, RDSAR + 7, 4}};
+
+    for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+        if (offset >= wide[i].from && offset <= wide[i].to)
+            return wide[i].width;
+    return 1;
+}
+
+static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
+{
+    bool link = net_link_up(s->nic.port);
+
+    switch (offset) {
+    case MSR:
+        return MSR_AUX | (link ? 0 : MSR_LINKB) | (mii_is_fast(&s->phy) ? 0 : MSR_SPEED_10);
+    case TSAD:
+        return tx_summary(s);
+    case BMCR:
+    case BMSR:
+        return mii_read(&s->phy, MII_BMCR + (offset - BMCR) / 2, link);
+    case ANAR:
+    case ANLPAR:
+    case ANER:
+        return mii_read(&s->phy, MII_ANAR + (offset - ANAR) / 2, link);
+    case NWAYTR:
+        return s->nwaytr;
+    case CSCR:
+        return s->cscr | (link ? CSCR_LINK_OK : 0);
+    default:
+        return 0;
+    }
+}
+
+/* The register that begins at offset, all of it. */
+static uint32_t read_register(const struct rtl8139 *s, unsigned offset)
+{
+    if (offset < IDR0 + 6)
+        return s->idr[offset];
+    if (offset >= MAR0 && offset < MAR0 + 8)
+        return s->mar[offset - MAR0];
+    if (offset >= CRC0 && offset < WAKEUP_END)
+        return s->wakeup[offset - CRC0];
+    if (offset >= TSD0 && offset < TSAD0)
+        return s->tsd[(offset - TSD0) / 4];
+    if (offset >= TSAD0 && offset < RBSTART)
+        return s->tsad[(offset - TSAD0) / 4];
+    switch (offset) {
+    case RBSTART:
+        return s->rbstart;
+    case CR:
+        return s->cr | (ring_empty(s) ? CR_BUFE : 0);
+    case CAPR:
+        return s->capr;
+    case CBR:
+        return s->cbr;
+    case IMR:
+        return s->imr;
+    case ISR:
+        return s->isr;
+    case TCR:
+        return s->tcr | TCR_HWVERID | (s->revision >= REVISION_CPLUS ? TCR_CPLUS : 0);
+    case RCR:
+        return s->rcr;
+    case TCTR:
+        return timer_ticks(s);
+    case MPC:
+        return s->mpc;
+    case EECR:
+        return s->eecr | (s->eeprom.out ? EECR_DO : 0);
+    case CONFIG0:
+        return s->config0;
+    case CONFIG1:
+        return s->config1;
+    case TIMER_INT:
+        return s->timer_int;
+    case CONFIG3:
+        return s->config3;
+    case CONFIG4:
+        return s->config4;
+    case CONFIG5:
+        return s->config5;
+    case MULINT:
+        return s->mulint;
+    case CPCR:
+        return s->cpcr;
+    case RDSAR:
+    case RDSAR + 4:
+        return s->rdsar[(offset - RDSAR) / 4];
+    default:
+        return read_status(s, offset);
+    }
+}
+
+/* The CONFIG registers; all but one only while the driver has unlocked them. */
+static void write_config(struct rtl8139 *s, unsigned offset, uint8_t value)
+{
+    if (offset == CONFIG5)
+        s->config5 = value & CONFIG5_MASK;
+    if ((s->eecr & EECR_EEM) != EECR_CONFIG)
+        return;
+    if (offset == CONFIG1)
+        set_config1(s, value);
+    else if (offset == CONFIG3)
+        s->config3 = value & CONFIG3_MASK;
+    else if (offset == CONFIG4)
+        s->config4 = value & CONFIG4_MASK;
+}
+
+static void write_phy(struct rtl8139 *s, unsigned offset, uint16_t value)
+{
+    switch (offset) {
+    case BMCR:
+        mii_write(&s->phy, MII_BMCR, value);
+        break;
+    case ANAR:
+        mii_write(&s->phy, MII_ANAR, value);
+        break;
+    case NWAYTR:
+        s->nwaytr = value & 0x00FF;
+        break;
+    case CSCR:
+        s->cscr = value & ~(CSCR_LINK_OK | CSCR_CHANGED);
+        break;
+    }
+}
+
+static void write_ring(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    if (offset == CAPR)
+        s->capr = value;
+    else if (offset == RCR)
+        s->rcr = value & RCR_WRITABLE;
+    nic_resume(&s->nic);
+}
+
+/* The registers that only the C+ has. */
+static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    if (s->revision < REVISION_CPLUS)
+        return;
+    if (offset == CPCR) {
+        s->cpcr = value & CPCR_MASK;
+        nic_resume(&s->nic);
+    } else if (offset == TPPOLL) {
+        if (value & TPPOLL_SWI)
+            raise(s, INT_SWINT);
+        if (value & TPPOLL_NPQ)
+            cplus_transmit(s);
+    } else {
+        s->rdsar[(offset - RDSAR) / 4] = value;
+        s->rx_index = 0;
+        nic_resume(&s->nic);
+    }
+}
+
+static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    if (offset == TCTR)
+        s->timer_start = clock_now(&machine_of(s)->clock); /* any value: from 0 */
+    else
+        s->timer_int = value;
+    timer_arm(s);
+}
+
+/*
+ * A driver that has cleared what tells of frames gets it anew, by the frame that still waits or by those that
+ * it left in the ring: Linux' 8139too clears it behind each frame, stops after 64, and looks into the ring
+ * again only if it is set.
+ */
+static void write_interrupts(struct rtl8139 *s, unsigned offset, uint16_t value)
+{
+    if (offset == ISR)
+        s->isr &= ~value;
+    else
+        s->imr = value & INT_ALL;
+    if (offset == IMR && s->imr & INT_ROK && s->cr & CR_RE && !(s->cpcr & CPCR_RX) && !ring_empty(s))
+        s->isr |= INT_ROK;
+    update_irq(s);
+    nic_resume(&s->nic);
+}
+
+/* value: the whole register, where the bytes that were not written are as they were (ISR: 0). */
+static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    switch (offset) {
+    case RBSTART:
+        s->rbstart = value;
+        ring_restart(s);
+        break;
+    case CR:
+        write_cr(s, value);
+        break;
+    case CAPR:
+    case RCR:
+        write_ring(s, offset, value);
+        break;
+    case IMR:
+    case ISR:
+        write_interrupts(s, offset, value);
+        break;
+    case TCR:
+        s->tcr = value & TCR_WRITABLE;
+        break;
+    case TCTR:
+    case TIMER_INT:
+        write_timer(s, offset, value);
+        break;
+    case MPC:
+        s->mpc = 0;
+        break;
+    case EECR:
+        write_eecr(s, value);
+        break;
+    case CPCR:
+    case TPPOLL:
+    case RDSAR:
+    case RDSAR + 4:
+        write_cplus(s, offset, value);
+        break;
+    case MULINT:
+        s->mulint = value & 0x0FFF;
+        break;
+    case CONFIG1:
+    case CONFIG3:
+    case CONFIG4:
+    case CONFIG5:
+        write_config(s, offset, value);
+        break;
+    default:
+        write_phy(s, offset, value);
+    }
+}
+
+/* Registers of which there are several. */
+static void write_array(struct rtl8139 *s, unsigned offset, uint32_t value)
+{
+    if (offset < IDR0 + 6)
+        s->idr[offset] = value;
+    else if (offset >= MAR0 && offset < MAR0 + 8)
+        s->mar[offset - MAR0] = value;
+    else if (offset >= TSAD0) {
+        s->tsad[(offset - TSAD0) / 4] = value;
+        if (in_cplus(s) && offset < TSAD0 + 8)
+            s->tx_index = 0; /* TNPDS */
+    }
+}
+
+/* DTCCR: the counters to memory, laid out as in the data sheet; errors do not happen here. */
+static void dump_counters(struct rtl8139 *s)
+{
+    uint8_t dump[64] = {0};
+    uint16_t missed = s->mpc;
+
+    memcpy(dump, &s->tx_ok, 8);
+    memcpy(dump + 8, &s->rx_ok, 8);
+    memcpy(dump + 28, &missed, 2);
+    memcpy(dump + 40, &s->rx_physical, 8);
+    memcpy(dump + 48, &s->rx_broadcast, 8);
+    memcpy(dump + 56, &s->rx_multicast, 4);
+    pci_dma_write(&s->pci, (uint64_t)s->tsd[1] << 32 | (s->tsd[0] & ~0x3Fu), dump, sizeof(dump));
+}
+
+/* A whole doubleword starts the descriptor; parts of one would start what is half written. */
+static void write_tsd(struct rtl8139 *s, unsigned nth, uint32_t value)
+{
+    if (in_cplus(s)) {
+        s->tsd[nth] = nth ? value : value & ~DTCCR_DUMP;
+        if (!nth && value & DTCCR_DUMP)
+            dump_counters(s);
+        return;
+    }
+    s->tsd[nth] = value & 0x003F3FFF;
+    transmit(s);
+}
+
+static void write_part(struct rtl8139 *s, unsigned offset, uint32_t value, uint32_t mask)
+{
+    uint32_t kept = offset == ISR ? 0 : read_register(s, offset) & ~mask;
+
+    value = (value & mask) | kept;
+    if (offset >= TSD0 && offset < TSAD0) {
+        if (mask == UINT32_MAX)
+            write_tsd(s, (offset - TSD0) / 4, value);
+    } else if (offset >= CRC0 && offset < WAKEUP_END) {
+        s->wakeup[offset - CRC0] = value;
+    } else if (offset < RBSTART) {
+        write_array(s, offset, value);
+    } else {
+        write_register(s, offset, value);
+    }
+}
+
+/* Accesses of any size at any offset are made of the registers' parts that they cover. */
+static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
+{
+    const struct rtl8139 *s = opaque;
+    uint64_t value = 0;
+
+    for (unsigned done = 0, n; done < size; done += n) {
+        unsigned at = offset + done, width = register_width(at), skip = at % width;
+
+        n = width - skip < size - done ? width - skip : size - done;
+        value |= (uint64_t)(read_register(s, at - skip) >> 8 * skip) << 8 * done;
+    }
+    return value;
+}
+
+static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct rtl8139 *s = opaque;
+
+    for (unsigned done = 0, n; done < size; done += n) {
+        unsigned at = offset + done, width = register_width(at), skip = at % width;
+
+        n = width - skip < size - done ? width - skip : size - done;
+        write_part(s, at - skip, (uint32_t)(value >> 8 * done) << 8 * skip,
+                   (uint32_t)(((1ull << 8 * n) - 1) << 8 * skip));
+    }
+}
+
+static const struct region_ops bar_ops = {.read = bar_read, .write = bar_write, .max_size = 4};
+
+/* ---- life ---- */
+
+static void reset(struct device *dev)
+{
+    struct rtl8139 *s = (struct rtl8139 *)dev;
+
+    chip_reset(s);
+    memset(s->mar, 0, sizeof(s->mar));
+    memset(s->wakeup, 0, sizeof(s->wakeup));
+    s->eecr = 0;
+    eeprom_reset(&s->eeprom);
+    mii_reset(&s->phy);
+    s->nwaytr = s->cscr = 0;
+    eeprom_load(s);
+}
+
+static bool realize(struct device *dev, struct error *err)
+{
+    struct rtl8139 *s = (struct rtl8139 *)dev;
+    struct machine *m = dev->machine;
+    const struct net_card chip = {
+        .receive = card_receive, .sent = transmit, .link_changed = card_link_changed, .opaque = s};
+
+    if (!nic_realize(&s->nic, &s->pci, &chip, err))
+        return false;
+    timer_init(&s->timer, &m->clock, timer_fire, s);
+    s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
+    s->pci.power_changed = power_changed;
+    s->pci.config[PCI_REVISION_ID] = s->revision;
+    eeprom_fill(s);
+    s->io = (struct region){.name = "rtl8139-io", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
+    s->memory = (struct region){.name = "rtl8139-memory", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
+    pci_add_bar(&s->pci, 0, PCI_BAR_IO, &s->io);
+    pci_add_bar(&s->pci, 1, PCI_BAR_MEM, &s->memory);
+    return true;
+}
+
+static void unrealize(struct device *dev)
+{
+    struct rtl8139 *s = (struct rtl8139 *)dev;
+
+    loop_cancel(&dev->machine->loop, &s->tx_work);
+    timer_cancel(&s->timer);
+    nic_unrealize(&s->nic);
+}
+
+static bool loaded(struct device *dev, struct error *err)
+{
+    struct rtl8139 *s = (struct rtl8139 *)dev;
+
+    set_config1(s, s->config1);
+    update_irq(s);
+    return true;
+}
+
+static const struct property properties[] = {
+    NIC_PROPERTIES(struct rtl8139, nic),
+    PROPERTY(PROP_UINT8, struct rtl8139, revision, "revision", .initial = "0x20", .min = 0x10, .max = 0x20,
+             .help = "0x10: RTL8139C; 0x20: RTL8139C+, with descriptor rings and offloads"),
+    {.name = NULL},
+};
+
+static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eeprom_state),
+                                           STATE_TIMER_FIELD(struct rtl8139, timer),
+                                           STATE_ARRAY(struct rtl8139, idr),
+                                           STATE_ARRAY(struct rtl8139, mar),
+                                           STATE_ARRAY(struct rtl8139, tsd),
+                                           STATE_ARRAY(struct rtl8139, tsad),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_next, TX_DESCRIPTORS - 1),
+                                           STATE_FIELD(struct rtl8139, rbstart),
+                                           STATE_FIELD(struct rtl8139, capr),
+                                           STATE_FIELD(struct rtl8139, cbr),
+                                           STATE_FIELD(struct rtl8139, cr),
+                                           STATE_FIELD(struct rtl8139, eecr),
+                                           STATE_FIELD(struct rtl8139, config0),
+                                           STATE_FIELD(struct rtl8139, config1),
+                                           STATE_FIELD(struct rtl8139, config3),
+                                           STATE_FIELD(struct rtl8139, config4),
+                                           STATE_FIELD(struct rtl8139, config5),
+                                           STATE_ARRAY(struct rtl8139, wakeup),
+                                           STATE_FIELD(struct rtl8139, imr),
+                                           STATE_FIELD(struct rtl8139, isr),
+                                           STATE_FIELD(struct rtl8139, mulint),
+                                           STATE_SUB(struct rtl8139, phy, mii_state),
+                                           STATE_FIELD(struct rtl8139, nwaytr),
+                                           STATE_FIELD(struct rtl8139, cscr),
+                                           STATE_FIELD(struct rtl8139, tcr),
+                                           STATE_FIELD(struct rtl8139, rcr),
+                                           STATE_FIELD(struct rtl8139, mpc),
+                                           STATE_FIELD(struct rtl8139, timer_int),
+                                           STATE_FIELD(struct rtl8139, timer_start),
+                                           STATE_FIELD(struct rtl8139, cpcr),
+                                           STATE_ARRAY(struct rtl8139, rdsar),
+                                           STATE_FIELD_MAX(struct rtl8139, rx_index, DESC_MAX - 1),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_index, DESC_MAX - 1),
+                                           STATE_SUB(struct rtl8139, nic, nic_state),
+                                           STATE_FIELD(struct rtl8139, tx_ok),
+                                           STATE_FIELD(struct rtl8139, rx_ok),
+                                           STATE_FIELD(struct rtl8139, rx_physical),
+                                           STATE_FIELD(struct rtl8139, rx_broadcast),
+                                           STATE_FIELD(struct rtl8139, rx_multicast),
+                                           STATE_FIELD(struct rtl8139, tx_ready),
+                                           STATE_FIELD(struct rtl8139, tx_bad),
+                                           STATE_FIELD(struct rtl8139, tx_flags),
+                                           STATE_FIELD(struct rtl8139, tx_tag),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_length, TX_LARGE),
+                                           STATE_FIELD_MAX(struct rtl8139, tx_sent, TX_LARGE),
+                                           STATE_ARRAY(struct rtl8139, tx_data),
+                                           STATE_END};
+
+/* The revision is the property's: below 0x20 a driver takes the chip for an RTL8139C. */
+static const struct pci_info info = {.vendor = 0x10EC,
+                                     .device = 0x8139,
+                                     .class_code = 0x020000,
+                                     .revision = 0x10,
+                                     .interrupt_pin = 1,
+                                     .rom = "efi-rtl8139.rom"};
+
+static const struct device_class rtl8139_class = {
+    .name = "rtl8139",
+    .description = "Realtek RTL8139C or RTL8139C+ Fast Ethernet",
+    .bus = BUS_PCI,
+    .size = sizeof(struct rtl8139),
+    .pci = &info,
+    .properties = properties,
+    .state = state,
+    .realize = realize,
+    .unrealize = unrealize,
+    .reset = reset,
+    .loaded = loaded,
+};
+DEVICE_CLASS(rtl8139_class);

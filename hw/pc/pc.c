@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hw/pc/pc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hw/floppy/fdc.h"
+#include "hw/ide/ide.h"
+#include "hw/pc/fw_cfg.h"
+#include "hw/pc/i440fx.h"
+#include "hw/pc/mc146818.h"
+
+#define BIOS_FILE "bios-256k.bin"
+#define BIOS_MAX  (16u << 20)
+
+/* CMOS bytes that a PC BIOS reads beside the clock's (SeaBIOS src/hw/rtc.h). */
+enum {
+    CMOS_SHUTDOWN = 0x0F, /* why the processor starts: 0xFE is the wake-up from S3 */
+    CMOS_FLOPPIES = 0x10, /* bits 7:4 the type of the first drive, 3:0 of the second */
+    CMOS_DISKS = 0x12,    /* the same for disks; 15: see the next two */
+    CMOS_EQUIPMENT = 0x14,
+    CMOS_BASE_MEMORY = 0x15,      /* KiB, 16 bits */
+    CMOS_EXTENDED_MEMORY = 0x17,  /* KiB above 1 MiB, 16 bits */
+    CMOS_DISK_TYPES = 0x19,       /* a byte for each of the first two disks */
+    CMOS_DISK_GEOMETRY = 0x1B,    /* 9 bytes for each of them */
+    CMOS_EXTENDED_MEMORY2 = 0x30, /* the same again */
+    CMOS_MEMORY_ABOVE_16M = 0x34, /* 64 KiB units, 16 bits */
+    CMOS_BOOT_FLAGS = 0x38,       /* bits 7:4: third boot device */
+    CMOS_DISK_TRANSLATION = 0x39, /* two bits for each of four disks */
+    CMOS_BOOT_DEVICES = 0x3D,     /* bits 3:0 first, 7:4 second */
+    CMOS_MEMORY_ABOVE_4G = 0x5B,  /* 64 KiB units, 24 bits */
+    CMOS_MORE_CPUS = 0x5F,        /* processors beyond the first */
+};
+
+#define SHUTDOWN_S3 0xFE
+
+#define DISK_TYPE_EXTENDED 0xF  /* of CMOS_DISKS */
+#define DISK_TYPE_USER     47   /* of CMOS_DISK_TYPES: the geometry follows */
+#define EQUIPMENT_FLOPPY   0x01 /* bits 7:6: how many more */
+#define EQUIPMENT_FPU      0x02
+#define EQUIPMENT_MOUSE    0x04
+
+/* The board itself: the flash with the BIOS, and what is written into the CMOS RAM at each reset. */
+struct pc_board {
+    struct device dev;
+    uint8_t *bios;
+    struct region
+        bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
+    struct device *rtc, *fdc;
+    bool started; /* after the first reset `-boot once=` no longer counts */
+    struct machine_listener listener;
+};
+
+static struct device *create_at(struct machine *m, const char *name, const char *addr, struct error *err)
+{
+    struct device *dev = device_new(m, name, err);
+
+    if (!dev || !device_set(dev, "addr", addr, err))
+        return NULL;
+    return device_realize(dev, NULL, err) ? dev : NULL;
+}
+
+static bool load_bios(struct pc_board *board, struct error *err)
+{
+    struct machine *m = board->dev.machine;
+    char *path = machine_find_firmware(m, m->config.bios ? m->config.bios : BIOS_FILE, err);
+    size_t size;
+
+    board->bios = path ? machine_load_file(path, BIOS_MAX, &size, err) : NULL;
+    free(path);
+    if (!board->bios)
+        return error_prefix(err, "BIOS");
+    if (size % 0x1000) {
+        free(board->bios);
+        return error_set(err, "BIOS: %zu bytes, not a multiple of 4096", size);
+    }
+    board->bios_region = (struct region){.name = "bios",
+                                         .size = size,
+                                         .host = board->bios,
+                                         .flags = REGION_READONLY,
+                                         .priority = PRIORITY_ROM};
+    bus_map(&m->bus, SPACE_MEM, &board->bios_region, 0x100000000ull - size);
+    i440fx_set_bios(&m->pci.functions[0]->dev, board->bios, size);
+    return true;
+}
+
+/* ---- CMOS RAM ---- */
+
+static void set_cmos(struct pc_board *board, uint8_t index, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        mc146818_set(board->rtc, index + i, value >> 8 * i);
+}
+
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+static void write_memory_sizes(struct pc_board *board)
+{
+    const struct ram *ram = &board->dev.machine->ram;
+    uint64_t above_1m = ram->low_size > 1 << 20 ? ram->low_size - (1 << 20) : 0;
+    uint64_t above_16m = ram->low_size > 16 << 20 ? ram->low_size - (16 << 20) : 0;
+
+    set_cmos(board, CMOS_BASE_MEMORY, at_most(ram->low_size >> 10, 640), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY, at_most(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY2, at_most(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_MEMORY_ABOVE_16M, at_most(above_16m >> 16, 0xFFFF), 2);
+    set_cmos(board, CMOS_MEMORY_ABOVE_4G, ram->high_size >> 16, 3);
+}
+
+/* The BIOS's number of a boot device letter; 0: none. */
+static unsigned boot_device(char letter)
+{
+    static const char letters[] = "acdn";
+    const char *at = letter ? strchr(letters, letter) : NULL;
+
+    return at ? at - letters + 1 : 0;
+}
+
+static void write_boot_order(struct pc_board *board)
+{
+    const struct machine_config *config = &board->dev.machine->config;
+    const char *order = !board->started && config->boot_once[0] ? config->boot_once
+                        : config->boot_order[0]                 ? config->boot_order
+                                                                : "cad";
+    unsigned device[3] = {0};
+
+    for (unsigned i = 0; i < 3 && order[i]; i++)
+        device[i] = boot_device(order[i]);
+    set_cmos(board, CMOS_BOOT_DEVICES, device[0] | device[1] << 4, 1);
+    set_cmos(board, CMOS_BOOT_FLAGS, device[2] << 4, 1);
+}
+
+static void write_floppies(struct pc_board *board)
+{
+    uint8_t first = fdc_drive_type(board->fdc, 0), second = fdc_drive_type(board->fdc, 1);
+    uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE;
+
+    if (first || second)
+        equipment |= EQUIPMENT_FLOPPY | (first && second ? 0x40 : 0);
+    set_cmos(board, CMOS_FLOPPIES, first << 4 | second, 1);
+    set_cmos(board, CMOS_EQUIPMENT, equipment, 1);
+}
+
+static void write_geometry(struct pc_board *board, unsigned disk, const struct ide_geometry *g)
+{
+    unsigned at = CMOS_DISK_GEOMETRY + 9 * disk;
+
+    set_cmos(board, CMOS_DISK_TYPES + disk, DISK_TYPE_USER, 1);
+    set_cmos(board, at, g->cylinders, 2);
+    set_cmos(board, at + 2, g->heads, 1);
+    set_cmos(board, at + 3, 0xFFFF, 2); /* no write precompensation */
+    set_cmos(board, at + 5, 0xC0 | (g->heads > 8 ? 8 : 0),
+             1);                              /* control byte: no retries, more than 8 heads */
+    set_cmos(board, at + 6, g->cylinders, 2); /* landing zone */
+    set_cmos(board, at + 8, g->sectors, 1);
+}
+
+static void write_disks(struct pc_board *board)
+{
+    uint8_t types = 0, translations = 0;
+
+    for (unsigned disk = 0; disk < 4; disk++) {
+        struct ide_geometry g;
+
+        if (!ide_disk_geometry(board->dev.machine, disk / 2, disk % 2, &g))
+            continue;
+        translations |= g.translation << 2 * disk;
+        if (disk >= 2)
+            continue;
+        types |= DISK_TYPE_EXTENDED << (disk == 0 ? 4 : 0);
+        write_geometry(board, disk, &g);
+    }
+    set_cmos(board, CMOS_DISKS, types, 1);
+    set_cmos(board, CMOS_DISK_TRANSLATION, translations, 1);
+}
+
+static void board_reset(struct device *dev)
+{
+    struct pc_board *board = (struct pc_board *)dev;
+
+    write_memory_sizes(board);
+    write_boot_order(board);
+    write_floppies(board);
+    write_disks(board);
+    set_cmos(board, CMOS_MORE_CPUS, dev->machine->config.cpus - 1, 1);
+    board->started = true;
+}
+
+static void machine_event(void *opaque, enum machine_event event, bool by_guest)
+{
+    if (event == EVENT_SUSPEND)
+        set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
+}
+
+/* ---- life ---- */
+
+/* The clock; where the hypervisor has one, only the RAM behind it is ours. */
+static struct device *create_rtc(struct machine *m, struct error *err)
+{
+    struct device *dev = device_new(m, "mc146818rtc", err);
+
+    if (!dev || (m->accel->own_platform && !device_set(dev, "cmos-only", "on", err)))
+        return NULL;
+    return device_realize(dev, NULL, err) ? dev : NULL;
+}
+
+/* The BIOS, what it asks about the machine, and where it writes its log. */
+static bool create_firmware(struct pc_board *board, struct error *err)
+{
+    struct machine *m = board->dev.machine;
+    struct device *fw_cfg = device_create(m, "fw_cfg", err);
+
+    return fw_cfg && fw_cfg_set_standard(fw_cfg, err) && device_create(m, "isa-debugcon", err) &&
+           load_bios(board, err);
+}
+
+static bool board_realize(struct device *dev, struct error *err)
+{
+    static const char *const small_chips[] = {"i8042", "i8237", "port92"};
+    struct pc_board *board = (struct pc_board *)dev;
+    struct machine *m = dev->machine;
+
+    if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
+        !create_at(m, "piix3-ide", "1.1", err) || (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
+        return false;
+    for (size_t i = 0; i < sizeof(small_chips) / sizeof(small_chips[0]); i++)
+        if (!device_create(m, small_chips[i], err))
+            return false;
+    board->fdc = device_create(m, "isa-fdc", err);
+    if (!board->fdc)
+        return false;
+    board->rtc = create_rtc(m, err);
+    if (!board->rtc || (m->config.xen_platform && !create_at(m, "xen-platform", "2.0", err)))
+        return false;
+    if (!m->accel->own_platform && !create_firmware(board, err))
+        return false;
+    board->listener = (struct machine_listener){.event = machine_event, .opaque = board};
+    machine_listen(m, &board->listener);
+    return true;
+}
+
+static void board_unrealize(struct device *dev)
+{
+    struct pc_board *board = (struct pc_board *)dev;
+
+    machine_unlisten(dev->machine, &board->listener);
+    bus_unmap(&dev->machine->bus, &board->bios_region);
+    free(board->bios);
+}
+
+static const struct state_field board_state[] = {STATE_FIELD(struct pc_board, started), STATE_END};
+
+static const struct device_class board_class = {
+    .name = "pc-board",
+    .description = "PC board: chipset, small chips, BIOS",
+    .internal = true,
+    .size = sizeof(struct pc_board),
+    .state = board_state,
+    .realize = board_realize,
+    .unrealize = board_unrealize,
+    .reset = board_reset,
+};
+DEVICE_CLASS(board_class);
+
+bool pc_board_create(struct machine *m, struct error *err)
+{
+    m->pci.first_slot = 2;
+    return device_create(m, "pc-board", err) != NULL;
+}
