@@ -52,7 +52,7 @@ static void account(struct block_stats *stats, const struct block_request *reque
     }
 }
 
-static void complete(struct block *block, struct block_request *request)
+static void block_complete(struct block *block, struct block_request *request)
 {
     block->in_flight--;
     if (!request->error)
@@ -61,7 +61,7 @@ static void complete(struct block *block, struct block_request *request)
 }
 
 /* A request that its done function submits again waits for the next round of the loop. */
-static void complete_finished(void *opaque)
+static void block_complete_finished(void *opaque)
 {
     struct block *block = opaque;
 
@@ -70,7 +70,7 @@ static void complete_finished(void *opaque)
 
         if (!request)
             return;
-        complete(block, request);
+        block_complete(block, request);
     }
 }
 
@@ -94,7 +94,7 @@ struct block *block_open(struct loop *loop, const char *id, const struct block_o
     block->removable = options->removable;
     block->read_only = options->read_only;
     block->loop = loop;
-    block->completion = (struct loop_work){.run = complete_finished, .opaque = block};
+    block->completion = (struct loop_work){.run = block_complete_finished, .opaque = block};
     pool_init(&block->pool, perform, loop, &block->completion);
     return block;
 no_memory:
@@ -241,7 +241,7 @@ void block_cancel(struct block_request *request)
 void block_drain(struct block *block)
 {
     while (block->in_flight)
-        complete(block, pool_take(&block->pool, true));
+        block_complete(block, pool_take(&block->pool, true));
 }
 
 bool block_locked(const struct block *block)

@@ -198,7 +198,7 @@ static int discard(struct image *image, uint64_t offset, uint64_t length)
 }
 
 /* One at a time: who finds nothing to do because another is at it must wait for that one's success. */
-static int flush(struct image *image)
+static int image_flush(struct image *image)
 {
     int error = 0;
 
@@ -237,7 +237,7 @@ static int write_out(struct image *image, const struct block_request *r)
     /* After the write: a flush beside it, which may miss its data, must not be the last that does anything.
      */
     atomic_store(&image->dirty, true);
-    return error || !image->write_through ? error : flush(image);
+    return error || !image->write_through ? error : image_flush(image);
 }
 
 int image_perform(struct image *image, struct block_request *r)
@@ -256,7 +256,7 @@ int image_perform(struct image *image, struct block_request *r)
         atomic_store(&image->dirty, true);
         return error;
     case BLOCK_FLUSH:
-        return flush(image);
+        return image_flush(image);
     }
     return EINVAL;
 }

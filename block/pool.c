@@ -36,7 +36,7 @@ void pool_destroy(struct pool *pool)
     pthread_mutex_destroy(&pool->lock);
 }
 
-static void append(struct block_request ***last, struct block_request *request)
+static void pool_append(struct block_request ***last, struct block_request *request)
 {
     request->next = NULL;
     **last = request;
@@ -74,7 +74,7 @@ void pool_finish(struct pool *pool, struct block_request *request, int error)
     pthread_mutex_lock(&pool->lock);
     request->error = error;
     request->state = REQUEST_FINISHED;
-    append(&pool->last_finished, request);
+    pool_append(&pool->last_finished, request);
     pthread_cond_broadcast(&pool->finished);
     pthread_mutex_unlock(&pool->lock);
     loop_post(pool->loop, pool->completion);
@@ -133,7 +133,7 @@ void pool_submit(struct pool *pool, struct block_request *request)
 
     pthread_mutex_lock(&pool->lock);
     request->state = REQUEST_QUEUED;
-    append(&pool->last_queued, request);
+    pool_append(&pool->last_queued, request);
     pool->queued++;
     if (pool->queued > pool->idle && pool->count < POOL_THREADS)
         start_worker(pool);

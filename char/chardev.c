@@ -69,7 +69,7 @@ static struct chardev_user *typed_to(struct chardev *chr)
     return chr->user_count ? &chr->users[chr->focus] : NULL;
 }
 
-static size_t room(struct chardev *chr)
+static size_t chardev_room(struct chardev *chr)
 {
     const struct chardev_user *user = typed_to(chr);
     size_t n = user ? user->room(user->opaque) : 0;
@@ -89,13 +89,13 @@ static void update_output_watch(struct chardev *chr)
 
 /* A line that nobody reads from and nothing waits for is not watched at all: a hang-up would be told for
  * ever. */
-static void update_watch(struct chardev *chr)
+static void chardev_update_watch(struct chardev *chr)
 {
     uint32_t want = 0;
 
     if (chr->fd < 0)
         return;
-    if (!chr->input_ended && room(chr))
+    if (!chr->input_ended && chardev_room(chr))
         want |= EPOLLIN;
     if (chr->write_fd != chr->fd)
         update_output_watch(chr);
@@ -143,13 +143,13 @@ static void close_line(struct chardev *chr)
     drop_fds(chr);
 }
 
-static void hang_up(struct chardev *chr)
+static void chardev_hang_up(struct chardev *chr)
 {
     if (chr->fd < 0)
         return;
     if (!chr->socket) { /* a terminal or a file: no more input, and no new line either */
         chr->input_ended = true;
-        update_watch(chr);
+        chardev_update_watch(chr);
         return;
     }
     close_line(chr);
@@ -177,7 +177,7 @@ static ssize_t write_some(struct chardev *chr, const uint8_t *data, size_t lengt
 }
 
 /* Writes what the other side takes now. */
-static void flush(struct chardev *chr)
+static void chardev_flush(struct chardev *chr)
 {
     size_t done = 0;
 
@@ -240,8 +240,8 @@ void chardev_write(struct chardev *chr, const uint8_t *data, size_t length)
         return;
     memcpy(chr->out + chr->out_length, data, length);
     chr->out_length += length;
-    flush(chr);
-    update_watch(chr);
+    chardev_flush(chr);
+    chardev_update_watch(chr);
 }
 
 size_t chardev_pending(const struct chardev *chr)
@@ -295,8 +295,8 @@ static void output_ready(void *opaque, uint32_t events)
 {
     struct chardev *chr = opaque;
 
-    flush(chr);
-    update_watch(chr);
+    chardev_flush(chr);
+    chardev_update_watch(chr);
 }
 
 /* The byte after Ctrl-A. */
@@ -316,7 +316,7 @@ static void escape(struct chardev *chr, uint8_t byte)
             chr->users[i].leave(chr->users[i].opaque);
 }
 
-static void deliver(struct chardev *chr, const uint8_t *data, size_t length)
+static void chardev_deliver(struct chardev *chr, const uint8_t *data, size_t length)
 {
     struct chardev_user *user = typed_to(chr);
 
@@ -343,21 +343,21 @@ static void line_ready(void *opaque, uint32_t events)
     ssize_t n;
 
     if (events & (EPOLLOUT | EPOLLERR))
-        flush(chr);
-    want = chr->input_ended ? 0 : room(chr);
+        chardev_flush(chr);
+    want = chr->input_ended ? 0 : chardev_room(chr);
     if (want && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         n = read_line(chr, data, want);
         if (n > 0)
-            deliver(chr, data, n);
+            chardev_deliver(chr, data, n);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-            hang_up(chr);
+            chardev_hang_up(chr);
     }
-    update_watch(chr);
+    chardev_update_watch(chr);
 }
 
 void chardev_accept_input(struct chardev *chr)
 {
-    update_watch(chr);
+    chardev_update_watch(chr);
 }
 
 int chardev_take_fd(struct chardev *chr)
@@ -383,7 +383,7 @@ static void open_line(struct chardev *chr, int fd)
     chr->fd = chr->write_fd = fd;
     chr->input_ended = false;
     tell_opened(chr);
-    update_watch(chr);
+    chardev_update_watch(chr);
 }
 
 static void accept_ready(void *opaque, uint32_t events)
@@ -425,7 +425,7 @@ static bool remove_stale(const struct sockaddr_un *addr)
     return true;
 }
 
-static int open_unix(struct chardev *chr, const struct chardev_options *options, struct error *err)
+static int chardev_open_unix(struct chardev *chr, const struct chardev_options *options, struct error *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int fd;
@@ -469,7 +469,7 @@ static int open_address(const struct addrinfo *ai, bool server)
     return -1;
 }
 
-static int open_tcp(const struct chardev_options *options, struct error *err)
+static int chardev_open_tcp(const struct chardev_options *options, struct error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = options->server ? AI_PASSIVE : 0};
     struct addrinfo *list;
@@ -517,7 +517,7 @@ static bool name_socket(struct chardev *chr, const struct chardev_options *optio
     return asprintf(&chr->name, "fd:%d%s", options->fd, server) >= 0;
 }
 
-static bool check_inherited(int fd, bool server, struct error *err)
+static bool chardev_check_inherited(int fd, bool server, struct error *err)
 {
     int type, accepting = 0;
     socklen_t length = sizeof(type), length2 = sizeof(accepting);
@@ -532,12 +532,13 @@ static bool check_inherited(int fd, bool server, struct error *err)
     return true;
 }
 
-static bool open_socket(struct chardev *chr, const struct chardev_options *options, struct error *err)
+static bool chardev_open_socket(struct chardev *chr, const struct chardev_options *options, struct error *err)
 {
     int fd = options->fd;
 
-    if (fd >= 0 ? !check_inherited(fd, options->server, err)
-                : (fd = options->path ? open_unix(chr, options, err) : open_tcp(options, err)) < 0)
+    if (fd >= 0 ? !chardev_check_inherited(fd, options->server, err)
+                : (fd = options->path ? chardev_open_unix(chr, options, err)
+                                      : chardev_open_tcp(options, err)) < 0)
         return false;
     chr->socket = true;
     chr->nodelay = options->nodelay && !options->path;
@@ -618,12 +619,12 @@ static bool open_file(struct chardev *chr, const struct chardev_options *options
     chr->name = strdup("file");
     open_line(chr, fd);
     chr->input_ended = true;
-    update_watch(chr);
+    chardev_update_watch(chr);
     return true;
 }
 
 /* A character device of the host, such as /dev/ttyS0: both directions. */
-static bool open_device(struct chardev *chr, const struct chardev_options *options, struct error *err)
+static bool chardev_open_device(struct chardev *chr, const struct chardev_options *options, struct error *err)
 {
     struct termios tty;
     int fd = open(options->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -646,7 +647,7 @@ static bool open_backend(struct chardev *chr, const struct chardev_options *opti
     const char *backend = options->backend;
 
     if (!strcmp(backend, "socket"))
-        return open_socket(chr, options, err);
+        return chardev_open_socket(chr, options, err);
     if (!strcmp(backend, "pty"))
         return open_pty(chr, err);
     if (!strcmp(backend, "stdio"))
@@ -654,7 +655,7 @@ static bool open_backend(struct chardev *chr, const struct chardev_options *opti
     if (!strcmp(backend, "file"))
         return open_file(chr, options, err);
     if (!strcmp(backend, "serial"))
-        return open_device(chr, options, err);
+        return chardev_open_device(chr, options, err);
     if (!strcmp(backend, "null")) {
         chr->name = strdup("null");
         return true;
@@ -686,7 +687,7 @@ struct chardev *chardev_open(struct loop *loop, const char *id, const struct cha
 void chardev_close(struct chardev *chr)
 {
     if (chr->write_fd >= 0 && chr->out_length)
-        flush(chr);
+        chardev_flush(chr);
     chr->user_count = 0;
     close_line(chr);
     if (chr->listen_fd >= 0) {
@@ -734,7 +735,7 @@ bool chardev_set_user(struct chardev *chr, const struct chardev_user *user)
         chr->user_count--;
         chr->focus = 0;
     }
-    update_watch(chr);
+    chardev_update_watch(chr);
     return true;
 }
 
@@ -751,7 +752,7 @@ bool chardev_free(const struct chardev *chr)
 void chardev_disconnect(struct chardev *chr)
 {
     if (chr->socket)
-        hang_up(chr);
+        chardev_hang_up(chr);
 }
 
 struct chardev *chardev_find(struct chardev *first, const char *id)

@@ -31,7 +31,7 @@ struct console {
     uint8_t leds;
 };
 
-static int64_t now(const struct console *con)
+static int64_t console_now(const struct console *con)
 {
     return clock_now(&con->loop->host_clock);
 }
@@ -57,7 +57,7 @@ static bool draw(struct console *con)
     if (!con->source)
         return false;
     con->stale = con->watch == CONSOLE_UNWATCHED;
-    con->last_draw = now(con);
+    con->last_draw = console_now(con);
     if (!con->source->refresh(con->source->opaque, everything))
         return false;
     con->last_change = con->last_draw;
@@ -77,7 +77,7 @@ static void fall_quiet(struct console *con)
 /* At the pace of the viewers; but whoever waits for the machine gets as much time as the drawing took. */
 static int64_t next_draw(const struct console *con)
 {
-    int64_t end = now(con), took = end - con->last_draw;
+    int64_t end = console_now(con), took = end - con->last_draw;
 
     return 2 * took < con->pace ? con->last_draw + con->pace : end + took;
 }
@@ -95,13 +95,13 @@ static void tick(void *opaque)
 }
 
 /* The first change after quiet: at once, unless that would be faster than the pace. */
-static void draw_first(void *opaque)
+static void console_draw_first(void *opaque)
 {
     struct console *con = opaque;
 
     if (con->watch != CONSOLE_ACTIVE || timer_armed(&con->timer))
         return;
-    con->last_change = now(con);
+    con->last_change = console_now(con);
     if (con->last_change - con->last_draw >= con->pace)
         tick(con);
     else
@@ -118,7 +118,7 @@ struct console *console_new(struct loop *loop)
     con->pace = DEFAULT_PACE;
     con->last_draw = -DEFAULT_PACE;
     con->stale = true;
-    con->draw_first = (struct loop_work){.run = draw_first, .opaque = con};
+    con->draw_first = (struct loop_work){.run = console_draw_first, .opaque = con};
     timer_init(&con->timer, &loop->host_clock, tick, con);
     return con;
 }

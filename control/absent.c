@@ -71,7 +71,7 @@ bool absent_ignored(const char *driver)
 
 /* ---- USB ---- */
 
-static void append(char text[256], const char *option, const char *arg)
+static void absent_append(char text[256], const char *option, const char *arg)
 {
     size_t used = strlen(text);
 
@@ -93,7 +93,7 @@ static bool check_usb_devices(const struct string_list *devices, char asked[256]
             nth++;
         if (!known[nth])
             return unknown_name(err, "USB device", name, known) || error_prefix(err, "-usbdevice");
-        append(asked, "-usbdevice", name);
+        absent_append(asked, "-usbdevice", name);
     }
     return true;
 }
@@ -106,14 +106,14 @@ static bool check_usb(const struct control *c, struct error *err)
     char asked[256] = "";
 
     if (c->m.config.usb)
-        append(asked, "-usb", "");
+        absent_append(asked, "-usb", "");
     if (!check_usb_devices(&c->options.usb_devices, asked, err))
         return false;
     for (size_t i = 0; i < devices->count; i++) {
         const char *driver = opts_get(devices->items[i], "driver");
 
         if (driver && absent_ignored(driver))
-            append(asked, "-device", driver);
+            absent_append(asked, "-device", driver);
     }
     if (asked[0])
         log_line("%s: " NO_USB ", this has no effect; the guest's pointer is a PS/2 mouse%s", asked,

@@ -15,7 +15,7 @@ struct identity {
     char name[64]; /* for its further groups; "": none */
 };
 
-static bool look_up(const char *user, struct identity *id, struct error *err)
+static bool confine_look_up(const char *user, struct identity *id, struct error *err)
 {
     const struct passwd *entry = getpwnam(user);
     unsigned uid, gid;
@@ -48,7 +48,7 @@ bool confine(const char *root, const char *user, struct error *err)
 {
     struct identity id;
 
-    if (user && !look_up(user, &id, err))
+    if (user && !confine_look_up(user, &id, err))
         return false;
     if (root && (chroot(root) < 0 || chdir("/") < 0))
         return error_set(err, "-chroot %s: %s", root, strerror(errno));

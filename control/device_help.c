@@ -49,7 +49,7 @@ static void list_table(const struct property *table)
     }
 }
 
-static void list_properties(const struct device_class *cls)
+static void device_help_list_properties(const struct device_class *cls)
 {
     printf("%s: %s\n", cls->name, cls->description ? cls->description : "");
     puts("  id=<text>  - a name for commands and other options");
@@ -77,7 +77,7 @@ bool device_help(const char *arg)
     free(name);
     if (!cls)
         return false;
-    list_properties(cls);
+    device_help_list_properties(cls);
     return true;
 }
 

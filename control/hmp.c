@@ -21,7 +21,7 @@ struct hmp {
 
 /* Runs a QMP command, arguments stolen; what failed is printed. The result, NULL: it failed; caller decrefs.
  */
-static json_t *run(struct hmp *h, const char *name, json_t *args)
+static json_t *hmp_run(struct hmp *h, const char *name, json_t *args)
 {
     struct qmp_call call = {.c = h->c, .args = args ? args : json_object()};
     bool ok = qmp_run(&call, name);
@@ -36,7 +36,7 @@ static json_t *run(struct hmp *h, const char *name, json_t *args)
 
 static void run_only(struct hmp *h, const char *name, json_t *args)
 {
-    json_decref(run(h, name, args));
+    json_decref(hmp_run(h, name, args));
 }
 
 static const char *text(json_t *object, const char *key)
@@ -50,7 +50,7 @@ static const char *text(json_t *object, const char *key)
 
 static void info_status(struct hmp *h)
 {
-    json_t *status = run(h, "query-status", NULL);
+    json_t *status = hmp_run(h, "query-status", NULL);
     const char *name = text(status, "status");
 
     if (json_is_true(json_object_get(status, "running")) || !strcmp(name, "paused"))
@@ -157,7 +157,7 @@ static void info_cpus(struct hmp *h)
 
 static void info_vnc(struct hmp *h)
 {
-    json_t *vnc = run(h, "query-vnc", NULL), *client;
+    json_t *vnc = hmp_run(h, "query-vnc", NULL), *client;
     size_t i;
 
     if (!json_is_true(json_object_get(vnc, "enabled"))) {
@@ -268,33 +268,33 @@ static void info(struct hmp *h)
 
 /* ---- doing ---- */
 
-static void cont(struct hmp *h)
+static void hmp_cont(struct hmp *h)
 {
     run_only(h, "cont", NULL);
 }
 
-static void stop(struct hmp *h)
+static void hmp_stop(struct hmp *h)
 {
     run_only(h, "stop", NULL);
 }
 
-static void system_reset(struct hmp *h)
+static void hmp_system_reset(struct hmp *h)
 {
     run_only(h, "system_reset", NULL);
 }
 
-static void system_powerdown(struct hmp *h)
+static void hmp_system_powerdown(struct hmp *h)
 {
     run_only(h, "system_powerdown", NULL);
 }
 
-static void quit(struct hmp *h)
+static void hmp_quit(struct hmp *h)
 {
     run_only(h, "quit", NULL);
 }
 
 /* eject [-f] DRIVE */
-static void eject(struct hmp *h)
+static void hmp_eject(struct hmp *h)
 {
     bool force = h->words[1] && !strcmp(h->words[1], "-f");
     const char *drive = h->words[force ? 2 : 1];
@@ -306,7 +306,7 @@ static void eject(struct hmp *h)
 }
 
 /* change DRIVE FILE [FORMAT], change vnc password PASSWORD */
-static void change(struct hmp *h)
+static void hmp_change(struct hmp *h)
 {
     json_t *args;
 
@@ -321,7 +321,7 @@ static void change(struct hmp *h)
 }
 
 /* screendump FILE [-f png] */
-static void screendump(struct hmp *h)
+static void hmp_screendump(struct hmp *h)
 {
     const char *file = h->words[1];
     size_t length = file ? strlen(file) : 0;
@@ -360,7 +360,7 @@ static void sendkey(struct hmp *h)
 }
 
 /* set_link NETWORK on|off */
-static void set_link(struct hmp *h)
+static void hmp_set_link(struct hmp *h)
 {
     const char *up = h->words[1] ? h->words[2] : NULL;
 
@@ -403,25 +403,25 @@ static const struct command {
     void (*run)(struct hmp *h);
 } commands[] = {
     {"change", "DRIVE FILE",
-     "put another medium into a drive; change vnc password TEXT: the viewers' password", change},
-    {"cont", "", "run the guest", cont},
-    {"c", "", NULL, cont},
-    {"eject", "[-f] DRIVE", "take the medium out of a drive; -f: even if the guest locked it", eject},
+     "put another medium into a drive; change vnc password TEXT: the viewers' password", hmp_change},
+    {"cont", "", "run the guest", hmp_cont},
+    {"c", "", NULL, hmp_cont},
+    {"eject", "[-f] DRIVE", "take the medium out of a drive; -f: even if the guest locked it", hmp_eject},
     {"help", "", "this list", help},
     {"hostfwd_add", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT",
      "let the host's connections to a port into the guest", hostfwd_add},
     {"hostfwd_remove", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT", "no more of them", hostfwd_remove},
     {"?", "", NULL, help},
     {"info", "[WHAT]", "show something; without WHAT: what there is to show", info},
-    {"quit", "", "end at once", quit},
-    {"q", "", NULL, quit},
-    {"screendump", "FILE", "write a picture of the screen, PPM or .png", screendump},
+    {"quit", "", "end at once", hmp_quit},
+    {"q", "", NULL, hmp_quit},
+    {"screendump", "FILE", "write a picture of the screen, PPM or .png", hmp_screendump},
     {"sendkey", "KEYS", "press keys together, such as ctrl-alt-delete", sendkey},
-    {"set_link", "NETWORK on|off", "plug a network card's cable in or out", set_link},
-    {"stop", "", "stop the guest", stop},
-    {"s", "", NULL, stop},
-    {"system_powerdown", "", "press the power button", system_powerdown},
-    {"system_reset", "", "press the reset button", system_reset},
+    {"set_link", "NETWORK on|off", "plug a network card's cable in or out", hmp_set_link},
+    {"stop", "", "stop the guest", hmp_stop},
+    {"s", "", NULL, hmp_stop},
+    {"system_powerdown", "", "press the power button", hmp_system_powerdown},
+    {"system_reset", "", "press the reset button", hmp_system_reset},
 };
 
 static void help(struct hmp *h)

@@ -21,7 +21,7 @@
 
 /* ---- events of the machine, told to QMP clients ---- */
 
-static void machine_event(void *opaque, enum machine_event event, bool guest_asked)
+static void main_machine_event(void *opaque, enum machine_event event, bool guest_asked)
 {
     struct control *c = opaque;
     const char *host = c->shutdown_reason ? c->shutdown_reason : "host-signal";
@@ -167,7 +167,7 @@ static void free_parts(struct control *c)
     machine_destroy(&c->m);
 }
 
-static bool start(struct control *c, struct error *err)
+static bool main_start(struct control *c, struct error *err)
 {
     struct options *o = &c->options;
     int signal_fd = open_signals();
@@ -178,7 +178,7 @@ static bool start(struct control *c, struct error *err)
         return false;
     if (signal_fd < 0 || !loop_watch(&c->m.loop, &c->signals, signal_fd, EPOLLIN, signal_ready, c))
         return error_set(err, "cannot watch signals: %s", strerror(errno));
-    c->listener = (struct machine_listener){.event = machine_event, .opaque = c};
+    c->listener = (struct machine_listener){.event = main_machine_event, .opaque = c};
     machine_listen(&c->m, &c->listener);
     if (o->pidfile && !(c->pidfile_written = write_pidfile(o->pidfile, err)))
         return false;
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
         log_line("-daemonize: %s", strerror(errno));
         return 1;
     }
-    if (!start(c, &err)) {
+    if (!main_start(c, &err)) {
         log_line("%s", err.text);
         tear_down(c);
         exit(1); /* what half a machine holds, the kernel takes back */

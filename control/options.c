@@ -329,8 +329,8 @@ static bool apply_firmware_dir(struct options *o, const char *option, const char
 
 /* ---- lists of things, built later ---- */
 
-static bool collect(struct opts_list *list, const char *option, const char *arg, const char *implied,
-                    const char *const *known, struct error *err)
+static bool options_collect(struct opts_list *list, const char *option, const char *arg, const char *implied,
+                            const char *const *known, struct error *err)
 {
     struct opts *opts = opts_parse(option, arg, implied, known, err);
 
@@ -347,7 +347,7 @@ static const char *const drive_keys[] = {
 
 static bool apply_drive(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    return collect(&o->drives, option, arg, NULL, drive_keys, err);
+    return options_collect(&o->drives, option, arg, NULL, drive_keys, err);
 }
 
 /* -hda FILE and its like: the file's name is taken as it is, commas and all. */
@@ -442,7 +442,7 @@ static bool collect_or_json(struct opts_list *list, const char *option, const ch
     struct opts *opts;
 
     if (arg[0] != '{')
-        return collect(list, option, arg, implied, NULL, err);
+        return options_collect(list, option, arg, implied, NULL, err);
     opts = parse_json_opts(option, arg, err);
     if (opts)
         add_opts(list, opts);
@@ -524,14 +524,14 @@ static bool apply_chardev(struct options *o, const char *option, const char *arg
 {
     if (!strncmp(arg, "spice", 5))
         return apply_spice(o, option, arg, err);
-    return collect(&o->chardevs, option, arg, "backend", chardev_keys, err);
+    return options_collect(&o->chardevs, option, arg, "backend", chardev_keys, err);
 }
 
 static bool apply_mon(struct options *o, const char *option, const char *arg, struct error *err)
 {
     static const char *const known[] = {"chardev", "mode", "pretty", NULL};
 
-    return collect(&o->monitors, option, arg, "chardev", known, err);
+    return options_collect(&o->monitors, option, arg, "chardev", known, err);
 }
 
 static bool add_monitor(struct options *o, const char *option, const char *arg, const char *mode,
@@ -596,7 +596,7 @@ static bool apply_net(struct options *o, const char *option, const char *arg, st
 {
     const char *model;
 
-    if (!collect(&o->nets, option, arg, "type", NULL, err))
+    if (!options_collect(&o->nets, option, arg, "type", NULL, err))
         return false;
     model = opts_get(o->nets.items[o->nets.count - 1], "model");
     if (model && !strcmp(model, "help")) {

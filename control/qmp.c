@@ -180,7 +180,7 @@ static bool check_args(struct qmp_call *call, const struct qmp_command *command)
     return true;
 }
 
-static const struct qmp_command *find_command(const char *name)
+static const struct qmp_command *qmp_find_command(const char *name)
 {
     for (const struct qmp_command *const *table = qmp_tables; *table; table++)
         for (const struct qmp_command *command = *table; command->name; command++)
@@ -191,7 +191,7 @@ static const struct qmp_command *find_command(const char *name)
 
 bool qmp_run(struct qmp_call *call, const char *name)
 {
-    const struct qmp_command *command = find_command(name);
+    const struct qmp_command *command = qmp_find_command(name);
 
     if (!command) {
         call->error_class = "CommandNotFound";
@@ -270,7 +270,7 @@ static void serve_text(struct monitor *mon)
 
 /* ---- input ---- */
 
-static bool store(struct monitor *mon, char ch, size_t max)
+static bool qmp_store(struct monitor *mon, char ch, size_t max)
 {
     if (mon->length == mon->room) {
         size_t more = mon->room ? 2 * mon->room : 512;
@@ -285,7 +285,7 @@ static bool store(struct monitor *mon, char ch, size_t max)
     return true;
 }
 
-static void refuse(struct monitor *mon, enum scan next, const char *why)
+static void qmp_refuse(struct monitor *mon, enum scan next, const char *why)
 {
     mon->length = 0;
     mon->scan = next;
@@ -297,24 +297,24 @@ static void scan_between(struct monitor *mon, char ch)
     if (isspace((unsigned char)ch))
         return;
     if (ch != '{' && ch != '[') {
-        refuse(mon, SCAN_STRAY, "JSON parse error, expecting value");
+        qmp_refuse(mon, SCAN_STRAY, "JSON parse error, expecting value");
         return;
     }
-    store(mon, ch, INPUT_MAX);
+    qmp_store(mon, ch, INPUT_MAX);
     mon->depth = 1;
     mon->scan = SCAN_OBJECT;
 }
 
 static void scan_object(struct monitor *mon, char ch)
 {
-    if (!store(mon, ch, INPUT_MAX)) {
-        refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
+    if (!qmp_store(mon, ch, INPUT_MAX)) {
+        qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
         return;
     }
     if (ch == '"')
         mon->scan = SCAN_STRING;
     if ((ch == '{' || ch == '[') && ++mon->depth > DEPTH_MAX) {
-        refuse(mon, SCAN_SKIP, "JSON nesting depth limit exceeded");
+        qmp_refuse(mon, SCAN_SKIP, "JSON nesting depth limit exceeded");
         return;
     }
     if ((ch == '}' || ch == ']') && --mon->depth == 0) {
@@ -325,8 +325,8 @@ static void scan_object(struct monitor *mon, char ch)
 
 static void scan_string(struct monitor *mon, char ch)
 {
-    if (!store(mon, ch, INPUT_MAX))
-        refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
+    if (!qmp_store(mon, ch, INPUT_MAX))
+        qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
     else if (mon->scan == SCAN_ESCAPE)
         mon->scan = SCAN_STRING;
     else if (ch == '\\')
@@ -364,7 +364,7 @@ static void receive_qmp(void *opaque, const uint8_t *data, size_t length)
 }
 
 /* A client that sends and does not read is not listened to until it reads. */
-static size_t room(void *opaque)
+static size_t qmp_room(void *opaque)
 {
     struct monitor *mon = opaque;
 
@@ -419,7 +419,7 @@ static void serve_typed_line(struct monitor *mon)
 {
     char *answer;
 
-    if (!store(mon, '\0', PROMPT_LINE_MAX))
+    if (!qmp_store(mon, '\0', PROMPT_LINE_MAX))
         mon->input[mon->length - 1] = '\0';
     mon->length = 0;
     answer = hmp_execute(mon->c, mon->input);
@@ -444,13 +444,13 @@ static void receive_typed(void *opaque, const uint8_t *data, size_t length)
                 mon->length--;
                 print(mon, "\b \b");
             }
-        } else if ((unsigned char)ch >= ' ' && store(mon, ch, PROMPT_LINE_MAX)) {
+        } else if ((unsigned char)ch >= ' ' && qmp_store(mon, ch, PROMPT_LINE_MAX)) {
             chardev_write(mon->chr, data + i, 1);
         }
     }
 }
 
-static void leave(void *opaque)
+static void qmp_leave(void *opaque)
 {
     machine_request_shutdown(&((struct monitor *)opaque)->c->m, false);
 }
@@ -473,11 +473,11 @@ bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
         return false;
     *mon = (struct monitor){.c = c, .chr = chr, .qmp = qmp, .pretty = pretty};
     mon->quiet = !strcmp(chardev_id(chr), "libxenstat-cmd");
-    mon->user = (struct chardev_user){.room = room,
+    mon->user = (struct chardev_user){.room = qmp_room,
                                       .receive = qmp ? receive_qmp : receive_typed,
                                       .opened = qmp ? opened_qmp : opened_typed,
                                       .closed = qmp ? closed_qmp : NULL,
-                                      .leave = leave,
+                                      .leave = qmp_leave,
                                       .opaque = mon};
     while (*at)
         at = &(*at)->next;

@@ -161,7 +161,7 @@ static bool require_removable(struct qmp_call *call, const struct block *block)
     return block_removable(block) || qmp_fail(call, "Device '%s' is not removable", block_id(block));
 }
 
-static bool eject(struct qmp_call *call)
+static bool qmp_eject(struct qmp_call *call)
 {
     struct block *block = find_slot(call);
 
@@ -205,7 +205,7 @@ static bool blockdev_change_medium(struct qmp_call *call)
 }
 
 /* The old name of it, for clients of QEMU before 2.12; device "vnc" was another way to set a password. */
-static bool change(struct qmp_call *call)
+static bool qmp_change(struct qmp_call *call)
 {
     struct qmp_call password = {.c = call->c, .monitor = call->monitor};
     bool ok;
@@ -271,11 +271,11 @@ const struct qmp_command qmp_block_commands[] = {
     {"add-fd", "fdset-id:i? opaque:s?", add_fd},
     {"remove-fd", "fdset-id:i fd:i?", remove_fd},
     {"query-fdsets", NULL, query_fdsets},
-    {"eject", "device:s? id:s? force:b?", eject},
-    {"blockdev-open-tray", "device:s? id:s? force:b?", eject},
+    {"eject", "device:s? id:s? force:b?", qmp_eject},
+    {"blockdev-open-tray", "device:s? id:s? force:b?", qmp_eject},
     {"blockdev-change-medium", "device:s? id:s? filename:s format:s? force:b? read-only-mode:s?",
      blockdev_change_medium},
-    {"change", "device:s target:s arg:s?", change},
+    {"change", "device:s target:s arg:s?", qmp_change},
     {"query-block", NULL, query_block},
     {"query-blockstats", "query-nodes:b?", query_blockstats},
     {NULL, NULL, NULL},

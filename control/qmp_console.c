@@ -61,7 +61,7 @@ static bool set_display_password(struct qmp_call *call)
 
 /* ---- the screen ---- */
 
-static bool screendump(struct qmp_call *call)
+static bool qmp_screendump(struct qmp_call *call)
 {
     const char *format = qmp_text(call, "format"), *device = qmp_text(call, "device");
     bool png = format && !strcmp(format, "png");
@@ -95,7 +95,7 @@ static bool parse_key(struct qmp_call *call, json_t *key, uint16_t *code)
     return *code || qmp_fail(call, "there is no key '%.40s'", name);
 }
 
-static bool send_key(struct qmp_call *call)
+static bool qmp_send_key(struct qmp_call *call)
 {
     json_t *keys = json_object_get(call->args, "keys");
     uint16_t codes[KEYS_AT_ONCE];
@@ -117,8 +117,8 @@ struct pointer_change {
     bool moved, placed;
 };
 
-static bool pointer_event(struct qmp_call *call, const char *type, json_t *data,
-                          struct pointer_change *change)
+static bool qmp_pointer_event(struct qmp_call *call, const char *type, json_t *data,
+                              struct pointer_change *change)
 {
     const char *axis = json_string_value(json_object_get(data, "axis"));
     json_int_t value = json_integer_value(json_object_get(data, "value"));
@@ -175,7 +175,7 @@ static bool input_event(struct qmp_call *call, json_t *event, struct pointer_cha
     if (type && !strcmp(type, "btn"))
         return button_event(call, data, change);
     if (type && (!strcmp(type, "rel") || !strcmp(type, "abs")))
-        return pointer_event(call, type, data, change);
+        return qmp_pointer_event(call, type, data, change);
     return qmp_fail(call, "an event's type is key, btn, rel or abs");
 }
 
@@ -202,8 +202,8 @@ const struct qmp_command qmp_console_commands[] = {
     {"query-vnc", NULL, query_vnc},
     {"change-vnc-password", "password:s", change_vnc_password},
     {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
-    {"screendump", "filename:s format:s? device:s? head:i?", screendump},
-    {"send-key", "keys:l hold-time:i?", send_key},
+    {"screendump", "filename:s format:s? device:s? head:i?", qmp_screendump},
+    {"send-key", "keys:l hold-time:i?", qmp_send_key},
     {"input-send-event", "events:l device:s? head:i?", input_send_event},
     {NULL, NULL, NULL},
 };

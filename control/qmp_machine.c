@@ -152,7 +152,7 @@ static bool qom_list_types(struct qmp_call *call)
     return true;
 }
 
-static void list_properties(struct qmp_call *call, const struct property *table)
+static void qmp_list_properties(struct qmp_call *call, const struct property *table)
 {
     static const char *const types[] = {
         [PROP_BOOL] = "bool",     [PROP_UINT8] = "uint8", [PROP_UINT16] = "uint16", [PROP_UINT32] = "uint32",
@@ -183,9 +183,9 @@ static bool device_list_properties(struct qmp_call *call)
                      : qmp_fail(call, "Device '%.100s' not found", name);
     }
     call->result = json_array();
-    list_properties(call, cls->properties);
+    qmp_list_properties(call, cls->properties);
     if (cls->bus == BUS_PCI)
-        list_properties(call, pci_properties);
+        qmp_list_properties(call, pci_properties);
     return true;
 }
 
@@ -200,7 +200,7 @@ static bool query_status(struct qmp_call *call)
     return true;
 }
 
-static bool cont(struct qmp_call *call)
+static bool qmp_cont(struct qmp_call *call)
 {
     struct machine *m = &call->c->m;
 
@@ -210,19 +210,19 @@ static bool cont(struct qmp_call *call)
     return true;
 }
 
-static bool stop(struct qmp_call *call)
+static bool qmp_stop(struct qmp_call *call)
 {
     machine_pause(&call->c->m);
     return true;
 }
 
-static bool system_reset(struct qmp_call *call)
+static bool qmp_system_reset(struct qmp_call *call)
 {
     machine_request_reset(&call->c->m, false);
     return true;
 }
 
-static bool system_powerdown(struct qmp_call *call)
+static bool qmp_system_powerdown(struct qmp_call *call)
 {
     struct machine *m = &call->c->m;
 
@@ -239,7 +239,7 @@ static bool system_wakeup(struct qmp_call *call)
            qmp_fail(call, "Unable to wake up: guest is not in suspended state");
 }
 
-static bool quit(struct qmp_call *call)
+static bool qmp_quit(struct qmp_call *call)
 {
     call->c->shutdown_reason = "host-qmp-quit";
     machine_request_shutdown(&call->c->m, false);
@@ -410,7 +410,7 @@ static bool xen_set_global_dirty_log(struct qmp_call *call)
     return !qmp_truth(call, "enable", false) || qmp_fail(call, "Migrating a domain is not supported yet");
 }
 
-static bool set_link(struct qmp_call *call)
+static bool qmp_set_link(struct qmp_call *call)
 {
     const char *name = qmp_text(call, "name");
     struct net_port *port = net_find(call->c->m.nets, name);
@@ -445,17 +445,17 @@ const struct qmp_command qmp_machine_commands[] = {
     {"qom-list-types", "implements:s? abstract:b?", qom_list_types},
     {"device-list-properties", "typename:s", device_list_properties},
     {"query-status", NULL, query_status},
-    {"cont", NULL, cont},
-    {"stop", NULL, stop},
-    {"system_reset", NULL, system_reset},
-    {"system_powerdown", NULL, system_powerdown},
+    {"cont", NULL, qmp_cont},
+    {"stop", NULL, qmp_stop},
+    {"system_reset", NULL, qmp_system_reset},
+    {"system_powerdown", NULL, qmp_system_powerdown},
     {"system_wakeup", NULL, system_wakeup},
-    {"quit", NULL, quit},
+    {"quit", NULL, qmp_quit},
     {"query-cpus-fast", NULL, query_cpus_fast},
     {"query-hotpluggable-cpus", NULL, query_hotpluggable_cpus},
     {"query-pci", NULL, query_pci},
     {"query-chardev", NULL, query_chardev},
-    {"set_link", "name:s up:b", set_link},
+    {"set_link", "name:s up:b", qmp_set_link},
     {"device_add", "*", device_add},
     {"device_del", "id:s", device_del},
     {"xen-save-devices-state", "filename:s live:b?", xen_save_devices_state},

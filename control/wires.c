@@ -85,8 +85,8 @@ static bool read_tap(const struct opts *opts, struct net_tap_options *tap, struc
 
 /* Whoever says script=no puts the interface into its bridge himself, as Xen's toolstack does: br= is told
  * for completeness then. */
-static struct net_port *open_tap(struct control *c, const struct opts *opts, const char *id,
-                                 struct error *err)
+static struct net_port *wires_open_tap(struct control *c, const struct opts *opts, const char *id,
+                                       struct error *err)
 {
     struct net_tap_options tap = {.bridge = opts_get(opts, "script") ? NULL : opts_get(opts, "br")};
 
@@ -282,8 +282,8 @@ static struct net_port *open_socket_fd(struct control *c, const struct opts *opt
                   opts, err);
 }
 
-static struct net_port *open_socket(struct control *c, const struct opts *opts, const char *id,
-                                    struct error *err)
+static struct net_port *wires_open_socket(struct control *c, const struct opts *opts, const char *id,
+                                          struct error *err)
 {
     static const char *const ways[] = {"listen", "connect", "udp", "mcast", "fd"};
     const char *way = NULL;
@@ -387,9 +387,9 @@ static struct net_port *open_user(struct control *c, const struct opts *opts, co
 /* ---- all ---- */
 
 static const struct wire_kind kinds[] = {
-    {"user", user_keys, open_user},       {"tap", tap_keys, open_tap},
+    {"user", user_keys, open_user},       {"tap", tap_keys, wires_open_tap},
     {"bridge", bridge_keys, open_bridge}, {"stream", stream_keys, open_stream},
-    {"dgram", dgram_keys, open_dgram},    {"socket", socket_keys, open_socket}};
+    {"dgram", dgram_keys, open_dgram},    {"socket", socket_keys, wires_open_socket}};
 
 void wire_kinds_list(void)
 {

@@ -108,7 +108,7 @@ static void quiesce(struct kvm *k)
             sched_yield();
 }
 
-static void release(struct kvm *k)
+static void kvm_release(struct kvm *k)
 {
     if (atomic_load(&k->quiesced) == 1)
         for (unsigned i = 0; i < k->count; i++)
@@ -126,7 +126,7 @@ static bool wait_until_released(struct kvm *k)
 }
 
 /* Decides to enter the guest; afterwards quiesce waits for leave. */
-static bool enter(struct vcpu *v)
+static bool kvm_enter(struct vcpu *v)
 {
     struct kvm *k = v->kvm;
     bool go_on;
@@ -278,7 +278,7 @@ static void update_zone(struct kvm *k)
     k->zone_size = size;
 }
 
-static void drain(struct machine *m)
+static void kvm_drain(struct machine *m)
 {
     struct kvm *k = m->accel_data;
     const uint32_t entries =
@@ -301,7 +301,7 @@ static void drain(struct machine *m)
     }
 }
 
-static void coalesce(struct machine *m, struct region *region, bool on)
+static void kvm_coalesce(struct machine *m, struct region *region, bool on)
 {
     struct kvm *k = m->accel_data;
 
@@ -310,10 +310,10 @@ static void coalesce(struct machine *m, struct region *region, bool on)
         return;
     update_zone(k);
     if (!on)
-        drain(m);
+        kvm_drain(m);
 }
 
-static void space_changed(void *opaque, enum space space)
+static void kvm_space_changed(void *opaque, enum space space)
 {
     struct kvm *k = opaque;
 
@@ -342,7 +342,7 @@ static void sync_slot(struct kvm *k, unsigned n, struct vram *vram, uint64_t sta
             vram_mark(vram, start + (word * 64 + __builtin_ctzll(bits)) * VRAM_PAGE, VRAM_PAGE);
 }
 
-static void sync_vram(struct machine *m, struct vram *vram)
+static void kvm_sync_vram(struct machine *m, struct vram *vram)
 {
     struct kvm *k = m->accel_data;
 
@@ -358,7 +358,7 @@ static void sync_vram(struct machine *m, struct vram *vram)
     }
 }
 
-static void watch_vram(struct machine *m, struct vram *vram, enum vram_watch watch)
+static void kvm_watch_vram(struct machine *m, struct vram *vram, enum vram_watch watch)
 {
     struct kvm *k = m->accel_data;
     uint8_t flags = vram->region.flags & ~(REGION_ARMED | REGION_LOGGED);
@@ -374,10 +374,10 @@ static void watch_vram(struct machine *m, struct vram *vram, enum vram_watch wat
     /* A slot that changes is dropped with its log: nobody may write between the last look and the change. */
     if (vram->region.flags & REGION_LOGGED) {
         quiesce(k);
-        sync_vram(m, vram);
+        kvm_sync_vram(m, vram);
         vram->region.flags = vram->window.flags = flags;
         update_slots(k);
-        release(k);
+        kvm_release(k);
     } else {
         vram->region.flags = vram->window.flags = flags;
         update_slots(k);
@@ -448,7 +448,7 @@ static void describe_instruction(struct vcpu *v, char *text, size_t room)
 }
 
 /* The guest cannot go on: say why, stop it, and end unless somebody wants to look (-no-shutdown). */
-static void give_up(struct vcpu *v, const char *why)
+static void kvm_give_up(struct vcpu *v, const char *why)
 {
     struct machine *m = v->kvm->m;
     char where[128];
@@ -469,7 +469,7 @@ static void internal_error(struct vcpu *v)
         snprintf(why, sizeof(why), "KVM does not emulate the instruction");
     else
         snprintf(why, sizeof(why), "KVM internal error %u", v->run->internal.suberror);
-    give_up(v, why);
+    kvm_give_up(v, why);
 }
 
 static void serve_exit(struct vcpu *v)
@@ -477,7 +477,7 @@ static void serve_exit(struct vcpu *v)
     struct kvm *k = v->kvm;
     char why[64];
 
-    drain(k->m);
+    kvm_drain(k->m);
     switch (v->run->exit_reason) {
     case KVM_EXIT_IO:
         serve_io(k, v->run);
@@ -498,11 +498,11 @@ static void serve_exit(struct vcpu *v)
     case KVM_EXIT_FAIL_ENTRY:
         snprintf(why, sizeof(why), "the hardware refuses to enter the guest, reason 0x%llx",
                  (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
-        give_up(v, why);
+        kvm_give_up(v, why);
         break;
     default:
         snprintf(why, sizeof(why), "unknown KVM exit %u", v->run->exit_reason);
-        give_up(v, why);
+        kvm_give_up(v, why);
     }
 }
 
@@ -521,7 +521,7 @@ static void *vcpu_thread(void *opaque)
 
     snprintf(name, sizeof(name), "vcpu%u", v->index);
     pthread_setname_np(pthread_self(), name);
-    while (enter(v)) {
+    while (kvm_enter(v)) {
         uint64_t resets = k->resets;
         int rc = ioctl(v->fd, KVM_RUN, 0), error = errno;
 
@@ -531,7 +531,7 @@ static void *vcpu_thread(void *opaque)
         pthread_mutex_lock(&k->m->lock);
         if (wait_until_released(k) && resets == k->resets) {
             if (rc < 0)
-                give_up(v, strerror(error));
+                kvm_give_up(v, strerror(error));
             else
                 serve_exit(v);
             wait_for_control(k);
@@ -676,7 +676,7 @@ static void reset_vcpu(struct vcpu *v)
     ioctl(v->fd, KVM_SET_MP_STATE, &s->mp_state);
 }
 
-static void reset_cpus(struct machine *m)
+static void kvm_reset_cpus(struct machine *m)
 {
     struct kvm *k = m->accel_data;
 
@@ -689,10 +689,10 @@ static void reset_cpus(struct machine *m)
     ioctl(k->vm, KVM_SET_PIT2, &k->pit);
     for (unsigned i = 0; i < k->count; i++)
         reset_vcpu(&k->vcpus[i]);
-    release(k);
+    kvm_release(k);
 }
 
-static void kicked(int signal)
+static void kvm_kicked(int signal)
 {
 }
 
@@ -771,7 +771,7 @@ static bool create_vm(struct kvm *k, struct error *err)
     return true;
 }
 
-static void stop(struct machine *m)
+static void kvm_stop(struct machine *m)
 {
     struct kvm *k = m->accel_data;
 
@@ -800,10 +800,10 @@ static void stop(struct machine *m)
     m->accel_data = NULL;
 }
 
-static bool start(struct machine *m, struct error *err)
+static bool kvm_start(struct machine *m, struct error *err)
 {
     struct kvm *k = calloc(1, sizeof(*k));
-    struct sigaction kick = {.sa_handler = kicked};
+    struct sigaction kick = {.sa_handler = kvm_kicked};
 
     if (!k)
         return error_set(err, "out of memory");
@@ -815,31 +815,31 @@ static bool start(struct machine *m, struct error *err)
     atomic_store(&k->quiesced, 1); /* until machine_run */
     sigaction(KICK_SIGNAL, &kick, NULL);
     if (!k->vcpus || !create_vm(k, err)) {
-        stop(m);
+        kvm_stop(m);
         return false;
     }
-    m->bus.listener = space_changed;
+    m->bus.listener = kvm_space_changed;
     m->bus.listener_opaque = k;
-    space_changed(k, SPACE_MEM);
+    kvm_space_changed(k, SPACE_MEM);
     for (unsigned i = 0; i < k->count; i++)
         if (!start_vcpu(&k->vcpus[i], err)) {
-            stop(m);
+            kvm_stop(m);
             return false;
         }
     return true;
 }
 
-static void resume(struct machine *m)
+static void kvm_resume(struct machine *m)
 {
-    release(m->accel_data);
+    kvm_release(m->accel_data);
 }
 
-static void pause_cpus(struct machine *m)
+static void kvm_pause_cpus(struct machine *m)
 {
     quiesce(m->accel_data);
 }
 
-static void set_line(struct machine *m, unsigned line, bool level)
+static void kvm_set_line(struct machine *m, unsigned line, bool level)
 {
     struct kvm *k = m->accel_data;
     struct kvm_irq_level irq = {.irq = line, .level = level};
@@ -850,14 +850,14 @@ static void set_line(struct machine *m, unsigned line, bool level)
 
 const struct accel_ops kvm_accel = {
     .name = "kvm",
-    .start = start,
-    .stop = stop,
-    .resume = resume,
-    .pause = pause_cpus,
-    .reset_cpus = reset_cpus,
-    .set_line = set_line,
-    .watch_vram = watch_vram,
-    .sync_vram = sync_vram,
-    .coalesce = coalesce,
-    .drain = drain,
+    .start = kvm_start,
+    .stop = kvm_stop,
+    .resume = kvm_resume,
+    .pause = kvm_pause_cpus,
+    .reset_cpus = kvm_reset_cpus,
+    .set_line = kvm_set_line,
+    .watch_vram = kvm_watch_vram,
+    .sync_vram = kvm_sync_vram,
+    .coalesce = kvm_coalesce,
+    .drain = kvm_drain,
 };

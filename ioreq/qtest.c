@@ -71,8 +71,8 @@ static bool reserve(struct buffer *b, size_t more)
     return true;
 }
 
-static void answer(struct qtest *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void answer(struct qtest *q, const char *fmt, ...)
+static void qtest_answer(struct qtest *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void qtest_answer(struct qtest *q, const char *fmt, ...)
 {
     char line[128];
     va_list ap;
@@ -88,7 +88,7 @@ static void answer(struct qtest *q, const char *fmt, ...)
 }
 
 /* Waits until the client takes the answer: the client is the only thing that moves this machine. */
-static bool flush(struct qtest *q)
+static bool qtest_flush(struct qtest *q)
 {
     size_t done = 0;
 
@@ -123,20 +123,20 @@ static void access_verb(struct qtest *q, enum space space, bool write, unsigned 
     uint64_t addr, value;
 
     if (!number(words[1], &addr) || (write && !number(words[2], &value))) {
-        answer(q, "ERR %s: bad or missing number\n", words[0]);
+        qtest_answer(q, "ERR %s: bad or missing number\n", words[0]);
         return;
     }
     if (space == SPACE_PORT)
         addr &= 0xFFFF;
     if (write) {
         bus_write(&q->m->bus, space, addr, size, value);
-        answer(q, "OK\n");
+        qtest_answer(q, "OK\n");
     } else {
         value = bus_read(&q->m->bus, space, addr, size);
         if (space == SPACE_PORT)
-            answer(q, "OK 0x%04llx\n", (unsigned long long)value);
+            qtest_answer(q, "OK 0x%04llx\n", (unsigned long long)value);
         else
-            answer(q, "OK 0x%016llx\n", (unsigned long long)value);
+            qtest_answer(q, "OK 0x%016llx\n", (unsigned long long)value);
     }
 }
 
@@ -146,12 +146,12 @@ static uint8_t *bulk(struct qtest *q, char **words, uint64_t *addr, uint64_t *si
     uint8_t *data;
 
     if (!number(words[1], addr) || !number(words[2], size) || *size > MAX_TRANSFER) {
-        answer(q, "ERR %s: bad address or size\n", words[0]);
+        qtest_answer(q, "ERR %s: bad address or size\n", words[0]);
         return NULL;
     }
     data = calloc(1, *size + 3);
     if (!data)
-        answer(q, "ERR out of memory\n");
+        qtest_answer(q, "ERR out of memory\n");
     return data;
 }
 
@@ -249,25 +249,25 @@ static void bulk_verb(struct qtest *q, char **words)
         return;
     if (read) {
         bus_read_mem(&q->m->bus, addr, data, size);
-        answer(q, b64 ? "OK " : "OK 0x");
+        qtest_answer(q, b64 ? "OK " : "OK 0x");
         if (b64)
             append_base64(q, data, size);
         else
             append_hex(q, data, size);
-        answer(q, "\n");
+        qtest_answer(q, "\n");
     } else if (!strcmp(words[0], "memset")) {
         if (!number(words[3], &value)) {
-            answer(q, "ERR memset: bad value\n");
+            qtest_answer(q, "ERR memset: bad value\n");
         } else {
             memset(data, value, size);
             bus_write_mem(&q->m->bus, addr, data, size);
-            answer(q, "OK\n");
+            qtest_answer(q, "OK\n");
         }
     } else if (b64 ? decode_base64(words[3], data, size) : decode_hex(words[3], data, size)) {
         bus_write_mem(&q->m->bus, addr, data, size);
-        answer(q, "OK\n");
+        qtest_answer(q, "OK\n");
     } else {
-        answer(q, "ERR %s: bad data\n", words[0]);
+        qtest_answer(q, "ERR %s: bad data\n", words[0]);
     }
     free(data);
 }
@@ -282,13 +282,13 @@ static void clock_verb(struct qtest *q, char **words)
 
         to = deadline > now ? deadline : now;
     } else if (!number(words[1], &n) || n > INT64_MAX / 2) {
-        answer(q, "ERR %s: bad number\n", words[0]);
+        qtest_answer(q, "ERR %s: bad number\n", words[0]);
         return;
     } else {
         to = !strcmp(words[0], "clock_step") ? now + (int64_t)n : (int64_t)n;
     }
     clock_advance(&q->m->clock, to);
-    answer(q, "OK %lld\n", (long long)clock_now(&q->m->clock));
+    qtest_answer(q, "OK %lld\n", (long long)clock_now(&q->m->clock));
 }
 
 static bool is_ioapic(const char *path)
@@ -305,19 +305,20 @@ static void irq_verb(struct qtest *q, char **words)
     if (!strcmp(words[0], "irq_intercept_in")) {
         if (is_ioapic(words[1]))
             q->intercepted = true;
-        answer(q, is_ioapic(words[1]) ? "OK\n" : "FAIL Unknown device\n");
+        qtest_answer(q, is_ioapic(words[1]) ? "OK\n" : "FAIL Unknown device\n");
     } else if (!strcmp(words[0], "irq_intercept_out")) {
-        answer(q, "FAIL Unknown device\n"); /* lines are observed at the interrupt controller's inputs only */
+        qtest_answer(
+            q, "FAIL Unknown device\n"); /* lines are observed at the interrupt controller's inputs only */
     } else if (!is_ioapic(words[1]) || !number(words[3], &line) || !number(words[4], &level) ||
                line >= IRQ_LINES) {
-        answer(q, "FAIL Unknown input\n");
+        qtest_answer(q, "FAIL Unknown input\n");
     } else {
         irq_set(&q->inputs[line], level != 0);
-        answer(q, "OK\n");
+        qtest_answer(q, "OK\n");
     }
 }
 
-static void execute(struct qtest *q, char **words)
+static void qtest_execute(struct qtest *q, char **words)
 {
     static const struct {
         const char *verb;
@@ -352,9 +353,9 @@ static void execute(struct qtest *q, char **words)
             return;
         }
     if (!strcmp(words[0], "endianness"))
-        answer(q, "OK little\n");
+        qtest_answer(q, "OK little\n");
     else
-        answer(q, "FAIL Unknown command '%.64s'\n", words[0]);
+        qtest_answer(q, "FAIL Unknown command '%.64s'\n", words[0]);
 }
 
 static void serve_line(struct qtest *q, char *line)
@@ -366,7 +367,7 @@ static void serve_line(struct qtest *q, char *line)
          word = strtok_r(NULL, " \t\r", &rest))
         words[n++] = word;
     if (n)
-        execute(q, words);
+        qtest_execute(q, words);
 }
 
 /* ---- the connection ---- */
@@ -384,7 +385,7 @@ static void serve_lines(struct qtest *q)
     q->in.length = end - start;
 }
 
-static void hang_up(struct qtest *q)
+static void qtest_hang_up(struct qtest *q)
 {
     int fd = q->watch.fd;
 
@@ -423,7 +424,7 @@ static void judge_moment(struct qtest *q, int64_t now)
     q->awake_until = 0;
 }
 
-static void ready(void *opaque, uint32_t events)
+static void qtest_ready(void *opaque, uint32_t events)
 {
     struct qtest *q = opaque;
     int64_t begun = clock_now(&q->m->loop.host_clock);
@@ -432,32 +433,32 @@ static void ready(void *opaque, uint32_t events)
     judge_moment(q, begun);
     if (q->in.length > MAX_LINE || !reserve(&q->in, 65536)) {
         log_line("test port: a line is too long");
-        hang_up(q);
+        qtest_hang_up(q);
         return;
     }
     n = recv(q->watch.fd, q->in.data + q->in.length, q->in.room - q->in.length, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        hang_up(q);
+        qtest_hang_up(q);
         return;
     }
     q->in.length += n;
     q->serving = true;
     serve_lines(q);
     q->serving = false;
-    if (flush(q))
+    if (qtest_flush(q))
         stay_awake(q, begun);
     else
-        hang_up(q);
+        qtest_hang_up(q);
 }
 
-static void flush_later(void *opaque)
+static void qtest_flush_later(void *opaque)
 {
     struct qtest *q = opaque;
 
-    if (q->watch.fd >= 0 && !flush(q))
-        hang_up(q);
+    if (q->watch.fd >= 0 && !qtest_flush(q))
+        qtest_hang_up(q);
 }
 
 bool qtest_connect(struct machine *m, const char *spec, struct error *err)
@@ -472,7 +473,7 @@ bool qtest_connect(struct machine *m, const char *spec, struct error *err)
     strcpy(addr.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        !loop_watch(&m->loop, &q->watch, fd, EPOLLIN, ready, q)) {
+        !loop_watch(&m->loop, &q->watch, fd, EPOLLIN, qtest_ready, q)) {
         error_set(err, "-qtest %s: %s", spec, strerror(errno));
         if (fd >= 0)
             close(fd);
@@ -483,7 +484,7 @@ bool qtest_connect(struct machine *m, const char *spec, struct error *err)
 
 /* ---- the accelerator ---- */
 
-static bool start(struct machine *m, struct error *err)
+static bool qtest_start(struct machine *m, struct error *err)
 {
     struct qtest *q = calloc(1, sizeof(*q));
 
@@ -491,14 +492,14 @@ static bool start(struct machine *m, struct error *err)
         return error_set(err, "out of memory");
     q->m = m;
     q->watch.fd = -1;
-    q->flush_work = (struct loop_work){.run = flush_later, .opaque = q};
+    q->flush_work = (struct loop_work){.run = qtest_flush_later, .opaque = q};
     for (unsigned i = 0; i < IRQ_LINES; i++)
         machine_irq(m, &q->inputs[i], i);
     m->accel_data = q;
     return true;
 }
 
-static void stop(struct machine *m)
+static void qtest_stop(struct machine *m)
 {
     struct qtest *q = m->accel_data;
 
@@ -517,20 +518,20 @@ static void stop(struct machine *m)
     m->accel_data = NULL;
 }
 
-static void set_line(struct machine *m, unsigned line, bool level)
+static void qtest_set_line(struct machine *m, unsigned line, bool level)
 {
     struct qtest *q = m->accel_data;
 
     if (!q || !q->intercepted)
         return;
-    answer(q, "IRQ %s %u\n", level ? "raise" : "lower", line);
+    qtest_answer(q, "IRQ %s %u\n", level ? "raise" : "lower", line);
     if (!q->serving)
         loop_post(&m->loop, &q->flush_work);
 }
 
 const struct accel_ops qtest_accel = {
     .name = "qtest",
-    .start = start,
-    .stop = stop,
-    .set_line = set_line,
+    .start = qtest_start,
+    .stop = qtest_stop,
+    .set_line = qtest_set_line,
 };

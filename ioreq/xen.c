@@ -140,7 +140,7 @@ static void claim(struct server *s, enum space space, uint64_t start, uint64_t e
                     (unsigned long long)end, strerror(errno));
 }
 
-static void give_back(struct server *s, enum space space, uint64_t start, uint64_t end)
+static void xen_give_back(struct server *s, enum space space, uint64_t start, uint64_t end)
 {
     if (xendevicemodel_unmap_io_range_from_ioreq_server(
             s->x.dm, s->x.domid, s->id, space == SPACE_MEM ? MMIO_TYPE : PORT_TYPE, start, end) < 0)
@@ -148,7 +148,7 @@ static void give_back(struct server *s, enum space space, uint64_t start, uint64
                     (unsigned long long)end, strerror(errno));
 }
 
-static void space_changed(void *opaque, enum space space)
+static void xen_space_changed(void *opaque, enum space space)
 {
     struct server *s = opaque;
     struct range_list *wanted = malloc(sizeof(*wanted));
@@ -156,7 +156,7 @@ static void space_changed(void *opaque, enum space space)
     if (!wanted)
         return;
     wanted_ranges(s, space, wanted);
-    difference(s, space, &s->claimed[space], wanted, give_back);
+    difference(s, space, &s->claimed[space], wanted, xen_give_back);
     if (space == SPACE_MEM)
         xen_vram_follow(&s->x);
     difference(s, space, wanted, &s->claimed[space], claim);
@@ -223,7 +223,7 @@ static void drain_ring(struct server *s)
     }
 }
 
-static void drain(struct machine *m)
+static void xen_drain(struct machine *m)
 {
     struct server *s = server_of(m);
 
@@ -233,7 +233,7 @@ static void drain(struct machine *m)
 
 /* ---- events ---- */
 
-static bool ready(const struct server *s, unsigned vcpu)
+static bool xen_ready(const struct server *s, unsigned vcpu)
 {
     const struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu];
 
@@ -245,7 +245,7 @@ static bool serve_vcpu(struct server *s, unsigned vcpu)
 {
     struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu], req;
 
-    if (!ready(s, vcpu))
+    if (!xen_ready(s, vcpu))
         return false;
     atomic_thread_fence(memory_order_acquire);
     memcpy(&req, shared, sizeof(req)); /* from here on only the copy counts */
@@ -275,7 +275,7 @@ static void remember(struct server *s, unsigned vcpu)
 static unsigned find_ready(const struct server *s)
 {
     for (unsigned i = 0; i < LOOKED_AT && s->looked_at[i] != NO_VCPU; i++)
-        if (ready(s, s->looked_at[i]))
+        if (xen_ready(s, s->looked_at[i]))
             return s->looked_at[i];
     return NO_VCPU;
 }
@@ -284,7 +284,7 @@ static unsigned find_ready(const struct server *s)
  * Looks for the next request, until one is there, it took too long or this thread has other work: what a
  * request posted (a reset, a disk transfer) is done before the next one.
  */
-static unsigned look(struct server *s)
+static unsigned xen_look(struct server *s)
 {
     const struct clock *clock = &s->x.m->loop.host_clock;
     unsigned vcpu;
@@ -318,12 +318,12 @@ static void serve_burst(struct server *s, unsigned vcpu)
 {
     for (unsigned n = 0; n < BURST && vcpu != NO_VCPU && serve_vcpu(s, vcpu); n++) {
         remember(s, vcpu);
-        vcpu = look(s);
+        vcpu = xen_look(s);
     }
     xen_vram_life(&s->x);
 }
 
-static void event(void *opaque, uint32_t events)
+static void xen_event(void *opaque, uint32_t events)
 {
     struct server *s = opaque;
     int port = xenevtchn_pending(s->x.evtchn);
@@ -347,7 +347,7 @@ static void event(void *opaque, uint32_t events)
 
 /* ---- the server ---- */
 
-static bool map_pages(struct server *s, struct error *err)
+static bool xen_map_pages(struct server *s, struct error *err)
 {
     void *pages = NULL;
 
@@ -430,12 +430,12 @@ static bool create_server(struct server *s, struct error *err)
     s->ports = calloc(s->vcpus, sizeof(*s->ports));
     if (!s->ports)
         return error_set(err, "out of memory");
-    return map_pages(s, err) && bind_ports(s, err);
+    return xen_map_pages(s, err) && bind_ports(s, err);
 }
 
 /* ---- the accelerator ---- */
 
-static void stop(struct machine *m)
+static void xen_stop(struct machine *m)
 {
     struct server *s = server_of(m);
 
@@ -460,7 +460,7 @@ static void stop(struct machine *m)
     s->ring = NULL;
 }
 
-static void destroy(struct machine *m)
+static void xen_destroy(struct machine *m)
 {
     struct server *s = server_of(m);
 
@@ -511,7 +511,7 @@ static void tell_running(struct xen *x)
         log_line("xenstore: %s cannot be written: %s", path, strerror(errno));
 }
 
-static bool alloc_ram(struct machine *m, struct error *err)
+static bool xen_alloc_ram(struct machine *m, struct error *err)
 {
     struct server *s = calloc(1, sizeof(*s));
 
@@ -527,23 +527,23 @@ static bool alloc_ram(struct machine *m, struct error *err)
     return true;
 }
 
-static bool start(struct machine *m, struct error *err)
+static bool xen_start(struct machine *m, struct error *err)
 {
     struct server *s = server_of(m);
 
     if (!create_server(s, err))
         return false;
-    if (!loop_watch(&m->loop, &s->watch, xenevtchn_fd(s->x.evtchn), EPOLLIN, event, s))
+    if (!loop_watch(&m->loop, &s->watch, xenevtchn_fd(s->x.evtchn), EPOLLIN, xen_event, s))
         return error_set(err, "cannot wait for event channels: %s", strerror(errno));
-    m->bus.listener = space_changed;
+    m->bus.listener = xen_space_changed;
     m->bus.listener_opaque = s;
     m->pci.function_changed = function_changed;
     m->pci.function_opaque = s;
     for (unsigned devfn = 0; devfn < 256; devfn++)
         if (m->pci.functions[devfn])
             function_changed(s, devfn, true);
-    space_changed(s, SPACE_PORT);
-    space_changed(s, SPACE_MEM);
+    xen_space_changed(s, SPACE_PORT);
+    xen_space_changed(s, SPACE_MEM);
     if (s->x.store)
         return xenbus_start(&s->x, err);
     log_line(
@@ -565,19 +565,19 @@ static void set_enabled(struct machine *m, bool enabled)
     s->enabled = enabled;
 }
 
-static void resume(struct machine *m)
+static void xen_resume(struct machine *m)
 {
     set_enabled(m, true);
     tell_running(&server_of(m)->x);
     xenbus_resume(&server_of(m)->x);
 }
 
-static void pause_server(struct machine *m)
+static void xen_pause_server(struct machine *m)
 {
     set_enabled(m, false);
 }
 
-static bool guest_stop(struct machine *m, enum stop_reason reason)
+static bool xen_guest_stop(struct machine *m, enum stop_reason reason)
 {
     struct server *s = server_of(m);
 
@@ -587,7 +587,7 @@ static bool guest_stop(struct machine *m, enum stop_reason reason)
     return true;
 }
 
-static void set_line(struct machine *m, unsigned line, bool level)
+static void xen_set_line(struct machine *m, unsigned line, bool level)
 {
     struct server *s = server_of(m);
 
@@ -595,14 +595,14 @@ static void set_line(struct machine *m, unsigned line, bool level)
         xendevicemodel_set_isa_irq_level(s->x.dm, s->x.domid, line, level);
 }
 
-static void set_intx(struct machine *m, unsigned slot, unsigned pin, bool level)
+static void xen_set_intx(struct machine *m, unsigned slot, unsigned pin, bool level)
 {
     struct server *s = server_of(m);
 
     xendevicemodel_set_pci_intx_level(s->x.dm, s->x.domid, 0, 0, slot, pin, level);
 }
 
-static void set_link(struct machine *m, unsigned link, unsigned irq)
+static void xen_set_link(struct machine *m, unsigned link, unsigned irq)
 {
     struct server *s = server_of(m);
 
@@ -614,7 +614,7 @@ static void set_link(struct machine *m, unsigned link, unsigned irq)
     s->link_known |= 1u << link;
 }
 
-static bool restrict_self(struct machine *m, struct error *err)
+static bool xen_restrict_self(struct machine *m, struct error *err)
 {
     struct xen *x = &server_of(m)->x;
 
@@ -624,7 +624,7 @@ static bool restrict_self(struct machine *m, struct error *err)
            error_set(err, "-xen-domid-restrict: %s", strerror(errno));
 }
 
-static void lock_roms(struct machine *m, bool locked)
+static void xen_lock_roms(struct machine *m, bool locked)
 {
     struct server *s = server_of(m);
 
@@ -635,21 +635,21 @@ static void lock_roms(struct machine *m, bool locked)
 const struct accel_ops xen_accel = {
     .name = "xen",
     .own_platform = true,
-    .restrict_self = restrict_self,
-    .lock_roms = lock_roms,
-    .alloc_ram = alloc_ram,
+    .restrict_self = xen_restrict_self,
+    .lock_roms = xen_lock_roms,
+    .alloc_ram = xen_alloc_ram,
     .alloc_vram = xen_vram_alloc,
     .free_vram = xen_vram_free,
-    .start = start,
-    .stop = stop,
-    .destroy = destroy,
-    .resume = resume,
-    .pause = pause_server,
-    .guest_stop = guest_stop,
-    .set_line = set_line,
-    .set_intx = set_intx,
-    .set_link = set_link,
+    .start = xen_start,
+    .stop = xen_stop,
+    .destroy = xen_destroy,
+    .resume = xen_resume,
+    .pause = xen_pause_server,
+    .guest_stop = xen_guest_stop,
+    .set_line = xen_set_line,
+    .set_intx = xen_set_intx,
+    .set_link = xen_set_link,
     .watch_vram = xen_vram_watch,
     .sync_vram = xen_vram_sync,
-    .drain = drain,
+    .drain = xen_drain,
 };

@@ -74,7 +74,7 @@ static struct chunk *map_chunk(struct xen *x, uint64_t number)
     return chunk;
 }
 
-static void *ram_map_foreign(void *opaque, uint64_t gpa, uint64_t *length)
+static void *xen_memory_ram_map_foreign(void *opaque, uint64_t gpa, uint64_t *length)
 {
     struct xen *x = opaque;
     struct chunk *chunk = map_chunk(x, gpa / CHUNK_SIZE);
@@ -94,7 +94,8 @@ static void *ram_map_foreign(void *opaque, uint64_t gpa, uint64_t *length)
     return chunk->host + offset;
 }
 
-static void ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t length, bool written)
+static void xen_memory_ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t length,
+                                         bool written)
 {
     struct xen *x = opaque;
     uint8_t *at = host;
@@ -110,7 +111,8 @@ static void ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t l
     }
 }
 
-static const struct ram_ops foreign_ops = {.map = ram_map_foreign, .unmap = ram_unmap_foreign};
+static const struct ram_ops foreign_ops = {.map = xen_memory_ram_map_foreign,
+                                           .unmap = xen_memory_ram_unmap_foreign};
 
 void xen_memory_init(struct xen *x)
 {
@@ -156,7 +158,7 @@ static bool populate(struct xen *x, uint64_t gfn, uint64_t pages, struct error *
                                 (unsigned long long)pages, strerror(errno));
 }
 
-static uint8_t *map_pages(struct xen *x, uint64_t gfn, uint64_t pages)
+static uint8_t *xen_memory_map_pages(struct xen *x, uint64_t gfn, uint64_t pages)
 {
     xen_pfn_t *gfns = calloc(pages, sizeof(*gfns));
     uint8_t *host = NULL;
@@ -181,7 +183,7 @@ bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
     x->screen.parking = x->screen.gfn = end / XC_PAGE_SIZE;
     if (!populate(x, x->screen.gfn, pages, err))
         return false;
-    vram->host = map_pages(x, x->screen.gfn, pages);
+    vram->host = xen_memory_map_pages(x, x->screen.gfn, pages);
     if (!vram->host)
         return error_set(err, "cannot map the video memory of domain %u: %s", x->domid, strerror(errno));
     memset(vram->host, 0, vram->size);

@@ -22,7 +22,7 @@ void bus_destroy(struct bus *bus)
 }
 
 /* Makes room for one more element of *array. False: the host has no memory; the array stays as it is. */
-static bool grow(void *array, size_t *room, size_t count, size_t size)
+static bool bus_grow(void *array, size_t *room, size_t count, size_t size)
 {
     void **at = array, *bigger;
 
@@ -38,7 +38,7 @@ static bool grow(void *array, size_t *room, size_t count, size_t size)
 
 static void append_range(struct flat_view *view, uint64_t start, uint64_t end, struct region *region)
 {
-    if (!grow(&view->ranges, &view->room, view->count, sizeof(*view->ranges)))
+    if (!bus_grow(&view->ranges, &view->room, view->count, sizeof(*view->ranges)))
         return; /* the host is out of memory: nobody answers there */
     view->ranges[view->count++] = (struct flat_range){start, end, region, start - region->base};
 }
@@ -109,7 +109,7 @@ static void rebuild(struct bus *bus, enum space space)
                 bus->port_range[port] = i + 1;
 }
 
-static void changed(struct bus *bus, enum space space)
+static void bus_changed(struct bus *bus, enum space space)
 {
     bus->changed |= 1u << space;
     if (bus->batch)
@@ -132,7 +132,7 @@ void bus_begin(struct bus *bus)
 void bus_commit(struct bus *bus)
 {
     if (--bus->batch == 0 && bus->changed)
-        changed(bus, bus->changed & 1u << SPACE_PORT ? SPACE_PORT : SPACE_MEM);
+        bus_changed(bus, bus->changed & 1u << SPACE_PORT ? SPACE_PORT : SPACE_MEM);
 }
 
 static void forget(struct bus *bus, struct region *region)
@@ -160,8 +160,8 @@ void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t 
     bus_unmap(bus, region);
     if (space == SPACE_PORT && region->size > PORTS - base)
         region->size = PORTS - base;
-    if (!grow(&bus->spaces[space].regions, &bus->spaces[space].room, bus->spaces[space].count,
-              sizeof(struct region *))) {
+    if (!bus_grow(&bus->spaces[space].regions, &bus->spaces[space].room, bus->spaces[space].count,
+                  sizeof(struct region *))) {
         bus_commit(bus);
         return; /* it stays unmapped */
     }
@@ -170,7 +170,7 @@ void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t 
     region->space = space;
     region->base = base;
     region->order = ++bus->order;
-    changed(bus, space);
+    bus_changed(bus, space);
     bus_commit(bus);
 }
 
@@ -179,7 +179,7 @@ void bus_unmap(struct bus *bus, struct region *region)
     if (!region->mapped)
         return;
     forget(bus, region);
-    changed(bus, region->space);
+    bus_changed(bus, region->space);
 }
 
 struct flat_range *bus_find(struct bus *bus, enum space space, uint64_t addr)

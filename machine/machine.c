@@ -13,7 +13,7 @@
 #define LOW_RAM_LIMIT   0xE0000000ull /* RAM up to here lies below 4 GiB ... */
 #define LOW_RAM_IF_MORE 0xC0000000ull /* ... if there is more, the PCI hole gets a whole GiB */
 
-static void control_work(void *opaque);
+static void machine_control_work(void *opaque);
 
 static void line_changed(void *opaque, unsigned line, bool level)
 {
@@ -72,7 +72,7 @@ bool machine_init(struct machine *m, const struct machine_config *config, const 
     bus_node_add(m, &m->pci.node);
     clock_gettime(CLOCK_REALTIME, &now);
     m->start_wall_ns = now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-    m->control_work = (struct loop_work){.run = control_work, .opaque = m};
+    m->control_work = (struct loop_work){.run = machine_control_work, .opaque = m};
     if (!loop_init(&m->loop, &m->lock, &m->clock))
         return error_set(err, "cannot make an event loop: %s", strerror(errno));
     return init_ram(m, err);
@@ -115,7 +115,7 @@ const char *run_state_name(enum run_state state)
     return names[state];
 }
 
-static void tell(struct machine *m, enum machine_event event, bool by_guest)
+static void machine_tell(struct machine *m, enum machine_event event, bool by_guest)
 {
     for (struct machine_listener *l = m->listeners; l; l = l->next)
         l->event(l->opaque, event, by_guest);
@@ -146,7 +146,7 @@ void machine_run(struct machine *m)
         return;
     m->state = RUN_RUNNING;
     clock_start(&m->clock);
-    tell(m, EVENT_RESUME, false);
+    machine_tell(m, EVENT_RESUME, false);
     if (m->accel->resume)
         m->accel->resume(m);
 }
@@ -161,7 +161,7 @@ static void halt(struct machine *m, enum run_state state)
     clock_stop(&m->clock);
     if (was != RUN_RUNNING)
         return;
-    tell(m, EVENT_STOP, false);
+    machine_tell(m, EVENT_STOP, false);
 }
 
 void machine_pause(struct machine *m)
@@ -206,14 +206,14 @@ static void do_reset(struct machine *m, bool by_guest)
         m->state = RUN_RUNNING; /* a reset wakes */
         go_on = true;
     }
-    tell(m, EVENT_RESET, by_guest);
+    machine_tell(m, EVENT_RESET, by_guest);
     if (go_on && m->accel->resume)
         m->accel->resume(m);
 }
 
 static void do_shutdown(struct machine *m, bool by_guest)
 {
-    tell(m, EVENT_SHUTDOWN, by_guest);
+    machine_tell(m, EVENT_SHUTDOWN, by_guest);
     if (m->config.no_shutdown && by_guest) {
         halt(m, RUN_SHUTDOWN);
         return;
@@ -228,7 +228,7 @@ static void do_suspend(struct machine *m)
     m->state = RUN_SUSPENDED;
     if (m->accel->pause)
         m->accel->pause(m);
-    tell(m, EVENT_SUSPEND, true);
+    machine_tell(m, EVENT_SUSPEND, true);
     if (pci_pme_asserted(&m->pci)) /* it came while the guest was falling asleep */
         machine_wakeup(m);
 }
@@ -245,14 +245,14 @@ bool machine_wakeup(struct machine *m)
         return false;
     if (m->accel->reset_cpus)
         m->accel->reset_cpus(m);
-    tell(m, EVENT_WAKEUP, false);
+    machine_tell(m, EVENT_WAKEUP, false);
     m->state = RUN_RUNNING;
     if (m->accel->resume)
         m->accel->resume(m);
     return true;
 }
 
-static void control_work(void *opaque)
+static void machine_control_work(void *opaque)
 {
     struct machine *m = opaque;
     bool reset = m->reset_pending, shutdown = m->shutdown_pending, by_guest = m->pending_by_guest;

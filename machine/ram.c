@@ -72,7 +72,7 @@ void ram_unmap(struct ram *ram, uint64_t gpa, void *host, uint64_t length, bool 
 }
 
 /* Copies out of guest memory into `to`, or with `to` NULL from `from` into it. */
-static bool copy(struct ram *ram, uint64_t gpa, uint8_t *to, const uint8_t *from, uint64_t length)
+static bool ram_copy(struct ram *ram, uint64_t gpa, uint8_t *to, const uint8_t *from, uint64_t length)
 {
     uint64_t n;
 
@@ -98,10 +98,10 @@ static bool copy(struct ram *ram, uint64_t gpa, uint8_t *to, const uint8_t *from
 
 bool ram_read(struct ram *ram, uint64_t gpa, void *data, uint64_t length)
 {
-    return copy(ram, gpa, data, NULL, length);
+    return ram_copy(ram, gpa, data, NULL, length);
 }
 
 bool ram_write(struct ram *ram, uint64_t gpa, const void *data, uint64_t length)
 {
-    return copy(ram, gpa, NULL, data, length);
+    return ram_copy(ram, gpa, NULL, data, length);
 }

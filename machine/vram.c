@@ -8,12 +8,12 @@
 
 #include "machine/machine.h"
 
-static void written(void *opaque, uint64_t offset, uint64_t length)
+static void vram_written(void *opaque, uint64_t offset, uint64_t length)
 {
     vram_mark(opaque, offset, length);
 }
 
-static void window_written(void *opaque, uint64_t offset, uint64_t length)
+static void vram_window_written(void *opaque, uint64_t offset, uint64_t length)
 {
     struct vram *vram = opaque;
 
@@ -38,7 +38,7 @@ bool vram_init(struct vram *vram, struct machine *m, const char *name, uint64_t 
 
     *vram = (struct vram){.machine = m, .size = size, .watch = VRAM_UNWATCHED};
     vram->region = (struct region){
-        .name = name, .size = size, .opaque = vram, .written = written, .priority = PRIORITY_BAR};
+        .name = name, .size = size, .opaque = vram, .written = vram_written, .priority = PRIORITY_BAR};
     vram->dirty = calloc(words, sizeof(*vram->dirty));
     if (!vram->dirty)
         return error_set(err, "%s: out of memory", name);
@@ -73,7 +73,7 @@ void vram_show_window(struct vram *vram, uint64_t base, uint64_t start, uint64_t
                                    .size = size,
                                    .opaque = vram,
                                    .host = vram->host + start,
-                                   .written = window_written,
+                                   .written = vram_window_written,
                                    .flags = vram->region.flags,
                                    .priority = PRIORITY_OVERLAY};
     bus_map(&vram->machine->bus, SPACE_MEM, &vram->window, base);

@@ -67,7 +67,7 @@ static int bind_socket(struct dgram *dgram, const struct net_dgram_options *o, s
     return fd;
 }
 
-static void set_info(struct net_port *port, const struct net_dgram_options *o)
+static void dgram_set_info(struct net_port *port, const struct net_dgram_options *o)
 {
     char local[300], remote[300];
 
@@ -118,7 +118,7 @@ struct net_port *net_open_dgram(struct loop *loop, const char *id, const struct 
     if (fd >= 0)
         port = packet_fd_open(loop, id, &dgram_wire, &dgram->packet, fd, err);
     if (port) {
-        set_info(port, options);
+        dgram_set_info(port, options);
         return port;
     }
     if (fd >= 0 && !inherited)

@@ -52,14 +52,15 @@ void net_dump_close(struct net_dump *dump)
 }
 
 /* A record that is there in part would spoil those after it: no more follow. */
-static void give_up(struct net_dump *dump)
+static void dump_give_up(struct net_dump *dump)
 {
     log_line("filter-dump file=%s: %s; nothing more is written", dump->path, strerror(errno));
     close(dump->fd);
     dump->fd = -1;
 }
 
-static void write_frame(struct net_dump *dump, const struct timespec *now, const uint8_t *data, size_t length)
+static void dump_write_frame(struct net_dump *dump, const struct timespec *now, const uint8_t *data,
+                             size_t length)
 {
     struct packet_header header = {.seconds = now->tv_sec,
                                    .microseconds = now->tv_nsec / 1000,
@@ -69,7 +70,7 @@ static void write_frame(struct net_dump *dump, const struct timespec *now, const
 
     errno = ENOSPC;
     if (writev(dump->fd, parts, 2) != (ssize_t)(sizeof(header) + header.captured))
-        give_up(dump);
+        dump_give_up(dump);
 }
 
 void net_dump_frame(struct net_dump *first, bool from_card, const uint8_t *data, size_t length)
@@ -79,5 +80,5 @@ void net_dump_frame(struct net_dump *first, bool from_card, const uint8_t *data,
     clock_gettime(CLOCK_REALTIME, &now);
     for (struct net_dump *dump = first; dump; dump = dump->next)
         if (dump->fd >= 0 && (from_card ? dump->from_card : dump->to_card))
-            write_frame(dump, &now, data, length);
+            dump_write_frame(dump, &now, data, length);
 }

@@ -22,7 +22,7 @@ void frame_queue_free(struct frame_queue *queue)
     free(queue->memory);
 }
 
-static size_t length_at(const struct frame_queue *queue, size_t at)
+static size_t frame_queue_length_at(const struct frame_queue *queue, size_t at)
 {
     return queue->size - at < LENGTH ? 0 : queue->memory[at] | queue->memory[at + 1] << 8;
 }
@@ -57,19 +57,19 @@ const uint8_t *frame_queue_first(const struct frame_queue *queue, size_t *length
 {
     if (!queue->count)
         return NULL;
-    *length = length_at(queue, queue->first);
+    *length = frame_queue_length_at(queue, queue->first);
     return queue->memory + queue->first + LENGTH;
 }
 
 void frame_queue_drop(struct frame_queue *queue)
 {
-    size_t length = LENGTH + length_at(queue, queue->first);
+    size_t length = LENGTH + frame_queue_length_at(queue, queue->first);
 
     queue->first += length;
     queue->used -= length;
     if (!--queue->count) {
         queue->first = queue->end = queue->used = 0; /* the same memory again while few wait */
-    } else if (!length_at(queue, queue->first)) {
+    } else if (!frame_queue_length_at(queue, queue->first)) {
         queue->used -= queue->size - queue->first;
         queue->first = 0;
     }

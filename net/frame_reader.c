@@ -28,7 +28,7 @@ void frame_reader_add(struct frame_reader *reader, size_t size)
     reader->end += size;
 }
 
-static size_t length_at(const uint8_t *bytes)
+static size_t frame_reader_length_at(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
 }
@@ -50,7 +50,7 @@ enum frame_reader_result frame_reader_next(struct frame_reader *reader, const ui
         there = reader->end - reader->first;
         if (reader->skip || there < LENGTH)
             return FRAME_READER_MORE;
-        *length = length_at(reader->bytes + reader->first);
+        *length = frame_reader_length_at(reader->bytes + reader->first);
         if (*length > FRAME_READER_MAX)
             return FRAME_READER_BROKEN;
         if (*length && *length <= NET_MAX_FRAME) {
@@ -63,5 +63,5 @@ enum frame_reader_result frame_reader_next(struct frame_reader *reader, const ui
 
 void frame_reader_drop(struct frame_reader *reader)
 {
-    reader->first += LENGTH + length_at(reader->bytes + reader->first);
+    reader->first += LENGTH + frame_reader_length_at(reader->bytes + reader->first);
 }

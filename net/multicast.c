@@ -41,7 +41,7 @@ static bool multicast_send(struct net_port *port, const struct net_frame *frame)
     return false;
 }
 
-static void out_ready(void *opaque, uint32_t events)
+static void multicast_out_ready(void *opaque, uint32_t events)
 {
     struct multicast *m = opaque;
 
@@ -118,9 +118,10 @@ static bool find_local(const struct net_address *options, struct in_addr *local,
     return true;
 }
 
-static struct net_port *open_port(struct loop *loop, const char *id, struct multicast *m,
-                                  const struct net_dgram_options *o, const struct sockaddr_in *group,
-                                  struct in_addr local, struct error *err)
+static struct net_port *multicast_open_port(struct loop *loop, const char *id, struct multicast *m,
+                                            const struct net_dgram_options *o,
+                                            const struct sockaddr_in *group, struct in_addr local,
+                                            struct error *err)
 {
     char remote[300];
     int in = -1, out = open_sender(group, local, &m->packet.skip);
@@ -134,7 +135,7 @@ static struct net_port *open_port(struct loop *loop, const char *id, struct mult
     else
         port = packet_fd_open(loop, id, &multicast_wire, &m->packet, in, err);
     if (port) {
-        m->out = (struct fd_watch){.loop = loop, .fd = out, .ready = out_ready, .opaque = m};
+        m->out = (struct fd_watch){.loop = loop, .fd = out, .ready = multicast_out_ready, .opaque = m};
         return port;
     }
     if (in >= 0)
@@ -159,7 +160,8 @@ struct net_port *multicast_open(struct loop *loop, const char *id, const struct 
     m->packet.socket = true;
     m->packet.failed = read_failed;
     if (find_local(&options->local, &local, err))
-        port = open_port(loop, id, m, options, (const struct sockaddr_in *)&group->storage, local, err);
+        port = multicast_open_port(loop, id, m, options, (const struct sockaddr_in *)&group->storage, local,
+                                   err);
     if (!port) {
         free(m);
         return NULL;

@@ -8,7 +8,7 @@
 
 /* ---- frames ---- */
 
-static void resume_later(void *opaque)
+static void net_resume_later(void *opaque)
 {
     struct net_port *port = opaque;
 
@@ -141,7 +141,7 @@ struct net_port *net_port_new(struct loop *loop, const char *id, const struct ne
         return NULL;
     *port = (struct net_port){
         .id = strdup(id), .wire = wire, .wire_data = wire_data, .loop = loop, .link_up = true};
-    port->resume_work = (struct loop_work){.run = resume_later, .opaque = port};
+    port->resume_work = (struct loop_work){.run = net_resume_later, .opaque = port};
     if (port->id)
         return port;
     free(port);

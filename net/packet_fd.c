@@ -12,7 +12,7 @@
 enum { ROUND = 2 * PACKET_BATCH }; /* frames taken before others have their turn */
 enum { TCP_FLAGS = 13, TCP_CWR = 0x80 };
 
-static void update_watch(struct packet_fd *packet)
+static void packet_fd_update_watch(struct packet_fd *packet)
 {
     fd_watch_set(&packet->watch,
                  (packet->count || packet->idle ? 0 : EPOLLIN) | (packet->full ? EPOLLOUT : 0));
@@ -72,7 +72,7 @@ static int read_one(struct packet_fd *packet)
 }
 
 /* False: nothing to read now. */
-static bool read_some(struct packet_fd *packet)
+static bool packet_fd_read_some(struct packet_fd *packet)
 {
     int n = packet->socket ? read_datagrams(packet) : read_one(packet);
 
@@ -87,7 +87,7 @@ static bool read_some(struct packet_fd *packet)
 }
 
 /* The kernel was not asked to leave anything to us: its header says nothing. */
-static bool deliver(struct packet_fd *packet, unsigned i)
+static bool packet_fd_deliver(struct packet_fd *packet, unsigned i)
 {
     size_t skip = packet->offload ? sizeof(struct virtio_net_hdr) : 0;
 
@@ -96,10 +96,10 @@ static bool deliver(struct packet_fd *packet, unsigned i)
 }
 
 /* False: the card is full. */
-static bool deliver_all(struct packet_fd *packet)
+static bool packet_fd_deliver_all(struct packet_fd *packet)
 {
     while (packet->count) {
-        if (!deliver(packet, packet->first))
+        if (!packet_fd_deliver(packet, packet->first))
             return false;
         packet->first++;
         packet->count--;
@@ -111,14 +111,14 @@ static void take_frames(struct packet_fd *packet)
 {
     unsigned taken = 0;
 
-    while (taken < ROUND && packet->watch.fd >= 0 && read_some(packet)) {
+    while (taken < ROUND && packet->watch.fd >= 0 && packet_fd_read_some(packet)) {
         taken += packet->count;
-        if (!deliver_all(packet))
+        if (!packet_fd_deliver_all(packet))
             return;
     }
 }
 
-static void ready(void *opaque, uint32_t events)
+static void packet_fd_ready(void *opaque, uint32_t events)
 {
     struct packet_fd *packet = opaque;
 
@@ -130,15 +130,15 @@ static void ready(void *opaque, uint32_t events)
         take_frames(packet);
     if (packet->watch.fd < 0)
         net_sent(packet->port); /* from a wire that was cut nothing waits */
-    update_watch(packet);
+    packet_fd_update_watch(packet);
 }
 
 void packet_fd_resume(struct net_port *port)
 {
     struct packet_fd *packet = port->wire_data;
 
-    if (deliver_all(packet))
-        update_watch(packet);
+    if (packet_fd_deliver_all(packet))
+        packet_fd_update_watch(packet);
 }
 
 void packet_fd_set_idle(struct packet_fd *packet, bool idle)
@@ -146,13 +146,13 @@ void packet_fd_set_idle(struct packet_fd *packet, bool idle)
     packet->idle = idle;
     if (idle)
         packet->count = 0;
-    update_watch(packet);
+    packet_fd_update_watch(packet);
 }
 
 /* ---- out ---- */
 
 /* Fields as struct virtio_net_hdr has them, in the machine's own byte order. */
-static struct virtio_net_hdr header_of(const struct net_frame *frame)
+static struct virtio_net_hdr packet_fd_header_of(const struct net_frame *frame)
 {
     struct virtio_net_hdr header = {.flags = 0};
 
@@ -172,14 +172,14 @@ static struct virtio_net_hdr header_of(const struct net_frame *frame)
     return header;
 }
 
-static ssize_t write_frame(const struct packet_fd *packet, const struct net_frame *frame)
+static ssize_t packet_fd_write_frame(const struct packet_fd *packet, const struct net_frame *frame)
 {
     struct virtio_net_hdr header;
     struct iovec parts[2] = {{&header, sizeof(header)}, {(void *)frame->data, frame->length}};
 
     if (!packet->offload)
         return write(packet->watch.fd, frame->data, frame->length);
-    header = header_of(frame);
+    header = packet_fd_header_of(frame);
     return writev(packet->watch.fd, parts, 2);
 }
 
@@ -191,11 +191,11 @@ bool packet_fd_send(struct net_port *port, const struct net_frame *frame)
         return true;
     if (packet->full)
         return false;
-    if (write_frame(packet, frame) >= 0)
+    if (packet_fd_write_frame(packet, frame) >= 0)
         return true;
     if (errno == EAGAIN) {
         packet->full = true;
-        update_watch(packet);
+        packet_fd_update_watch(packet);
         return false;
     }
     if (!try_again() && packet->failed)
@@ -225,7 +225,7 @@ struct net_port *packet_fd_open(struct loop *loop, const char *id, const struct 
         return NULL;
     }
     packet->port->offloads = packet->offload;
-    packet->watch = (struct fd_watch){.loop = loop, .fd = fd, .ready = ready, .opaque = packet};
-    update_watch(packet);
+    packet->watch = (struct fd_watch){.loop = loop, .fd = fd, .ready = packet_fd_ready, .opaque = packet};
+    packet_fd_update_watch(packet);
     return packet->port;
 }

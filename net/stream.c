@@ -40,7 +40,7 @@ struct stream {
 
 /* Of the listener changes only: who cannot be accepted for want of descriptors waits until somebody else
  * comes or goes, and wakes nobody meanwhile. */
-static void update_watch(struct stream *stream)
+static void stream_update_watch(struct stream *stream)
 {
     bool out = stream->connecting || stream->full;
 
@@ -48,7 +48,7 @@ static void update_watch(struct stream *stream)
     fd_watch_set(&stream->listener, stream->peer.fd < 0 ? EPOLLIN | EPOLLET : 0);
 }
 
-static void set_info(struct stream *stream)
+static void stream_set_info(struct stream *stream)
 {
     char *info;
 
@@ -82,12 +82,12 @@ static void lose_peer(struct stream *stream)
     stream->connecting = stream->waiting = stream->full = false;
     stream->out_first = stream->out_end = 0;
     retry_later(stream);
-    set_info(stream);
-    update_watch(stream);
+    stream_set_info(stream);
+    stream_update_watch(stream);
     net_sent(stream->port); /* for nobody the card need not wait */
 }
 
-static void accept_peer(void *opaque, uint32_t events)
+static void stream_accept_peer(void *opaque, uint32_t events)
 {
     struct stream *stream = opaque;
     int fd = accept4(stream->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -95,8 +95,8 @@ static void accept_peer(void *opaque, uint32_t events)
     if (fd < 0)
         return;
     take_peer(stream, fd);
-    set_info(stream);
-    update_watch(stream);
+    stream_set_info(stream);
+    stream_update_watch(stream);
 }
 
 static int connect_socket(const struct socket_address *address, int flags)
@@ -123,7 +123,7 @@ static void try_to_connect(void *opaque)
     }
     take_peer(stream, fd);
     stream->connecting = true;
-    update_watch(stream);
+    stream_update_watch(stream);
 }
 
 static void connected(struct stream *stream)
@@ -136,13 +136,13 @@ static void connected(struct stream *stream)
         return;
     }
     stream->connecting = false;
-    set_info(stream);
+    stream_set_info(stream);
 }
 
 /* ---- in ---- */
 
 /* False: the card is full, or the peer gone. */
-static bool deliver_all(struct stream *stream)
+static bool stream_deliver_all(struct stream *stream)
 {
     enum frame_reader_result result;
     const uint8_t *frame;
@@ -162,7 +162,7 @@ static bool deliver_all(struct stream *stream)
 }
 
 /* False: no more for now. */
-static bool read_some(struct stream *stream)
+static bool stream_read_some(struct stream *stream)
 {
     size_t size;
     uint8_t *space = frame_reader_space(&stream->reader, &size);
@@ -175,7 +175,7 @@ static bool read_some(struct stream *stream)
         return false;
     }
     frame_reader_add(&stream->reader, n);
-    return deliver_all(stream) && (size_t)n == size;
+    return stream_deliver_all(stream) && (size_t)n == size;
 }
 
 static void stream_resume(struct net_port *port)
@@ -184,8 +184,8 @@ static void stream_resume(struct net_port *port)
 
     stream->waiting = false;
     if (stream->peer.fd >= 0)
-        deliver_all(stream);
-    update_watch(stream);
+        stream_deliver_all(stream);
+    stream_update_watch(stream);
 }
 
 /* ---- out ---- */
@@ -220,7 +220,7 @@ static void stream_flush(struct net_port *port)
         return;
     stream->full = !send_out(stream);
     if (stream->full)
-        update_watch(stream);
+        stream_update_watch(stream);
 }
 
 static bool stream_send(struct net_port *port, const struct net_frame *frame)
@@ -243,7 +243,7 @@ static bool stream_send(struct net_port *port, const struct net_frame *frame)
     return true;
 }
 
-static void ready(void *opaque, uint32_t events)
+static void stream_ready(void *opaque, uint32_t events)
 {
     struct stream *stream = opaque;
 
@@ -254,9 +254,9 @@ static void ready(void *opaque, uint32_t events)
         net_sent(stream->port);
     }
     if (!stream->waiting && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-        for (int i = 0; i < ROUND && stream->peer.fd >= 0 && read_some(stream); i++)
+        for (int i = 0; i < ROUND && stream->peer.fd >= 0 && stream_read_some(stream); i++)
             continue;
-    update_watch(stream);
+    stream_update_watch(stream);
 }
 
 /* ---- the wire ---- */
@@ -330,8 +330,8 @@ static bool start_client(struct stream *stream, const struct net_stream_options 
     return fd_prepare(fd) || error_set(err, "addr %s: %s", stream->name, strerror(errno));
 }
 
-static bool start(struct stream *stream, struct loop *loop, const char *id,
-                  const struct net_stream_options *o, struct error *err)
+static bool stream_start(struct stream *stream, struct loop *loop, const char *id,
+                         const struct net_stream_options *o, struct error *err)
 {
     char text[300];
 
@@ -342,8 +342,8 @@ static bool start(struct stream *stream, struct loop *loop, const char *id,
     timer_init(&stream->retry, &loop->host_clock, try_to_connect, stream);
     if (!(o->server ? start_server(stream, o, err) : start_client(stream, o, err)))
         return false;
-    set_info(stream);
-    update_watch(stream);
+    stream_set_info(stream);
+    stream_update_watch(stream);
     return true;
 }
 
@@ -357,9 +357,10 @@ struct net_port *net_open_stream(struct loop *loop, const char *id, const struct
         error_set(err, "out of memory");
         return NULL;
     }
-    stream->listener = (struct fd_watch){.loop = loop, .fd = -1, .ready = accept_peer, .opaque = stream};
-    stream->peer = (struct fd_watch){.loop = loop, .fd = -1, .ready = ready, .opaque = stream};
-    if (start(stream, loop, id, options, err))
+    stream->listener =
+        (struct fd_watch){.loop = loop, .fd = -1, .ready = stream_accept_peer, .opaque = stream};
+    stream->peer = (struct fd_watch){.loop = loop, .fd = -1, .ready = stream_ready, .opaque = stream};
+    if (stream_start(stream, loop, id, options, err))
         return stream->port;
     port = stream->port;
     if (port)

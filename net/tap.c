@@ -50,7 +50,7 @@ static bool set_interface(int fd, struct ifreq *ifr, const struct net_tap_option
     return !ioctl(fd, TUNSETIFF, ifr);
 }
 
-static int open_device(const struct net_tap_options *options, struct ifreq *ifr, struct error *err)
+static int tap_open_device(const struct net_tap_options *options, struct ifreq *ifr, struct error *err)
 {
     const char *ifname = options->ifname;
     int fd;
@@ -75,7 +75,7 @@ static int open_device(const struct net_tap_options *options, struct ifreq *ifr,
 }
 
 /* A device that somebody else opened must speak as ours do. */
-static bool check_inherited(int fd, struct ifreq *ifr, struct error *err)
+static bool tap_check_inherited(int fd, struct ifreq *ifr, struct error *err)
 {
     if (ioctl(fd, TUNGETIFF, ifr))
         return error_set(err, "fd=%d is no tap device: %s", fd, strerror(errno));
@@ -134,8 +134,8 @@ static const struct net_wire tap_wire = {.kind = "tap",
                                          .card_changed = tap_card_changed,
                                          .close = tap_close};
 
-static struct net_port *start(struct loop *loop, const char *id, const struct net_tap_options *options,
-                              struct tap *tap, int fd, struct error *err)
+static struct net_port *tap_start(struct loop *loop, const char *id, const struct net_tap_options *options,
+                                  struct tap *tap, int fd, struct error *err)
 {
     struct net_port *port;
 
@@ -151,15 +151,15 @@ static struct net_port *start(struct loop *loop, const char *id, const struct ne
     return port;
 }
 
-static int open_tap(struct tap *tap, const struct net_tap_options *options, struct error *err)
+static int tap_open_tap(struct tap *tap, const struct net_tap_options *options, struct error *err)
 {
     struct ifreq ifr = {.ifr_flags = 0};
     bool ours = options->fd < 0;
-    int fd = ours ? open_device(options, &ifr, err) : options->fd;
+    int fd = ours ? tap_open_device(options, &ifr, err) : options->fd;
 
     if (fd < 0)
         return -1;
-    if ((ours || check_inherited(fd, &ifr, err)) && set_offload(tap, fd, options, ifr.ifr_flags, err)) {
+    if ((ours || tap_check_inherited(fd, &ifr, err)) && set_offload(tap, fd, options, ifr.ifr_flags, err)) {
         memcpy(tap->name, ifr.ifr_name, IFNAMSIZ);
         return fd;
     }
@@ -181,9 +181,9 @@ struct net_port *net_open_tap(struct loop *loop, const char *id, const struct ne
     }
     if (options->downscript)
         tap->downscript = strdup(options->downscript);
-    fd = open_tap(tap, options, err);
+    fd = tap_open_tap(tap, options, err);
     if (fd >= 0)
-        port = start(loop, id, options, tap, fd, err);
+        port = tap_start(loop, id, options, tap, fd, err);
     if (port)
         return port;
     if (fd >= 0 && options->fd < 0)

@@ -101,7 +101,7 @@ static int to_slirp(uint32_t events)
 }
 
 /* Makes room for `count` members; false: out of memory, and the table is as before. */
-static bool grow(void **table, size_t *room, size_t count, size_t member)
+static bool user_grow(void **table, size_t *room, size_t count, size_t member)
 {
     size_t want = *room ? *room : 64;
     void *more;
@@ -127,7 +127,7 @@ static void watch_fd(struct user *user, int fd, uint32_t events)
     if (state->watched == events)
         return;
     if (!state->watched) {
-        if (!grow((void **)&user->watched, &user->watched_room, user->watched_count + 1, sizeof(int)) ||
+        if (!user_grow((void **)&user->watched, &user->watched_room, user->watched_count + 1, sizeof(int)) ||
             epoll_ctl(user->poll_fd, EPOLL_CTL_ADD, fd, &ev))
             return; /* tried again when libslirp is asked the next time */
         user->watched[user->watched_count++] = fd;
@@ -141,7 +141,7 @@ static int add_poll(int fd, int events, void *opaque)
 {
     struct user *user = opaque;
 
-    if (fd < 0 || !events || !grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
+    if (fd < 0 || !events || !user_grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
         return -1;
     if (!user->fds[fd].told && user->sockets >= user->most_sockets)
         return -1; /* who comes now waits in the kernel's queue */
@@ -166,18 +166,18 @@ static void forget_at(struct user *user, size_t i)
     user->watched[i] = user->watched[--user->watched_count];
 }
 
-static void register_fd(int fd, void *opaque)
+static void user_register_fd(int fd, void *opaque)
 {
     struct user *user = opaque;
 
-    if (fd < 0 || !grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
+    if (fd < 0 || !user_grow((void **)&user->fds, &user->fd_room, fd + 1, sizeof(struct user_fd)))
         return;
     user->sockets += !user->fds[fd].told;
     user->fds[fd].told = true;
 }
 
 /* It is about to be closed, and its number to be another's. */
-static void unregister_fd(int fd, void *opaque)
+static void user_unregister_fd(int fd, void *opaque)
 {
     struct user *user = opaque;
 
@@ -278,7 +278,7 @@ static void deliver_queue(struct user *user)
     update_pause(user);
 }
 
-static void work(void *opaque)
+static void user_work(void *opaque)
 {
     struct user *user = opaque;
 
@@ -287,7 +287,7 @@ static void work(void *opaque)
     ask(user);
 }
 
-static ssize_t send_packet(const void *data, size_t length, void *opaque)
+static ssize_t user_send_packet(const void *data, size_t length, void *opaque)
 {
     struct user *user = opaque;
 
@@ -343,11 +343,11 @@ static void user_resume(struct net_port *port)
 /* ---- libslirp's other calls ---- */
 
 /* A guest can cause them without end: they are not logged. */
-static void guest_error(const char *message, void *opaque)
+static void user_guest_error(const char *message, void *opaque)
 {
 }
 
-static int64_t get_time(void *opaque)
+static int64_t user_get_time(void *opaque)
 {
     const struct user *user = opaque;
 
@@ -361,7 +361,7 @@ static void user_timer_fired(void *opaque)
     timer->user->library.slirp_handle_timer(timer->user->slirp, timer->id, timer->opaque);
 }
 
-static void *new_timer(SlirpTimerId id, void *timer_opaque, void *opaque)
+static void *user_new_timer(SlirpTimerId id, void *timer_opaque, void *opaque)
 {
     struct user *user = opaque;
     struct user_timer *timer = calloc(1, sizeof(*timer));
@@ -373,35 +373,35 @@ static void *new_timer(SlirpTimerId id, void *timer_opaque, void *opaque)
     return timer;
 }
 
-static void free_timer(void *timer, void *opaque)
+static void user_free_timer(void *timer, void *opaque)
 {
     if (timer)
         timer_cancel(&((struct user_timer *)timer)->timer);
     free(timer);
 }
 
-static void set_timer(void *timer, int64_t ms, void *opaque)
+static void user_set_timer(void *timer, int64_t ms, void *opaque)
 {
     if (timer)
         timer_set(&((struct user_timer *)timer)->timer, ms * NS_PER_MS - FIRST_TIME * NS_PER_SECOND);
 }
 
-static void notify(void *opaque)
+static void user_notify(void *opaque)
 {
     struct user *user = opaque;
 
     loop_post(user->port->loop, &user->work);
 }
 
-static const SlirpCb callbacks = {.send_packet = send_packet,
-                                  .guest_error = guest_error,
-                                  .clock_get_ns = get_time,
-                                  .timer_new_opaque = new_timer,
-                                  .timer_free = free_timer,
-                                  .timer_mod = set_timer,
-                                  .register_poll_fd = register_fd,
-                                  .unregister_poll_fd = unregister_fd,
-                                  .notify = notify};
+static const SlirpCb callbacks = {.send_packet = user_send_packet,
+                                  .guest_error = user_guest_error,
+                                  .clock_get_ns = user_get_time,
+                                  .timer_new_opaque = user_new_timer,
+                                  .timer_free = user_free_timer,
+                                  .timer_mod = user_set_timer,
+                                  .register_poll_fd = user_register_fd,
+                                  .unregister_poll_fd = user_unregister_fd,
+                                  .notify = user_notify};
 
 /* ---- the wire ---- */
 
@@ -486,8 +486,8 @@ static unsigned most_sockets(void)
     return limit.rlim_cur - SPARE < SOCKETS ? limit.rlim_cur - SPARE : SOCKETS;
 }
 
-static bool start(struct user *user, struct loop *loop, const char *id,
-                  const struct net_user_options *options, struct error *err)
+static bool user_start(struct user *user, struct loop *loop, const char *id,
+                       const struct net_user_options *options, struct error *err)
 {
     char address[INET_ADDRSTRLEN];
     SlirpConfig config;
@@ -500,7 +500,7 @@ static bool start(struct user *user, struct loop *loop, const char *id,
     user->port = net_port_new(loop, id, &user_wire, user);
     if (!user->port)
         return error_set(err, "out of memory");
-    user->work = (struct loop_work){.run = work, .opaque = user};
+    user->work = (struct loop_work){.run = user_work, .opaque = user};
     timer_init(&user->timer, loop->guest_clock, timer_fired, user);
     user->last_active = -QUIET_AFTER - 1;
     user->most_sockets = most_sockets();
@@ -531,7 +531,7 @@ struct net_port *net_open_user(struct loop *loop, const char *id, const struct n
         return NULL;
     }
     user->poll_fd = user->watch.fd = -1;
-    if (start(user, loop, id, options, err))
+    if (user_start(user, loop, id, options, err))
         return user->port;
     port = user->port;
     if (port)

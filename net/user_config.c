@@ -42,7 +42,7 @@ static bool parse_port(const char *text, unsigned min, uint16_t *port)
     return !*end && n >= min && n <= UINT16_MAX;
 }
 
-static bool parse_address(const char *text, struct in_addr *address)
+static bool user_config_parse_address(const char *text, struct in_addr *address)
 {
     address->s_addr = 0;
     return !*text || inet_pton(AF_INET, text, address) == 1;
@@ -65,7 +65,7 @@ static bool parse_host(const char *text, struct user_forward *forward, const cha
     forward->udp = !strcmp(protocol, "udp");
     if (*protocol && !forward->udp && strcmp(protocol, "tcp"))
         return error_set(err, "hostfwd=%s: the protocol is tcp or udp, not '%s'", text, protocol);
-    return parse_address(host, &forward->host) ||
+    return user_config_parse_address(host, &forward->host) ||
            error_set(err, "hostfwd=%s: '%s' is no IPv4 address", text, host);
 }
 
@@ -83,7 +83,7 @@ bool user_parse_forward(const char *text, struct user_forward *forward, struct e
         return false;
     if (!take_part(&rest, '-', port, sizeof(port)) || !take_part(&rest, ':', guest, sizeof(guest)))
         return malformed(err, text);
-    if (!parse_address(guest, &forward->guest))
+    if (!user_config_parse_address(guest, &forward->guest))
         return error_set(err, "hostfwd=%s: '%s' is no IPv4 address", text, guest);
     return (parse_port(port, 0, &forward->host_port) && parse_port(rest, 1, &forward->guest_port)) ||
            bad_port(err, text);

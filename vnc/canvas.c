@@ -33,7 +33,7 @@ void canvas_fit(struct session *s)
     s->top = (s->height - s->shown_height) / 2;
 }
 
-static bool scaled(const struct session *s)
+static bool canvas_scaled(const struct session *s)
 {
     return s->shown_width != s->picture->width || s->shown_height != s->picture->height;
 }
@@ -61,7 +61,7 @@ static bool make_source(struct session *s)
     if (s->source)
         pixman_image_unref(s->source);
     s->source = NULL;
-    if (!scaled(s))
+    if (!canvas_scaled(s))
         return true;
     s->source =
         pixman_image_create_bits(PIXMAN_x8r8g8b8, p->width, p->height, (uint32_t *)p->pixels, p->stride);
@@ -136,7 +136,7 @@ void canvas_copy(struct session *s, pixman_region32_t *region)
     const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
 
     for (int i = 0; i < count; i++) {
-        if (scaled(s))
+        if (canvas_scaled(s))
             copy_scaled(s, &boxes[i]);
         else
             copy_plain(s, &boxes[i]);

@@ -80,7 +80,7 @@ bool viewer_send(struct viewer *v, const void *data, size_t length)
     return true;
 }
 
-static bool receive(struct viewer *v, void *data, size_t length, int64_t deadline)
+static bool handshake_receive(struct viewer *v, void *data, size_t length, int64_t deadline)
 {
     while (length) {
         ssize_t n = recv(v->fd, data, length, 0);
@@ -110,7 +110,7 @@ static bool exchange_versions(struct viewer *v, unsigned *minor, int64_t deadlin
     char version[13] = {0};
     unsigned major;
 
-    if (!viewer_send(v, "RFB 003.008\n", 12) || !receive(v, version, 12, deadline))
+    if (!viewer_send(v, "RFB 003.008\n", 12) || !handshake_receive(v, version, 12, deadline))
         return false;
     if (version[11] != '\n' || sscanf(version, "RFB %3u.%3u\n", &major, minor) != 2 || major < 3)
         return false;
@@ -127,7 +127,8 @@ static bool choose_security(struct viewer *v, unsigned minor, uint8_t type, int6
 
     if (minor < 7)
         return send32(v, type);
-    return viewer_send(v, offer, sizeof(offer)) && receive(v, &choice, 1, deadline) && choice == type;
+    return viewer_send(v, offer, sizeof(offer)) && handshake_receive(v, &choice, 1, deadline) &&
+           choice == type;
 }
 
 /* Does the answer fit the challenge? DES with the password as the key, by libvncserver. */
@@ -152,7 +153,8 @@ static bool authenticate(struct viewer *v, bool *right, int64_t deadline)
     uint8_t challenge[CHALLENGE_SIZE], answer[CHALLENGE_SIZE];
 
     if (getrandom(challenge, sizeof(challenge), 0) != sizeof(challenge) ||
-        !viewer_send(v, challenge, sizeof(challenge)) || !receive(v, answer, sizeof(answer), deadline))
+        !viewer_send(v, challenge, sizeof(challenge)) ||
+        !handshake_receive(v, answer, sizeof(answer), deadline))
         return false;
     *right = right_answer(v, challenge, answer);
     return true;
@@ -170,7 +172,7 @@ static bool receive_client_init(struct viewer *v, int64_t deadline)
 {
     uint8_t shared;
 
-    if (!receive(v, &shared, 1, deadline))
+    if (!handshake_receive(v, &shared, 1, deadline))
         return false;
     v->exclusive = !shared; /* not read by others before the stage is ADMITTED */
     return true;

@@ -384,7 +384,7 @@ static void press(struct keyboard *kb, uint32_t keysym, uint8_t leds)
         hold(kb, keysym, code);
 }
 
-static void release(struct keyboard *kb, uint32_t keysym, uint8_t leds)
+static void keymap_release(struct keyboard *kb, uint32_t keysym, uint8_t leds)
 {
     uint16_t code = 0;
 
@@ -409,7 +409,7 @@ void keyboard_symbol(struct keyboard *kb, uint32_t keysym, bool down, uint8_t le
     if (down)
         press(kb, keysym, leds);
     else
-        release(kb, keysym, leds);
+        keymap_release(kb, keysym, leds);
 }
 
 void keyboard_release_all(struct keyboard *kb)

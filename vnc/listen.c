@@ -61,7 +61,7 @@ static bool socket_in_use(const struct sockaddr_un *addr)
     return used;
 }
 
-static bool open_unix(struct vnc *vnc, const char *path, struct error *err)
+static bool listen_open_unix(struct vnc *vnc, const char *path, struct error *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct stat st;
@@ -88,7 +88,7 @@ static bool open_unix(struct vnc *vnc, const char *path, struct error *err)
 }
 
 /* Binds and listens; -1 with errno. */
-static int open_tcp(const struct addrinfo *ai)
+static int listen_open_tcp(const struct addrinfo *ai)
 {
     int on = 1, error, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -110,7 +110,7 @@ static int open_tcp(const struct addrinfo *ai)
  * addresses has that port taken; addresses of a family that this machine does not have are left out while
  * others remain.
  */
-static int open_port(struct vnc *vnc, const char *host, unsigned port, struct error *err)
+static int listen_open_port(struct vnc *vnc, const char *host, unsigned port, struct error *err)
 {
     const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list;
@@ -124,7 +124,7 @@ static int open_port(struct vnc *vnc, const char *host, unsigned port, struct er
         return EINVAL;
     }
     for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-        int fd = open_tcp(ai);
+        int fd = listen_open_tcp(ai);
 
         if (fd < 0) {
             reason = reason == EADDRINUSE ? reason : errno;
@@ -145,7 +145,7 @@ static int open_port(struct vnc *vnc, const char *host, unsigned port, struct er
 }
 
 /* "ADDR:DISPLAY" or "[IPV6]:DISPLAY" in its parts. */
-static bool parse_address(const char *text, char host[108], unsigned *display, struct error *err)
+static bool listen_parse_address(const char *text, char host[108], unsigned *display, struct error *err)
 {
     const char *colon = strrchr(text, ':');
     const char *start = text, *end = colon;
@@ -176,10 +176,10 @@ static bool open_display(struct vnc *vnc, const char *address, unsigned to, stru
     unsigned first = 0, display;
     int reason;
 
-    if (!parse_address(address, host, &first, err))
+    if (!listen_parse_address(address, host, &first, err))
         return false;
     for (display = first;; display++) {
-        reason = open_port(vnc, host, VNC_BASE_PORT + display, err);
+        reason = listen_open_port(vnc, host, VNC_BASE_PORT + display, err);
         if (!reason)
             return true;
         if (reason != EADDRINUSE || display >= to || display >= 65535 - VNC_BASE_PORT)
@@ -194,6 +194,6 @@ static bool open_display(struct vnc *vnc, const char *address, unsigned to, stru
 bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct error *err)
 {
     if (strncmp(address, "unix:", 5) == 0)
-        return open_unix(vnc, address + 5, err);
+        return listen_open_unix(vnc, address + 5, err);
     return open_display(vnc, address, to, err);
 }

@@ -31,14 +31,14 @@ enum {
     SYSRQ_QNUM = 0x54,
 };
 
-static uint16_t get16(const uint8_t *p)
+static uint16_t messages_get16(const uint8_t *p)
 {
     return p[0] << 8 | p[1];
 }
 
-static uint32_t get32(const uint8_t *p)
+static uint32_t messages_get32(const uint8_t *p)
 {
-    return (uint32_t)get16(p) << 16 | get16(p + 2);
+    return (uint32_t)messages_get16(p) << 16 | messages_get16(p + 2);
 }
 
 /* An update of one rectangle with a pseudo-encoding, which has so many bytes of payload. */
@@ -127,16 +127,17 @@ static bool set_pixel_format(struct session *s, const uint8_t *m)
 
     if ((m[4] != 8 && m[4] != 16 && m[4] != 32) || (!m[7] && m[4] != 8))
         return false;
-    if (m[7] && !(good_channel(get16(m + 8), m[14], m[4]) && good_channel(get16(m + 10), m[15], m[4]) &&
-                  good_channel(get16(m + 12), m[16], m[4])))
+    if (m[7] && !(good_channel(messages_get16(m + 8), m[14], m[4]) &&
+                  good_channel(messages_get16(m + 10), m[15], m[4]) &&
+                  good_channel(messages_get16(m + 12), m[16], m[4])))
         return false;
     *format = (rfbPixelFormat){.bitsPerPixel = m[4],
                                .depth = m[5],
                                .bigEndian = !!m[6],
                                .trueColour = !!m[7],
-                               .redMax = get16(m + 8),
-                               .greenMax = get16(m + 10),
-                               .blueMax = get16(m + 12),
+                               .redMax = messages_get16(m + 8),
+                               .greenMax = messages_get16(m + 10),
+                               .blueMax = messages_get16(m + 12),
                                .redShift = m[14],
                                .greenShift = m[15],
                                .blueShift = m[16]};
@@ -176,7 +177,7 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
 
     s->motion_change = s->led_state = false;
     for (size_t at = 4; at + 4 <= length; at += 4) {
-        int32_t encoding = get32(m + at);
+        int32_t encoding = messages_get32(m + at);
 
         if (wanted_encoding(encoding))
             memcpy(message + 4 + 4 * count++, m + at, 4);
@@ -201,8 +202,9 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
 
 static void update_request(struct session *s, const uint8_t *m)
 {
-    int x = limit_int(get16(m + 2), s->width), y = limit_int(get16(m + 4), s->height);
-    int x2 = limit_int(x + get16(m + 6), s->width), y2 = limit_int(y + get16(m + 8), s->height);
+    int x = limit_int(messages_get16(m + 2), s->width), y = limit_int(messages_get16(m + 4), s->height);
+    int x2 = limit_int(x + messages_get16(m + 6), s->width),
+        y2 = limit_int(y + messages_get16(m + 8), s->height);
     sraRegionPtr rect;
 
     if (x >= x2 || y >= y2)
@@ -217,9 +219,10 @@ static void update_request(struct session *s, const uint8_t *m)
     sraRgnDestroy(rect);
 }
 
-static void pointer_event(struct session *s, const uint8_t *m)
+static void messages_pointer_event(struct session *s, const uint8_t *m)
 {
-    struct input in = {.kind = INPUT_POSITION, .buttons = m[1], .x = get16(m + 2), .y = get16(m + 4)};
+    struct input in = {
+        .kind = INPUT_POSITION, .buttons = m[1], .x = messages_get16(m + 2), .y = messages_get16(m + 4)};
 
     if (s->motion_change && !s->told_absolute) {
         in.kind = INPUT_MOVEMENT;
@@ -246,7 +249,7 @@ static uint16_t code_of_qnum(uint32_t qnum)
     return qnum > 0xFF ? 0 : qnum & 0x80 ? 0xE000 | (qnum & 0x7F) : qnum;
 }
 
-static void key_event(struct viewer *v, bool down, uint32_t symbol, uint32_t qnum)
+static void messages_key_event(struct viewer *v, bool down, uint32_t symbol, uint32_t qnum)
 {
     uint16_t code = code_of_qnum(qnum);
     struct input in = {.kind = code ? INPUT_CODE : INPUT_SYMBOL, .down = down, .key = code ? code : symbol};
@@ -264,7 +267,7 @@ static size_t message_length(const uint8_t *m, size_t have)
     case SET_PIXEL_FORMAT:
         return 20;
     case SET_ENCODINGS:
-        return have < 4 ? 0 : 4 + 4 * (size_t)limit_int(get16(m + 2), ENCODINGS_HEEDED);
+        return have < 4 ? 0 : 4 + 4 * (size_t)limit_int(messages_get16(m + 2), ENCODINGS_HEEDED);
     case UPDATE_REQUEST:
         return 10;
     case KEY_EVENT:
@@ -288,24 +291,24 @@ static bool handle_message(struct session *s, const uint8_t *m, size_t length)
     case SET_PIXEL_FORMAT:
         return set_pixel_format(s, m);
     case SET_ENCODINGS:
-        s->skip = 4 * (get16(m + 2) - limit_int(get16(m + 2), ENCODINGS_HEEDED));
+        s->skip = 4 * (messages_get16(m + 2) - limit_int(messages_get16(m + 2), ENCODINGS_HEEDED));
         return set_encodings(s, m, length);
     case UPDATE_REQUEST:
         update_request(s, m);
         return true;
     case KEY_EVENT:
-        key_event(s->v, m[1], get32(m + 4), 0);
+        messages_key_event(s->v, m[1], messages_get32(m + 4), 0);
         return true;
     case POINTER_EVENT:
-        pointer_event(s, m);
+        messages_pointer_event(s, m);
         return true;
     case CUT_TEXT: /* there is nobody to paste it */
-        s->skip = get32(m + 4);
+        s->skip = messages_get32(m + 4);
         return s->skip <= MAX_CUT_TEXT;
     case SET_DESKTOP_SIZE: /* refused by libvncserver: the guest decides */
         return !s->client->useExtDesktopSize || client_feed(s, m, length);
     case QEMU_MESSAGE:
-        key_event(s->v, get16(m + 2), get32(m + 4), get32(m + 8));
+        messages_key_event(s->v, messages_get16(m + 2), messages_get32(m + 4), messages_get32(m + 8));
         return true;
     }
     return false;

@@ -130,7 +130,7 @@ static bool wait_for_work(struct session *s)
     return !(fds[0].revents & (POLLIN | POLLHUP | POLLERR)) || messages_read(s);
 }
 
-static bool begin(struct session *s)
+static bool viewer_begin(struct session *s)
 {
     s->picture = s->v->picture;
     if (!canvas_make(s, s->picture->width, s->picture->height) || !client_make(s))
@@ -154,7 +154,7 @@ static void read_last_words(struct session *s)
     }
 }
 
-static void serve(struct viewer *v)
+static void viewer_serve(struct viewer *v)
 {
     struct session *s = calloc(1, sizeof(*s));
 
@@ -162,7 +162,7 @@ static void serve(struct viewer *v)
         return;
     s->v = v;
     s->output = s->feed = s->fed = -1;
-    if (begin(s)) {
+    if (viewer_begin(s)) {
         while (wait_for_work(s) && messages_tell_changes(s) && session_send_updates(s))
             continue;
         read_last_words(s);
@@ -176,7 +176,7 @@ static void serve(struct viewer *v)
 }
 
 /* Asks the machine thread to be let in, and waits for its answer. */
-static bool enter(struct viewer *v)
+static bool viewer_enter(struct viewer *v)
 {
     struct vnc *vnc = v->vnc;
     struct pollfd fd = {.fd = v->wake_fd, .events = POLLIN};
@@ -206,8 +206,8 @@ void *viewer_main(void *opaque)
 {
     struct viewer *v = opaque;
 
-    if (viewer_handshake(v) && enter(v))
-        serve(v);
+    if (viewer_handshake(v) && viewer_enter(v))
+        viewer_serve(v);
     pthread_mutex_lock(&v->vnc->lock);
     vnc_release_picture(v->vnc, v->picture);
     v->picture = NULL;

@@ -42,7 +42,7 @@ static void wake(struct viewer *v)
 }
 
 /* Lock held. */
-static void disconnect(struct viewer *v)
+static void vnc_disconnect(struct viewer *v)
 {
     v->quit = true;
     v->hungry = false;
@@ -108,7 +108,7 @@ static struct picture *make_picture(struct vnc *vnc)
 }
 
 /* Lock held. */
-static void feed(struct viewer *v)
+static void vnc_feed(struct viewer *v)
 {
     if (!v->hungry)
         return;
@@ -116,7 +116,7 @@ static void feed(struct viewer *v)
     wake(v);
 }
 
-static void resized(struct console_view *view)
+static void vnc_resized(struct console_view *view)
 {
     struct vnc *vnc = VIEW_OF(view);
     struct picture *picture = make_picture(vnc);
@@ -162,7 +162,7 @@ static void draw_often_if_seen(struct vnc *vnc)
     pthread_mutex_unlock(&vnc->lock);
 }
 
-static void updated(struct console_view *view, int x, int y, int w, int h)
+static void vnc_updated(struct console_view *view, int x, int y, int w, int h)
 {
     struct vnc *vnc = VIEW_OF(view);
 
@@ -178,12 +178,12 @@ static void updated(struct console_view *view, int x, int y, int w, int h)
 
             pixman_region32_reset(&v->dirty, &around);
         }
-        feed(v);
+        vnc_feed(v);
     }
     pthread_mutex_unlock(&vnc->lock);
 }
 
-static void leds_changed(struct console_view *view)
+static void vnc_leds_changed(struct console_view *view)
 {
     struct vnc *vnc = VIEW_OF(view);
 
@@ -247,7 +247,7 @@ static bool may_enter(struct vnc *vnc, struct viewer *newcomer)
     if (newcomer->exclusive && vnc->share == VNC_SHARE_ALLOW_EXCLUSIVE)
         for (struct viewer *v = vnc->viewers; v; v = v->next)
             if (v != newcomer && v->stage == VIEWER_ACTIVE)
-                disconnect(v);
+                vnc_disconnect(v);
     return true;
 }
 
@@ -264,7 +264,7 @@ static void let_in(struct vnc *vnc, struct viewer *v)
         v->stage = VIEWER_ACTIVE;
         wake(v);
     } else {
-        disconnect(v);
+        vnc_disconnect(v);
     }
     pthread_mutex_unlock(&vnc->lock);
 }
@@ -402,7 +402,7 @@ static void remove_gone(struct vnc *vnc)
 }
 
 /* What viewers asked for. */
-static void work(void *opaque)
+static void vnc_work(void *opaque)
 {
     struct vnc *vnc = opaque;
 
@@ -430,7 +430,7 @@ static void work(void *opaque)
 /* ---- connections ---- */
 
 /* A refusal that every viewer shows: protocol 3.3 has the reason right after the version. */
-static void refuse(int fd, const char *reason)
+static void vnc_refuse(int fd, const char *reason)
 {
     uint8_t message[128] = "RFB 003.003\n";
     size_t length = strlen(reason);
@@ -473,7 +473,7 @@ static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer)
     struct viewer *v = calloc(1, sizeof(*v));
 
     if (!v) {
-        refuse(fd, "out of memory");
+        vnc_refuse(fd, "out of memory");
         return;
     }
     *v = (struct viewer){
@@ -502,7 +502,7 @@ static void limit_handshakes(struct vnc *vnc)
         if (v->stage == VIEWER_HANDSHAKE && !v->quit)
             oldest = v;
     if (count_stage(vnc, VIEWER_HANDSHAKE) >= MAX_HANDSHAKES)
-        disconnect(oldest);
+        vnc_disconnect(oldest);
     pthread_mutex_unlock(&vnc->lock);
 }
 
@@ -532,7 +532,7 @@ void vnc_connection(void *opaque, uint32_t events)
             continue;
         limit_handshakes(vnc);
         if (count_threads(vnc) >= MAX_THREADS || fd >= MAX_FD) {
-            refuse(fd, "too many viewers");
+            vnc_refuse(fd, "too many viewers");
             continue;
         }
         listen_endpoint(&peer, &addr, length);
@@ -564,13 +564,13 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
     }
     *vnc = (struct vnc){.loop = loop,
                         .console = con,
-                        .view = {.resized = resized, .updated = updated, .leds = leds_changed},
+                        .view = {.resized = vnc_resized, .updated = vnc_updated, .leds = vnc_leds_changed},
                         .map = map,
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,
                         .share = options->share,
                         .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
-                        .work = {.run = work, .opaque = vnc}};
+                        .work = {.run = vnc_work, .opaque = vnc}};
     pthread_mutex_init(&vnc->lock, NULL);
     opened = listen_start(vnc, options->address, options->to, err);
     if (opened)
@@ -588,7 +588,7 @@ void vnc_stop(struct vnc *vnc)
         unlink(vnc->socket_path);
     pthread_mutex_lock(&vnc->lock);
     for (struct viewer *v = vnc->viewers; v; v = v->next)
-        disconnect(v);
+        vnc_disconnect(v);
     pthread_mutex_unlock(&vnc->lock);
     while (vnc->viewers) {
         struct viewer *v = vnc->viewers;

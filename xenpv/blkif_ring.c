@@ -17,7 +17,7 @@ enum { ENTRY_64 = sizeof(struct blkif_request), ENTRY_32 = ENTRY_64 - 4, RESPONS
 
 _Static_assert(ENTRY_64 == 112, "the layout of struct blkif_request");
 
-static struct header *header_of(const struct blkif_ring *ring)
+static struct header *blkif_ring_header_of(const struct blkif_ring *ring)
 {
     return (struct header *)ring->shared;
 }
@@ -35,7 +35,7 @@ void blkif_ring_attach(struct blkif_ring *ring, void *pages, unsigned order, boo
         .shared = pages, .entry_size = abi32 ? ENTRY_32 : ENTRY_64, .abi32 = abi32, .size = 1};
     while (2 * ring->size * ring->entry_size <= room)
         ring->size *= 2;
-    ring->produced = ring->consumed = atomic_load(&header_of(ring)->response_produced);
+    ring->produced = ring->consumed = atomic_load(&blkif_ring_header_of(ring)->response_produced);
 }
 
 /* ---- requests ---- */
@@ -44,7 +44,7 @@ void blkif_ring_attach(struct blkif_ring *ring, void *pages, unsigned order, boo
  * From the copy of an entry. In all kinds of request the id, the sector and what follows are 64 bits wide and
  * begin at 8, or at 4 where such fields lie on multiples of 4.
  */
-static void decode(const uint8_t *raw, bool abi32, struct blkif_command *c)
+static void blkif_ring_decode(const uint8_t *raw, bool abi32, struct blkif_command *c)
 {
     const uint8_t *wide = raw + (abi32 ? 4 : 8);
 
@@ -69,7 +69,7 @@ static void decode(const uint8_t *raw, bool abi32, struct blkif_command *c)
 /* The next request's number, if there is one. */
 static bool more(struct blkif_ring *ring)
 {
-    uint32_t produced = atomic_load(&header_of(ring)->request_produced);
+    uint32_t produced = atomic_load(&blkif_ring_header_of(ring)->request_produced);
 
     /* The guest may not produce into entries whose requests were not answered. */
     if (produced - ring->produced > ring->size || produced - ring->produced < ring->consumed - ring->produced)
@@ -80,7 +80,7 @@ static bool more(struct blkif_ring *ring)
 /* Asks for an event with the next request, and looks once more: it may have come meanwhile. */
 static bool more_after_all(struct blkif_ring *ring)
 {
-    atomic_store(&header_of(ring)->request_event, ring->consumed + 1);
+    atomic_store(&blkif_ring_header_of(ring)->request_event, ring->consumed + 1);
     return more(ring);
 }
 
@@ -95,7 +95,7 @@ enum blkif_taken blkif_ring_take(struct blkif_ring *ring, struct blkif_command *
     memcpy(copy, entry(ring, ring->consumed), ring->entry_size);
     atomic_signal_fence(memory_order_seq_cst); /* from here on only the copy is read */
     ring->consumed++;
-    decode(copy, ring->abi32, command);
+    blkif_ring_decode(copy, ring->abi32, command);
     return BLKIF_COMMAND;
 }
 
@@ -111,6 +111,7 @@ bool blkif_ring_respond(struct blkif_ring *ring, uint64_t id, uint8_t operation,
     memcpy(response + 10, &status, sizeof(status));
     memcpy(entry(ring, ring->produced), response, ring->abi32 ? RESPONSE_32 : RESPONSE_64);
     ring->produced++;
-    atomic_store(&header_of(ring)->response_produced, ring->produced);
-    return ring->produced - atomic_load(&header_of(ring)->response_event) < ring->produced - before;
+    atomic_store(&blkif_ring_header_of(ring)->response_produced, ring->produced);
+    return ring->produced - atomic_load(&blkif_ring_header_of(ring)->response_event) <
+           ring->produced - before;
 }

@@ -55,7 +55,7 @@ static void take_output(struct xen_channel *ch)
 
 /* ---- to the guest ---- */
 
-static size_t room(void *opaque)
+static size_t xen_channel_room(void *opaque)
 {
     struct xen_channel *ch = opaque;
     uint32_t unread = ch->produced - atomic_load(shared(&ch->page->in_cons));
@@ -63,7 +63,7 @@ static size_t room(void *opaque)
     return unread < sizeof(ch->page->in) ? sizeof(ch->page->in) - unread : 0;
 }
 
-static void receive(void *opaque, const uint8_t *data, size_t length)
+static void xen_channel_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct xen_channel *ch = opaque;
 
@@ -74,7 +74,7 @@ static void receive(void *opaque, const uint8_t *data, size_t length)
     xenevtchn_notify(ch->bus.x->evtchn, ch->port);
 }
 
-static bool event(struct xenbus_device *dev, int port)
+static bool xen_channel_event(struct xenbus_device *dev, int port)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
 
@@ -101,7 +101,7 @@ static struct chardev *find_end(struct xenbus_device *dev)
     return chr;
 }
 
-static bool serves(struct xenbus_device *dev)
+static bool xen_channel_serves(struct xenbus_device *dev)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
 
@@ -109,14 +109,14 @@ static bool serves(struct xenbus_device *dev)
     return ch->chr && chardev_free(ch->chr);
 }
 
-static void offer(struct xenbus_device *dev)
+static void xen_channel_offer(struct xenbus_device *dev)
 {
 }
 
-static bool connect(struct xenbus_device *dev)
+static bool xen_channel_connect(struct xenbus_device *dev)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
-    const struct chardev_user user = {.room = room, .receive = receive, .opaque = ch};
+    const struct chardev_user user = {.room = xen_channel_room, .receive = xen_channel_receive, .opaque = ch};
     struct xen *x = dev->x;
     uint32_t remote, reference;
 
@@ -140,7 +140,7 @@ static bool connect(struct xenbus_device *dev)
     return true;
 }
 
-static void disconnect(struct xenbus_device *dev)
+static void xen_channel_disconnect(struct xenbus_device *dev)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
 
@@ -153,9 +153,9 @@ static void disconnect(struct xenbus_device *dev)
 const struct xenbus_class xen_channel_class = {
     .kind = "console",
     .size = sizeof(struct xen_channel),
-    .serves = serves,
-    .offer = offer,
-    .connect = connect,
-    .disconnect = disconnect,
-    .event = event,
+    .serves = xen_channel_serves,
+    .offer = xen_channel_offer,
+    .connect = xen_channel_connect,
+    .disconnect = xen_channel_disconnect,
+    .event = xen_channel_event,
 };

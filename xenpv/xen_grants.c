@@ -6,8 +6,8 @@
 
 /* ---- copies ---- */
 
-static bool copy(struct xen *x, const struct grant_part *parts, unsigned count, uint8_t *buffer,
-                 bool to_guest)
+static bool xen_grants_copy(struct xen *x, const struct grant_part *parts, unsigned count, uint8_t *buffer,
+                            bool to_guest)
 {
     xengnttab_grant_copy_segment_t segments[GRANT_COPIES];
 
@@ -37,12 +37,12 @@ static bool copy(struct xen *x, const struct grant_part *parts, unsigned count, 
 
 bool grants_read(struct xen *x, const struct grant_part *parts, unsigned count, void *buffer)
 {
-    return copy(x, parts, count, buffer, false);
+    return xen_grants_copy(x, parts, count, buffer, false);
 }
 
 bool grants_write(struct xen *x, const struct grant_part *parts, unsigned count, void *buffer)
 {
-    return copy(x, parts, count, buffer, true);
+    return xen_grants_copy(x, parts, count, buffer, true);
 }
 
 /* ---- pages kept mapped ---- */
@@ -87,7 +87,7 @@ void grant_pages_free(struct grant_pages *pages)
 }
 
 /* The reference's slot, or the free one where it belongs. References are small and mostly consecutive. */
-static struct slot *look_up(struct grant_pages *pages, uint32_t reference)
+static struct slot *xen_grants_look_up(struct grant_pages *pages, uint32_t reference)
 {
     unsigned at = reference & pages->mask;
 
@@ -98,7 +98,7 @@ static struct slot *look_up(struct grant_pages *pages, uint32_t reference)
 
 uint8_t *grant_page(struct grant_pages *pages, uint32_t reference)
 {
-    struct slot *slot = look_up(pages, reference);
+    struct slot *slot = xen_grants_look_up(pages, reference);
     struct xen *x = pages->x;
 
     if (slot->page)

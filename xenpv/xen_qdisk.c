@@ -72,9 +72,9 @@ struct transfer {
     struct iovec iov[MAX_SEGMENTS];
 };
 
-static void serve(void *opaque);
+static void qdisk_serve(void *opaque);
 
-static uint64_t capacity(const struct xen_qdisk *disk)
+static uint64_t qdisk_capacity(const struct xen_qdisk *disk)
 {
     return block_size(disk->block) / SECTOR;
 }
@@ -87,7 +87,7 @@ static void respond(struct queue *q, uint64_t id, uint8_t operation, int16_t sta
         xenevtchn_notify(q->disk->bus.x->evtchn, q->port);
 }
 
-static void release(struct transfer *t)
+static void qdisk_release(struct transfer *t)
 {
     struct xen_qdisk *disk = t->queue->disk;
 
@@ -106,19 +106,19 @@ static void serve_all(struct xen_qdisk *disk)
         loop_post(&disk->bus.x->m->loop, &disk->queues[i].work);
 }
 
-static void finish(struct transfer *t, int16_t status)
+static void qdisk_finish(struct transfer *t, int16_t status)
 {
     struct xen_qdisk *disk = t->queue->disk;
 
     respond(t->queue, t->id, t->operation, status);
-    release(t);
+    qdisk_release(t);
     if (disk->waiting) {
         disk->waiting = false;
         serve_all(disk);
     }
 }
 
-static void done(struct block_request *request, int error)
+static void qdisk_done(struct block_request *request, int error)
 {
     struct transfer *t = request->opaque;
     struct xen *x = t->queue->disk->bus.x;
@@ -130,7 +130,7 @@ static void done(struct block_request *request, int error)
     }
     if (!error && t->buffer && request->op == BLOCK_READ && !grants_write(x, t->parts, t->count, t->buffer))
         error = EFAULT;
-    finish(t, error ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+    qdisk_finish(t, error ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
 }
 
 /* ---- requests ---- */
@@ -141,7 +141,7 @@ static struct transfer *new_transfer(struct queue *q, const struct blkif_command
 
     if (!t)
         return NULL;
-    t->request = (struct block_request){.offset = c->sector * SECTOR, .done = done, .opaque = t};
+    t->request = (struct block_request){.offset = c->sector * SECTOR, .done = qdisk_done, .opaque = t};
     t->queue = q;
     t->id = c->id;
     t->operation = c->operation;
@@ -225,8 +225,8 @@ static bool buffer_parts(struct transfer *t)
 /* Is it within the disk, and may the guest do it? */
 static bool permitted(const struct xen_qdisk *disk, const struct blkif_command *c, uint64_t sectors)
 {
-    return (c->operation == BLKIF_OP_READ || !disk->read_only) && c->sector <= capacity(disk) &&
-           sectors <= capacity(disk) - c->sector;
+    return (c->operation == BLKIF_OP_READ || !disk->read_only) && c->sector <= qdisk_capacity(disk) &&
+           sectors <= qdisk_capacity(disk) - c->sector;
 }
 
 static bool prepare(struct transfer *t, const struct blkif_command *c)
@@ -268,7 +268,7 @@ static bool known(const struct xen_qdisk *disk, const struct blkif_command *c)
     }
 }
 
-static void start(struct queue *q, const struct blkif_command *c)
+static void qdisk_start(struct queue *q, const struct blkif_command *c)
 {
     struct transfer *t;
 
@@ -280,13 +280,13 @@ static void start(struct queue *q, const struct blkif_command *c)
     if (!t)
         respond(q, c->id, c->operation, BLKIF_RSP_ERROR);
     else if (!prepare(t, c))
-        finish(t, BLKIF_RSP_ERROR);
+        qdisk_finish(t, BLKIF_RSP_ERROR);
     else
         block_submit(q->disk->block, &t->request);
 }
 
 /* Takes the requests that are there, at most one ring full. */
-static void serve(void *opaque)
+static void qdisk_serve(void *opaque)
 {
     struct queue *q = opaque;
     struct xen_qdisk *disk = q->disk;
@@ -308,7 +308,7 @@ static void serve(void *opaque)
                         disk->bus.number);
             return;
         case BLKIF_COMMAND:
-            start(q, &command);
+            qdisk_start(q, &command);
         }
     }
     loop_post(&m->loop, &q->work);
@@ -340,7 +340,7 @@ static bool open_queue(struct xen_qdisk *disk, const char *dir, unsigned order, 
     struct xen *x = disk->bus.x;
     uint32_t remote;
 
-    *q = (struct queue){.disk = disk, .work = {.run = serve, .opaque = q}};
+    *q = (struct queue){.disk = disk, .work = {.run = qdisk_serve, .opaque = q}};
     if (!xenbus_read(x, dir, "event-channel", &remote) || !map_ring(q, dir, order)) {
         log_limited("the guest's disk %u names no ring and event channel that can be had", disk->bus.number);
         return false;
@@ -362,7 +362,7 @@ static void close_queue(struct queue *q)
 
     while (q->transfers) {
         block_cancel(&q->transfers->request);
-        release(q->transfers);
+        qdisk_release(q->transfers);
     }
     loop_cancel(&x->m->loop, &q->work);
     xenevtchn_unbind(x->evtchn, q->port);
@@ -371,7 +371,7 @@ static void close_queue(struct queue *q)
 
 /* ---- the connection ---- */
 
-static void disconnect(struct xenbus_device *dev)
+static void qdisk_disconnect(struct xenbus_device *dev)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
 
@@ -413,14 +413,14 @@ static bool read_protocol(struct xen_qdisk *disk, bool *abi32)
 /* The size, and again when it changed. */
 static void announce(struct xen_qdisk *disk)
 {
-    xenbus_write(&disk->bus, "sectors", capacity(disk));
+    xenbus_write(&disk->bus, "sectors", qdisk_capacity(disk));
     xenbus_write(&disk->bus, "sector-size", SECTOR);
     xenbus_write(&disk->bus, "info",
                  (disk->cdrom ? VDISK_CDROM : 0) | (disk->removable ? VDISK_REMOVABLE : 0) |
                      (disk->read_only ? VDISK_READONLY : 0));
 }
 
-static bool connect(struct xenbus_device *dev)
+static bool qdisk_connect(struct xenbus_device *dev)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
     uint32_t order = 0, count = 1, persistent = 0;
@@ -442,7 +442,7 @@ static bool connect(struct xenbus_device *dev)
     if (persistent == 1)
         disk->pages = grant_pages_new(dev->x, QUEUE_MAPPED * count);
     if (!open_queues(disk, count, order, abi32)) {
-        disconnect(dev);
+        qdisk_disconnect(dev);
         return false;
     }
     announce(disk);
@@ -450,24 +450,24 @@ static bool connect(struct xenbus_device *dev)
     return true;
 }
 
-static bool event(struct xenbus_device *dev, int port)
+static bool qdisk_event(struct xenbus_device *dev, int port)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
 
     for (unsigned i = 0; i < disk->queue_count; i++)
         if (disk->queues[i].port == port) {
-            serve(&disk->queues[i]);
+            qdisk_serve(&disk->queues[i]);
             return true;
         }
     return false;
 }
 
-static void resumed(struct xenbus_device *dev)
+static void qdisk_resumed(struct xenbus_device *dev)
 {
     serve_all((struct xen_qdisk *)dev);
 }
 
-static void offer(struct xenbus_device *dev)
+static void qdisk_offer(struct xenbus_device *dev)
 {
     const struct xen_qdisk *disk = (struct xen_qdisk *)dev;
 
@@ -546,7 +546,7 @@ static bool has_text(const struct xen_qdisk *disk, const char *key, const char *
     return same;
 }
 
-static bool create(struct xenbus_device *dev, struct error *err)
+static bool qdisk_create(struct xenbus_device *dev, struct error *err)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
     char *params = xenbus_read_text(dev->x, dev->base, "params");
@@ -564,7 +564,7 @@ static bool create(struct xenbus_device *dev, struct error *err)
     return true;
 }
 
-static void destroy(struct xenbus_device *dev)
+static void qdisk_destroy(struct xenbus_device *dev)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
 
@@ -597,7 +597,7 @@ static bool change_own(struct xen_qdisk *disk, struct error *err)
 
 /* The medium was changed: in the twin's slot by libxl, by QMP. The front end looks at the size when it is
  * told "connected" once more. */
-static void params_changed(struct xenbus_device *dev)
+static void qdisk_params_changed(struct xenbus_device *dev)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
     struct error err;
@@ -614,12 +614,12 @@ static void params_changed(struct xenbus_device *dev)
 const struct xenbus_class xen_qdisk_class = {
     .kind = "qdisk",
     .size = sizeof(struct xen_qdisk),
-    .create = create,
-    .destroy = destroy,
-    .offer = offer,
-    .connect = connect,
-    .disconnect = disconnect,
-    .event = event,
-    .params_changed = params_changed,
-    .resumed = resumed,
+    .create = qdisk_create,
+    .destroy = qdisk_destroy,
+    .offer = qdisk_offer,
+    .connect = qdisk_connect,
+    .disconnect = qdisk_disconnect,
+    .event = qdisk_event,
+    .params_changed = qdisk_params_changed,
+    .resumed = qdisk_resumed,
 };

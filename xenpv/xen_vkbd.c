@@ -34,7 +34,7 @@ struct xen_vkbd {
 /* ---- events to the guest ---- */
 
 /* An event that finds the ring full is lost. */
-static void put(struct xen_vkbd *v, const union xenkbd_in_event *event)
+static void vkbd_put(struct xen_vkbd *v, const union xenkbd_in_event *event)
 {
     uint32_t consumed = atomic_load((_Atomic uint32_t *)&v->page->in_cons);
 
@@ -49,7 +49,7 @@ static void put_key(struct xen_vkbd *v, uint32_t code, bool down)
 {
     union xenkbd_in_event event = {.key = {.type = XENKBD_TYPE_KEY, .pressed = down, .keycode = code}};
 
-    put(v, &event);
+    vkbd_put(v, &event);
 }
 
 /* Linux's code for a key. Up to F12 and a few they are the scan codes of set 1; 0: the key has none. */
@@ -85,7 +85,7 @@ static uint32_t linux_code(uint16_t scan)
     return 0;
 }
 
-static void key(void *opaque, uint16_t scan, bool down)
+static void vkbd_key(void *opaque, uint16_t scan, bool down)
 {
     struct xen_vkbd *v = opaque;
     uint32_t code = linux_code(scan);
@@ -97,7 +97,7 @@ static void key(void *opaque, uint16_t scan, bool down)
     xen_vram_life(v->bus.x);
 }
 
-static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
+static void vkbd_pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
 {
     static const struct {
         unsigned bit;
@@ -110,7 +110,7 @@ static void pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
     if (v->pointer.absolute)
         event = (union xenkbd_in_event){
             .pos = {.type = XENKBD_TYPE_POS, .abs_x = x, .abs_y = y, .rel_z = -wheel}};
-    put(v, &event);
+    vkbd_put(v, &event);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if ((buttons ^ v->buttons) & names[i].bit)
             put_key(v, names[i].code, buttons & names[i].bit);
@@ -149,7 +149,7 @@ static bool map_page(struct xen_vkbd *v)
     return v->page;
 }
 
-static bool connect(struct xenbus_device *dev)
+static bool vkbd_connect(struct xenbus_device *dev)
 {
     struct xen_vkbd *v = (struct xen_vkbd *)dev;
     struct xen *x = dev->x;
@@ -168,14 +168,14 @@ static bool connect(struct xenbus_device *dev)
     xenbus_read(x, dev->frontend, XENKBD_FIELD_REQ_ABS_POINTER, &absolute);
     v->produced = atomic_load((_Atomic uint32_t *)&v->page->in_prod);
     v->buttons = 0;
-    v->keyboard = (struct console_keyboard){.key = key, .opaque = v};
-    v->pointer = (struct console_pointer){.absolute = absolute == 1, .event = pointer, .opaque = v};
+    v->keyboard = (struct console_keyboard){.key = vkbd_key, .opaque = v};
+    v->pointer = (struct console_pointer){.absolute = absolute == 1, .event = vkbd_pointer, .opaque = v};
     console_add_keyboard(x->m->console, &v->keyboard);
     console_add_pointer(x->m->console, &v->pointer);
     return true;
 }
 
-static void disconnect(struct xenbus_device *dev)
+static void vkbd_disconnect(struct xenbus_device *dev)
 {
     struct xen_vkbd *v = (struct xen_vkbd *)dev;
 
@@ -186,7 +186,7 @@ static void disconnect(struct xenbus_device *dev)
 }
 
 /* The pointer's range is told as the screen's size, so that it need not follow the screen's mode. */
-static void offer(struct xenbus_device *dev)
+static void vkbd_offer(struct xenbus_device *dev)
 {
     xenbus_write(dev, XENKBD_FIELD_FEAT_ABS_POINTER, 1);
     xenbus_write(dev, XENKBD_FIELD_FEAT_RAW_POINTER, 1);
@@ -197,7 +197,7 @@ static void offer(struct xenbus_device *dev)
 const struct xenbus_class xen_vkbd_class = {
     .kind = "vkbd",
     .size = sizeof(struct xen_vkbd),
-    .offer = offer,
-    .connect = connect,
-    .disconnect = disconnect,
+    .offer = vkbd_offer,
+    .connect = vkbd_connect,
+    .disconnect = vkbd_disconnect,
 };

@@ -87,13 +87,13 @@ static void set_state(struct xenbus_device *dev, enum xenbus_state state)
     xenbus_write(dev, "state", state);
 }
 
-static void offer(struct xenbus_device *dev)
+static void xenbus_offer(struct xenbus_device *dev)
 {
     dev->cls->offer(dev);
     set_state(dev, XenbusStateInitWait);
 }
 
-static void disconnect(struct xenbus_device *dev)
+static void xenbus_disconnect(struct xenbus_device *dev)
 {
     if (dev->connected)
         dev->cls->disconnect(dev);
@@ -118,25 +118,25 @@ static bool know_frontend(struct xenbus_device *dev)
 }
 
 /* A front end that is not there (any more), or at its beginning: for the first time, or once more. */
-static void begin(struct xenbus_device *dev, uint32_t ours)
+static void xenbus_begin(struct xenbus_device *dev, uint32_t ours)
 {
     uint32_t online = 0;
 
-    disconnect(dev);
+    xenbus_disconnect(dev);
     xenbus_read(dev->x, dev->base, "online", &online);
     if (!online && ours == XenbusStateClosing) /* taken away by libxl */
         set_state(dev, XenbusStateClosed);
     else if (online && ours != XenbusStateInitWait)
-        offer(dev);
+        xenbus_offer(dev);
 }
 
 /* Some front ends do not wait for what there is to choose from. */
-static void connect(struct xenbus_device *dev, uint32_t ours)
+static void xenbus_connect(struct xenbus_device *dev, uint32_t ours)
 {
     if (dev->connected || ours > XenbusStateInitialised)
         return;
     if (ours == XenbusStateInitialising)
-        offer(dev);
+        xenbus_offer(dev);
     dev->connected = dev->cls->connect(dev);
     set_state(dev, dev->connected ? XenbusStateConnected : XenbusStateClosing);
 }
@@ -145,7 +145,7 @@ static void connect(struct xenbus_device *dev, uint32_t ours)
  * Looks at both states and does what is next. A front end that closes may have requests under way, so that
  * the connection stays until it says Closed; one whose device libxl takes away is waited for as well.
  */
-static void follow(struct xenbus_device *dev, uint32_t ours)
+static void xenbus_follow(struct xenbus_device *dev, uint32_t ours)
 {
     uint32_t theirs = XenbusStateUnknown;
 
@@ -155,18 +155,18 @@ static void follow(struct xenbus_device *dev, uint32_t ours)
     switch (theirs) {
     case XenbusStateUnknown:
     case XenbusStateInitialising:
-        begin(dev, ours);
+        xenbus_begin(dev, ours);
         break;
     case XenbusStateInitialised:
     case XenbusStateConnected:
-        connect(dev, ours);
+        xenbus_connect(dev, ours);
         break;
     case XenbusStateClosing:
         if (ours < XenbusStateClosing)
             set_state(dev, XenbusStateClosing);
         break;
     case XenbusStateClosed:
-        disconnect(dev);
+        xenbus_disconnect(dev);
         if (ours != XenbusStateClosed)
             set_state(dev, XenbusStateClosed);
         break;
@@ -175,7 +175,7 @@ static void follow(struct xenbus_device *dev, uint32_t ours)
 
 /* ---- devices that come and go ---- */
 
-static struct xenbus_device *find(struct xen *x, const struct xenbus_class *cls, unsigned number)
+static struct xenbus_device *xenbus_find(struct xen *x, const struct xenbus_class *cls, unsigned number)
 {
     struct xenbus_device *dev = x->xenbus.devices;
 
@@ -189,7 +189,7 @@ static void delete (struct xenbus_device *dev)
     struct xenbus_device **at = &dev->x->xenbus.devices;
     char path[XENBUS_PATH + 8];
 
-    disconnect(dev);
+    xenbus_disconnect(dev);
     if (dev->frontend[0]) {
         frontend_state(dev, path);
         xs_unwatch(dev->x->store, path, FRONTEND_TOKEN);
@@ -203,7 +203,7 @@ static void delete (struct xenbus_device *dev)
 }
 
 /* The directory's device: as libxl leaves it, and not one that failed or is done with. False: *err. */
-static bool create(struct xen *x, const struct xenbus_class *cls, unsigned number, struct error *err)
+static bool xenbus_create(struct xen *x, const struct xenbus_class *cls, unsigned number, struct error *err)
 {
     struct xenbus_device *dev = calloc(1, cls->size);
     uint32_t state = XenbusStateClosed;
@@ -237,8 +237,8 @@ static bool create_all(struct xen *x, const struct xenbus_class *cls, struct err
     class_path(x, cls, path);
     names = xs_directory(x->store, XBT_NULL, path, &count);
     for (unsigned i = 0; names && i < count && ok; i++)
-        if (parse(names[i], &number) && !find(x, cls, number))
-            ok = create(x, cls, number, err);
+        if (parse(names[i], &number) && !xenbus_find(x, cls, number))
+            ok = xenbus_create(x, cls, number, err);
     free(names);
     return ok;
 }
@@ -258,7 +258,7 @@ static void follow_touched(struct xen *x)
             delete (dev);
             continue;
         }
-        follow(dev, ours);
+        xenbus_follow(dev, ours);
         if (dev->params_touched && dev->cls->params_changed)
             dev->cls->params_changed(dev);
         dev->params_touched = false;
@@ -275,7 +275,7 @@ static void backend_changed(struct xen *x, const struct xenbus_class *cls, const
     char *end;
     unsigned long number = strtoul(rest + (rest[0] == '/'), &end, 10);
 
-    dev = rest[0] && number <= UINT32_MAX ? find(x, cls, number) : NULL;
+    dev = rest[0] && number <= UINT32_MAX ? xenbus_find(x, cls, number) : NULL;
     if (!dev) {
         if (!create_all(x, cls, &err))
             log_limited("%s", err.text);
@@ -313,7 +313,7 @@ static void fired(struct xen *x, const char *path, const char *token)
     }
 }
 
-static void take_watches(void *opaque)
+static void xenbus_take_watches(void *opaque)
 {
     struct xen *x = opaque;
     char **watch = NULL;
@@ -330,15 +330,15 @@ static void take_watches(void *opaque)
         follow_touched(x);
 }
 
-static void ready(void *opaque, uint32_t events)
+static void xenbus_ready(void *opaque, uint32_t events)
 {
-    take_watches(opaque);
+    xenbus_take_watches(opaque);
 }
 
 /* ---- life ---- */
 
 /* Says that this kind is served, serves what is there, and watches for more. */
-static bool serve(struct xen *x, const struct xenbus_class *cls, struct error *err)
+static bool xenbus_serve(struct xen *x, const struct xenbus_class *cls, struct error *err)
 {
     char path[XENBUS_PATH];
 
@@ -356,12 +356,12 @@ bool xenbus_start(struct xen *x, struct error *err)
     struct xenbus *bus = &x->xenbus;
 
     bus->watch.fd = -1;
-    bus->more = (struct loop_work){.run = take_watches, .opaque = x};
+    bus->more = (struct loop_work){.run = xenbus_take_watches, .opaque = x};
     bus->grants = xengnttab_open(NULL, 0);
     for (size_t i = 0; i < CLASSES; i++)
-        if (!serve(x, classes[i], err))
+        if (!xenbus_serve(x, classes[i], err))
             return false;
-    if (!loop_watch(&x->m->loop, &bus->watch, xs_fileno(x->store), EPOLLIN, ready, x))
+    if (!loop_watch(&x->m->loop, &bus->watch, xs_fileno(x->store), EPOLLIN, xenbus_ready, x))
         return error_set(err, "cannot watch xenstore: %s", strerror(errno));
     follow_touched(x);
     return true;

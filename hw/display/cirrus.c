@@ -75,7 +75,7 @@ struct cirrus {
     struct region bar0, bar1, tail;
 };
 
-static bool is_packed(const struct cirrus *s)
+static bool cirrus_is_packed(const struct cirrus *s)
 {
     return s->sr[7] & SR7_PACKED;
 }
@@ -96,14 +96,14 @@ static bool has_side_effects(const struct cirrus *s)
            uses_write_modes(s);
 }
 
-static bool window_plain(void *opaque)
+static bool cirrus_window_plain(void *opaque)
 {
     const struct cirrus *s = opaque;
 
     return !s->feeding && !(s->gr[0x0B] & GR0B_LATCH_8) && !has_side_effects(s);
 }
 
-static void show(struct cirrus *s, struct region *region, bool shown, uint64_t base)
+static void cirrus_show(struct cirrus *s, struct region *region, bool shown, uint64_t base)
 {
     struct bus *bus = &s->pci.dev.machine->bus;
 
@@ -123,13 +123,13 @@ static void follow_mapping(struct cirrus *s)
     if (s->vga.vram.region.mapped && !direct)
         vram_sync(&s->vga.vram);
     bus_begin(bus);
-    show(s, &s->vga.vram.region, direct, s->bar0.base);
-    show(s, &s->tail, tail, s->bar0.base + VRAM_SIZE - TAIL_SIZE);
+    cirrus_show(s, &s->vga.vram.region, direct, s->bar0.base);
+    cirrus_show(s, &s->tail, tail, s->bar0.base + VRAM_SIZE - TAIL_SIZE);
     bus_commit(bus);
     vga_window_changed(&s->vga);
 }
 
-static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+static void cirrus_config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
 {
     follow_mapping((struct cirrus *)pci_dev);
 }
@@ -203,7 +203,7 @@ static void finish_chunk(struct cirrus *s)
 }
 
 /* Bytes for the blit; what is beyond its end is dropped. */
-static void feed(struct cirrus *s, unsigned size, uint32_t value)
+static void cirrus_feed(struct cirrus *s, unsigned size, uint32_t value)
 {
     for (unsigned i = 0; i < size && s->feeding; i++, value >>= 8) {
         s->data[s->filled++] = value;
@@ -248,7 +248,7 @@ static void redraw_cursor(struct cirrus *s)
         vga_redraw(&s->vga, s->cursor_y, cursor_size(s));
 }
 
-static void write_sequencer(struct cirrus *s, uint8_t value)
+static void cirrus_write_sequencer(struct cirrus *s, uint8_t value)
 {
     uint8_t index = s->vga.sr_index;
 
@@ -271,7 +271,7 @@ static void write_sequencer(struct cirrus *s, uint8_t value)
         break;
     }
     redraw_cursor(s); /* where it is */
-    s->vga.packed = is_packed(s);
+    s->vga.packed = cirrus_is_packed(s);
     follow_mapping(s);
     vga_changed(&s->vga);
 }
@@ -292,7 +292,7 @@ static uint8_t read_sequencer(const struct cirrus *s)
     }
 }
 
-static void write_graphics(struct cirrus *s, uint8_t index, uint8_t value)
+static void cirrus_write_graphics(struct cirrus *s, uint8_t index, uint8_t value)
 {
     if (index == 0x31) {
         write_blt_status(s, value);
@@ -392,7 +392,7 @@ static bool write_hidden_dac(struct cirrus *s, uint8_t value)
     return hidden;
 }
 
-static bool port_read(void *opaque, uint16_t port, uint8_t *value)
+static bool cirrus_port_read(void *opaque, uint16_t port, uint8_t *value)
 {
     struct cirrus *s = opaque;
 
@@ -412,7 +412,7 @@ static bool port_read(void *opaque, uint16_t port, uint8_t *value)
     return true;
 }
 
-static bool port_write(void *opaque, uint16_t port, uint8_t value)
+static bool cirrus_port_write(void *opaque, uint16_t port, uint8_t value)
 {
     struct cirrus *s = opaque;
 
@@ -420,11 +420,11 @@ static bool port_write(void *opaque, uint16_t port, uint8_t value)
         return write_hidden_dac(s, value);
     s->hidden_dac_reads = 0;
     if (port == 0x3C5 && has_sequencer(s)) {
-        write_sequencer(s, value);
+        cirrus_write_sequencer(s, value);
     } else if (port == 0x3C9 && cursor_dac(s)) {
         write_cursor_dac(s, value);
     } else if (port == 0x3CF && has_graphics(s)) {
-        write_graphics(s, s->vga.gr_index, value);
+        cirrus_write_graphics(s, s->vga.gr_index, value);
     } else if (port == 0x3CF && s->vga.gr_index == 5) {
         s->vga.gr[5] = value;
         follow_mapping(s);
@@ -469,13 +469,13 @@ static void blt_mmio_write(struct cirrus *s, uint32_t offset, uint8_t value)
     if (index < 2)
         s->vga.gr[index] = value;
     else if (index != 0xFF)
-        write_graphics(s, index, value);
+        cirrus_write_graphics(s, index, value);
 }
 
 /* ---- video memory through the window and BAR 0 ---- */
 
 /* The byte that an address of packed memory means. */
-static uint32_t scaled(const struct cirrus *s, uint64_t address)
+static uint32_t cirrus_scaled(const struct cirrus *s, uint64_t address)
 {
     unsigned shift = 0;
 
@@ -488,7 +488,7 @@ static uint32_t scaled(const struct cirrus *s, uint64_t address)
 
 static uint8_t packed_read(struct cirrus *s, uint64_t address)
 {
-    uint32_t at = scaled(s, address);
+    uint32_t at = cirrus_scaled(s, address);
 
     if (s->gr[0x0B] & GR0B_LATCH_8)
         memcpy(s->latch, s->vga.vram.host + (at & ~7u), 8);
@@ -516,7 +516,7 @@ static void write_pixels(struct cirrus *s, uint32_t at, uint8_t bits)
 
 static void packed_write(struct cirrus *s, uint64_t address, uint8_t value)
 {
-    uint32_t at = scaled(s, address);
+    uint32_t at = cirrus_scaled(s, address);
 
     if (uses_write_modes(s)) {
         write_pixels(s, at, value);
@@ -538,14 +538,14 @@ static bool window_mmio(const struct cirrus *s, uint32_t offset)
 /* The window's address in packed memory where the VGA core does not know what to do with it. */
 static bool window_special(const struct cirrus *s, uint32_t offset, uint64_t *address)
 {
-    if (!is_packed(s) || offset >= 0x10000 ||
+    if (!cirrus_is_packed(s) || offset >= 0x10000 ||
         !(s->gr[0x0B] & (GR0B_BY_8 | GR0B_LATCH_8) || uses_write_modes(s)))
         return false;
     *address = s->vga.bank[offset >> 15] + (offset & 0x7FFF);
     return true;
 }
 
-static bool window_read(void *opaque, uint32_t offset, unsigned size, uint32_t *value)
+static bool cirrus_window_read(void *opaque, uint32_t offset, unsigned size, uint32_t *value)
 {
     struct cirrus *s = opaque;
     uint64_t address;
@@ -563,7 +563,7 @@ static bool window_read(void *opaque, uint32_t offset, unsigned size, uint32_t *
     return true;
 }
 
-static bool window_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
+static bool cirrus_window_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
 {
     struct cirrus *s = opaque;
     uint64_t address;
@@ -574,7 +574,7 @@ static bool window_write(void *opaque, uint32_t offset, unsigned size, uint32_t 
         return true;
     }
     if (s->feeding && offset < 0x10000) {
-        feed(s, size, value);
+        cirrus_feed(s, size, value);
         return true;
     }
     if (!window_special(s, offset, &address))
@@ -592,7 +592,7 @@ static uint64_t unswapped(uint64_t offset)
     return (offset & (VRAM_SIZE - 1)) ^ swap[offset / VRAM_SIZE & 3];
 }
 
-static uint64_t bar0_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t cirrus_bar0_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct cirrus *s = opaque;
     uint64_t value = 0;
@@ -604,19 +604,19 @@ static uint64_t bar0_read(void *opaque, uint64_t offset, unsigned size)
     return value;
 }
 
-static void bar0_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void cirrus_bar0_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct cirrus *s = opaque;
 
     if (offset >= BLT_APERTURE || (s->feeding && !(s->gr[0x31] & GR31_OWN_APERTURE))) {
-        feed(s, size, value);
+        cirrus_feed(s, size, value);
         return;
     }
     for (unsigned i = 0; i < size; i++)
         packed_write(s, unswapped(offset + i), value >> 8 * i);
 }
 
-static uint64_t bar1_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t cirrus_bar1_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct cirrus *s = opaque;
 
@@ -625,7 +625,7 @@ static uint64_t bar1_read(void *opaque, uint64_t offset, unsigned size)
     return offset < 0x20 ? vga_port_read(&s->vga, 0x3C0 + offset) : 0xFF;
 }
 
-static void bar1_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void cirrus_bar1_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct cirrus *s = opaque;
 
@@ -635,28 +635,31 @@ static void bar1_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
         vga_port_write(&s->vga, 0x3C0 + offset, value);
 }
 
-static uint64_t tail_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t cirrus_tail_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct cirrus *s = opaque;
 
     if (offset >= TAIL_MMIO)
         return blt_mmio_read(s, offset - TAIL_MMIO);
-    return bar0_read(s, VRAM_SIZE - TAIL_SIZE + offset, size);
+    return cirrus_bar0_read(s, VRAM_SIZE - TAIL_SIZE + offset, size);
 }
 
-static void tail_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void cirrus_tail_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct cirrus *s = opaque;
 
     if (offset >= TAIL_MMIO)
         blt_mmio_write(s, offset - TAIL_MMIO, value);
     else
-        bar0_write(s, VRAM_SIZE - TAIL_SIZE + offset, size, value);
+        cirrus_bar0_write(s, VRAM_SIZE - TAIL_SIZE + offset, size, value);
 }
 
-static const struct region_ops bar0_ops = {.read = bar0_read, .write = bar0_write, .max_size = 4};
-static const struct region_ops bar1_ops = {.read = bar1_read, .write = bar1_write, .max_size = 1};
-static const struct region_ops tail_ops = {.read = tail_read, .write = tail_write, .max_size = 1};
+static const struct region_ops bar0_ops = {
+    .read = cirrus_bar0_read, .write = cirrus_bar0_write, .max_size = 4};
+static const struct region_ops bar1_ops = {
+    .read = cirrus_bar1_read, .write = cirrus_bar1_write, .max_size = 1};
+static const struct region_ops tail_ops = {
+    .read = cirrus_tail_read, .write = cirrus_tail_write, .max_size = 1};
 
 /* ---- the picture ---- */
 
@@ -678,7 +681,7 @@ static uint32_t cursor_colour(const struct cirrus *s, unsigned entry)
 }
 
 /* Two bits for each pixel: plane 1 clear: what is below, or that inverted; set: colour 0 or 1. */
-static void paint_cursor(void *opaque, unsigned y, uint32_t *line, unsigned width)
+static void cirrus_paint_cursor(void *opaque, unsigned y, uint32_t *line, unsigned width)
 {
     const struct cirrus *s = opaque;
     uint32_t size = cursor_size(s), row = y - s->cursor_y;
@@ -719,7 +722,7 @@ static uint32_t depth(const struct cirrus *s)
     }
 }
 
-static uint64_t start_byte(const struct cirrus *s)
+static uint64_t cirrus_start_byte(const struct cirrus *s)
 {
     uint32_t start = vga_start_address(&s->vga) | (s->cr[0x1B] & 0x01) << 16 | (s->cr[0x1B] & 0x0C) << 15 |
                      (s->cr[0x1D] & 0x80) << 12;
@@ -734,7 +737,7 @@ static void cirrus_mode(void *opaque, struct vga_mode *mode, bool *blank)
 
     if (s->sr[0x12] & SR12_CURSOR && vram_dirty(&s->vga.vram, cursor_pattern(s), 1024))
         redraw_cursor(s);
-    if (!is_packed(s))
+    if (!cirrus_is_packed(s))
         return;
     /* The VGA BIOS leaves "screen off" set in SR1 in these modes, so it cannot count. */
     *blank = !(s->vga.ar_index & 0x20);
@@ -744,7 +747,7 @@ static void cirrus_mode(void *opaque, struct vga_mode *mode, bool *blank)
     mode->width = vga.columns * 8 << (mode->depth == 8 && s->hidden_dac == HDR_MULTIPLEXED);
     mode->height = vga.height << (s->cr[0x1A] & 1); /* interlaced: the CRTC counts one field */
     mode->pitch = ((s->cr[0x1B] & 0x10) << 4 | s->vga.cr[0x13]) * 8;
-    mode->start = start_byte(s);
+    mode->start = cirrus_start_byte(s);
     mode->line_compare = vga.line_compare;
     mode->double_scan = vga.double_scan || vga.max_scan == 1;
     if (mode->depth == 8)
@@ -752,13 +755,13 @@ static void cirrus_mode(void *opaque, struct vga_mode *mode, bool *blank)
 }
 
 static const struct vga_hooks hooks = {
-    .port_read = port_read,
-    .port_write = port_write,
-    .window_read = window_read,
-    .window_write = window_write,
-    .window_plain = window_plain,
+    .port_read = cirrus_port_read,
+    .port_write = cirrus_port_write,
+    .window_read = cirrus_window_read,
+    .window_write = cirrus_window_write,
+    .window_plain = cirrus_window_plain,
     .mode = cirrus_mode,
-    .overlay = paint_cursor,
+    .overlay = cirrus_paint_cursor,
 };
 
 /* ---- life ---- */
@@ -777,7 +780,7 @@ static void init_regions(struct cirrus *s)
     s->vga.vram.region.priority = PRIORITY_BOARD; /* over BAR 0 */
     pci_add_bar(&s->pci, 0, PCI_BAR_MEM_PREFETCH, &s->bar0);
     pci_add_bar(&s->pci, 1, PCI_BAR_MEM, &s->bar1);
-    s->pci.config_written = config_written;
+    s->pci.config_written = cirrus_config_written;
 }
 
 static bool cirrus_realize(struct device *dev, struct error *err)
@@ -829,7 +832,7 @@ static bool cirrus_loaded(struct device *dev, struct error *err)
         (!cirrus_blt_valid(&s->blt) || !(s->blt.mode & BLT_FROM_SYSTEM) ||
          s->chunk >= cirrus_blt_chunks(&s->blt) || s->filled >= cirrus_blt_chunk_bytes(&s->blt)))
         return error_set(err, "cirrus-vga: the saved blit is not valid");
-    s->vga.packed = is_packed(s);
+    s->vga.packed = cirrus_is_packed(s);
     follow_banks(s);
     follow_mapping(s);
     vga_loaded(&s->vga);

@@ -14,7 +14,7 @@ static uint32_t pixels(const struct cirrus_blt *blt)
     return (blt->width + pixel_bytes(blt) - 1) / pixel_bytes(blt);
 }
 
-static bool is_plain(const struct cirrus_blt *blt)
+static bool cirrus_blt_is_plain(const struct cirrus_blt *blt)
 {
     return !(blt->mode & (BLT_EXPAND | BLT_PATTERN));
 }
@@ -27,13 +27,13 @@ static bool is_solid(const struct cirrus_blt *blt)
 /* Patterns and expansion run forwards only. */
 static bool is_backwards(const struct cirrus_blt *blt)
 {
-    return is_plain(blt) && (blt->mode & BLT_BACKWARDS);
+    return cirrus_blt_is_plain(blt) && (blt->mode & BLT_BACKWARDS);
 }
 
 /* Pixels left out at the start of each line. GR2F counts pixels, at 24 bits bytes. */
 static uint32_t skipped_pixels(const struct cirrus_blt *blt)
 {
-    if (is_plain(blt))
+    if (cirrus_blt_is_plain(blt))
         return 0;
     return pixel_bytes(blt) == 3 ? (blt->skip & 0x1F) / 3 : blt->skip & 7;
 }
@@ -56,7 +56,7 @@ static uint32_t pattern_pitch(const struct cirrus_blt *blt)
 
 uint32_t cirrus_blt_line_length(const struct cirrus_blt *blt)
 {
-    return is_plain(blt) ? blt->width : pixels(blt) * pixel_bytes(blt);
+    return cirrus_blt_is_plain(blt) ? blt->width : pixels(blt) * pixel_bytes(blt);
 }
 
 /* Do lines of `length` bytes, the first at `start` (backwards: its last byte), all lie in the memory? */

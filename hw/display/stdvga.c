@@ -72,7 +72,7 @@ static unsigned memory_bits(const struct stdvga *s)
 }
 
 /* Bytes from line to line. */
-static uint64_t line_bytes(const struct stdvga *s)
+static uint64_t stdvga_line_bytes(const struct stdvga *s)
 {
     uint64_t pixels =
         s->dispi[DISPI_VIRT_WIDTH] > s->dispi[DISPI_XRES] ? s->dispi[DISPI_VIRT_WIDTH] : s->dispi[DISPI_XRES];
@@ -82,15 +82,16 @@ static uint64_t line_bytes(const struct stdvga *s)
     return pixels * memory_bits(s) / 8;
 }
 
-static uint64_t start_byte(const struct stdvga *s)
+static uint64_t stdvga_start_byte(const struct stdvga *s)
 {
-    return s->dispi[DISPI_Y_OFFSET] * line_bytes(s) + (uint64_t)s->dispi[DISPI_X_OFFSET] * memory_bits(s) / 8;
+    return s->dispi[DISPI_Y_OFFSET] * stdvga_line_bytes(s) +
+           (uint64_t)s->dispi[DISPI_X_OFFSET] * memory_bits(s) / 8;
 }
 
 /* Only as many lines are shown as the memory holds. */
 static uint32_t visible_lines(const struct stdvga *s)
 {
-    uint64_t start = start_byte(s), bytes = line_bytes(s), lines;
+    uint64_t start = stdvga_start_byte(s), bytes = stdvga_line_bytes(s), lines;
 
     lines = start < s->vga.vram.size ? (s->vga.vram.size - start) / bytes : 0;
     return lines < s->dispi[DISPI_YRES] ? lines : s->dispi[DISPI_YRES];
@@ -100,8 +101,8 @@ static void linear_mode(const struct stdvga *s, struct vga_mode *mode)
 {
     mode->kind = VGA_LINEAR;
     mode->depth = s->dispi[DISPI_BPP];
-    mode->pitch = line_bytes(s);
-    mode->start = start_byte(s);
+    mode->pitch = stdvga_line_bytes(s);
+    mode->start = stdvga_start_byte(s);
     mode->line_compare = UINT32_MAX - 1;
     if (mode->depth == 8)
         vga_set_palette(&s->vga, mode, true);
@@ -113,8 +114,8 @@ static void planar_mode(const struct stdvga *s, struct vga_mode *mode)
     mode->kind = VGA_PLANAR;
     mode->columns = (mode->width + 7) / 8;
     mode->char_width = 8;
-    mode->pitch = line_bytes(s) / 4;
-    mode->start = start_byte(s) / 4;
+    mode->pitch = stdvga_line_bytes(s) / 4;
+    mode->start = stdvga_start_byte(s) / 4;
     mode->pan = s->dispi[DISPI_X_OFFSET] & 7;
     mode->line_compare = UINT32_MAX - 1;
     mode->address_mask = s->vga.vram.size / 4 - 1;
@@ -141,7 +142,7 @@ static void stdvga_mode(void *opaque, struct vga_mode *mode, bool *blank)
 
 /* ---- the dispi registers ---- */
 
-static void follow(struct stdvga *s)
+static void stdvga_follow(struct stdvga *s)
 {
     bool packed = enabled(s) && s->dispi[DISPI_BPP] != 4;
     /* In planes the bank counts 64 KiB of each plane. */
@@ -157,7 +158,7 @@ static void follow(struct stdvga *s)
 
 static void clear_screen(struct stdvga *s)
 {
-    uint64_t length = line_bytes(s) * s->dispi[DISPI_YRES];
+    uint64_t length = stdvga_line_bytes(s) * s->dispi[DISPI_YRES];
 
     if (length > s->vga.vram.size)
         length = s->vga.vram.size;
@@ -176,7 +177,7 @@ static void write_enable(struct stdvga *s, uint16_t value)
         if (!(value & NO_CLEAR))
             clear_screen(s);
     }
-    follow(s);
+    stdvga_follow(s);
 }
 
 static bool valid_depth(uint16_t bits)
@@ -219,12 +220,12 @@ static void write_dispi(struct stdvga *s, uint16_t index, uint16_t value)
         return;
     }
     s->dispi[index] = value;
-    follow(s);
+    stdvga_follow(s);
 }
 
 static uint16_t virtual_height(const struct stdvga *s)
 {
-    uint64_t bytes = line_bytes(s), lines = bytes ? s->vga.vram.size / bytes : 0;
+    uint64_t bytes = stdvga_line_bytes(s), lines = bytes ? s->vga.vram.size / bytes : 0;
 
     return lines < UINT16_MAX ? lines : UINT16_MAX;
 }
@@ -250,14 +251,14 @@ static uint16_t read_dispi(const struct stdvga *s, uint16_t index)
 }
 
 /* Port 0x1CE is the index, 0x1CF the data; 0x1D0 is the data for hosts that want it aligned. Words only. */
-static uint64_t dispi_port_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t stdvga_dispi_port_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct stdvga *s = opaque;
 
     return offset == 0 ? s->index : read_dispi(s, s->index);
 }
 
-static void dispi_port_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void stdvga_dispi_port_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct stdvga *s = opaque;
 
@@ -270,7 +271,7 @@ static void dispi_port_write(void *opaque, uint64_t offset, unsigned size, uint6
 }
 
 static const struct region_ops dispi_port_ops = {
-    .read = dispi_port_read, .write = dispi_port_write, .max_size = 2};
+    .read = stdvga_dispi_port_read, .write = stdvga_dispi_port_write, .max_size = 2};
 
 /* ---- the register window ---- */
 
@@ -308,7 +309,7 @@ static bool in_dispi(uint64_t offset, unsigned size)
     return offset >= MMIO_DISPI && offset < MMIO_DISPI + 2 * DISPI_COUNT && size == 2 && !(offset & 1);
 }
 
-static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t stdvga_mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct stdvga *s = opaque;
 
@@ -325,7 +326,7 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
     return 0;
 }
 
-static void mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void stdvga_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct stdvga *s = opaque;
 
@@ -335,7 +336,8 @@ static void mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
         write_dispi(s, (offset - MMIO_DISPI) / 2, value);
 }
 
-static const struct region_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max_size = 4};
+static const struct region_ops mmio_ops = {
+    .read = stdvga_mmio_read, .write = stdvga_mmio_write, .max_size = 4};
 
 /* ---- life ---- */
 
@@ -386,7 +388,7 @@ static void stdvga_reset(struct device *dev)
     s->dispi[DISPI_YRES] = 480;
     s->dispi[DISPI_BPP] = 8;
     vga_reset(&s->vga);
-    follow(s);
+    stdvga_follow(s);
 }
 
 static bool stdvga_loaded(struct device *dev, struct error *err)
@@ -396,7 +398,7 @@ static bool stdvga_loaded(struct device *dev, struct error *err)
     if (!s->dispi[DISPI_XRES] || s->dispi[DISPI_XRES] > VGA_MAX_WIDTH || !s->dispi[DISPI_YRES] ||
         s->dispi[DISPI_YRES] > VGA_MAX_HEIGHT || !valid_depth(s->dispi[DISPI_BPP]))
         return error_set(err, "VGA: the saved screen mode is not valid");
-    follow(s);
+    stdvga_follow(s);
     vga_loaded(&s->vga);
     return true;
 }

@@ -103,7 +103,7 @@ static uint32_t banked(const struct vga *vga, uint32_t offset)
     return vga->bank[offset >> 15 & 1] + (offset & 0x17FFF);
 }
 
-static bool is_packed(const struct vga *vga)
+static bool vga_is_packed(const struct vga *vga)
 {
     return vga->packed || (vga->sr[4] & SR4_CHAIN_4);
 }
@@ -185,9 +185,9 @@ static void write_planar(struct vga *vga, uint32_t offset, uint8_t value)
 }
 
 /* Is the window 64 KiB of packed memory without side effects? */
-static bool is_plain(const struct vga *vga)
+static bool vga_is_plain(const struct vga *vga)
 {
-    return is_packed(vga) && (vga->packed || (vga->sr[2] & 15) == 15) && (vga->misc & MISC_RAM_ENABLE) &&
+    return vga_is_packed(vga) && (vga->packed || (vga->sr[2] & 15) == 15) && (vga->misc & MISC_RAM_ENABLE) &&
            (vga->gr[6] >> 2 & 3) == 1 && vga->bank[1] == vga->bank[0] + 0x8000 &&
            vga->bank[0] % VRAM_PAGE == 0 && vga->bank[0] + 0x10000ull <= vga->vram.size &&
            (!vga->hooks->window_plain || vga->hooks->window_plain(vga->opaque));
@@ -196,7 +196,7 @@ static bool is_plain(const struct vga *vga)
 void vga_window_changed(struct vga *vga)
 {
     vga->window_writes = 0;
-    if (vga->vram.window.mapped && (!is_plain(vga) || vga->vram.window_start != vga->bank[0]))
+    if (vga->vram.window.mapped && (!vga_is_plain(vga) || vga->vram.window_start != vga->bank[0]))
         vram_hide_window(&vga->vram);
 }
 
@@ -206,11 +206,11 @@ void vga_window_changed(struct vga *vga)
  */
 static void count_write(struct vga *vga)
 {
-    if (++vga->window_writes == MANY_WRITES && is_plain(vga))
+    if (++vga->window_writes == MANY_WRITES && vga_is_plain(vga))
         vram_show_window(&vga->vram, WINDOW_BASE, vga->bank[0], 0x10000);
 }
 
-static uint64_t window_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t vga_window_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct vga *vga = opaque;
     uint32_t at = offset, value = 0;
@@ -220,7 +220,8 @@ static uint64_t window_read(void *opaque, uint64_t offset, unsigned size)
     if (!map_window(vga, &at))
         return UINT64_MAX;
     for (unsigned i = 0; i < size; i++, at++) {
-        uint8_t byte = is_packed(vga) ? vga->vram.host[vga_mask(vga, banked(vga, at))] : read_planar(vga, at);
+        uint8_t byte =
+            vga_is_packed(vga) ? vga->vram.host[vga_mask(vga, banked(vga, at))] : read_planar(vga, at);
 
         value |= (uint32_t)byte << 8 * i;
     }
@@ -247,7 +248,7 @@ static void write_packed(struct vga *vga, uint32_t at, unsigned size, uint32_t v
     }
 }
 
-static void window_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void vga_window_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct vga *vga = opaque;
     uint32_t at = offset;
@@ -256,7 +257,7 @@ static void window_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
         return;
     if (!map_window(vga, &at))
         return;
-    if (is_packed(vga)) {
+    if (vga_is_packed(vga)) {
         write_packed(vga, at, size, value);
         count_write(vga);
         return;
@@ -267,7 +268,8 @@ static void window_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
     }
 }
 
-static const struct region_ops window_ops = {.read = window_read, .write = window_write, .max_size = 4};
+static const struct region_ops window_ops = {
+    .read = vga_window_read, .write = vga_window_write, .max_size = 4};
 
 /* ---- registers ---- */
 
@@ -338,7 +340,7 @@ static void write_attribute(struct vga *vga, uint8_t value)
     vga_changed(vga);
 }
 
-static void write_sequencer(struct vga *vga, uint8_t value)
+static void vga_write_sequencer(struct vga *vga, uint8_t value)
 {
     if (vga->sr_index >= 5)
         return;
@@ -348,7 +350,7 @@ static void write_sequencer(struct vga *vga, uint8_t value)
         vga_changed(vga);
 }
 
-static void write_graphics(struct vga *vga, uint8_t value)
+static void vga_write_graphics(struct vga *vga, uint8_t value)
 {
     if (vga->gr_index >= 9)
         return;
@@ -375,7 +377,7 @@ static void write_crtc(struct vga *vga, uint8_t value)
 
 /* The CRTC, status and feature registers answer at 0x3Bx or 0x3Dx. Returns the port as 0x3Dx; 0: nobody
  * answers. */
-static uint16_t decode(const struct vga *vga, uint16_t port)
+static uint16_t vga_decode(const struct vga *vga, uint16_t port)
 {
     if (port >= 0x3C0 && port < 0x3D0)
         return port;
@@ -388,7 +390,7 @@ uint8_t vga_port_read(struct vga *vga, uint16_t port)
 {
     uint8_t value;
 
-    port = decode(vga, port);
+    port = vga_decode(vga, port);
     if (vga->hooks->port_read && vga->hooks->port_read(vga->opaque, port, &value))
         return value;
     switch (port) {
@@ -432,7 +434,7 @@ uint8_t vga_port_read(struct vga *vga, uint16_t port)
 
 void vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
 {
-    port = decode(vga, port);
+    port = vga_decode(vga, port);
     if (vga->hooks->port_write && vga->hooks->port_write(vga->opaque, port, value))
         return;
     switch (port) {
@@ -448,7 +450,7 @@ void vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
         vga->sr_index = value;
         break;
     case 0x3C5:
-        write_sequencer(vga, value);
+        vga_write_sequencer(vga, value);
         break;
     case 0x3C6:
         vga->dac_mask = value;
@@ -471,7 +473,7 @@ void vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
         vga->gr_index = value;
         break;
     case 0x3CF:
-        write_graphics(vga, value);
+        vga_write_graphics(vga, value);
         break;
     case 0x3D4:
         vga->cr_index = value;
@@ -485,17 +487,17 @@ void vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
     }
 }
 
-static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t vga_ports_read(void *opaque, uint64_t offset, unsigned size)
 {
     return vga_port_read(opaque, PORT_BASE + offset);
 }
 
-static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void vga_ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     vga_port_write(opaque, PORT_BASE + offset, value);
 }
 
-static const struct region_ops port_ops = {.read = ports_read, .write = ports_write, .max_size = 1};
+static const struct region_ops port_ops = {.read = vga_ports_read, .write = vga_ports_write, .max_size = 1};
 
 /* ---- the mode ---- */
 
@@ -721,7 +723,7 @@ static bool line_dirty(const struct drawing *d, uint32_t y, uint64_t offset, uin
 }
 
 /* length bytes of memory from offset on, around its end. */
-static const uint8_t *line_bytes(struct vga *vga, uint64_t offset, uint32_t length)
+static const uint8_t *vga_line_bytes(struct vga *vga, uint64_t offset, uint32_t length)
 {
     uint64_t first = vga_mask(vga, offset), part = vga->vram.size - first;
 
@@ -783,7 +785,7 @@ static void draw_linear(struct drawing *d)
         if (y == mode->line_compare + 1)
             offset = 0;
         if (line_dirty(d, y, offset, bytes)) {
-            convert(mode, line_bytes(d->vga, offset, bytes), d->vga->line);
+            convert(mode, vga_line_bytes(d->vga, offset, bytes), d->vga->line);
             put_line(d, y, d->vga->line);
         }
         if (!mode->double_scan || (y & 1))
@@ -1083,7 +1085,7 @@ static void fetch_writes(struct vga *vga)
     vram_sync(&vga->vram);
 }
 
-static bool refresh(void *opaque, bool everything)
+static bool vga_refresh(void *opaque, bool everything)
 {
     static void (*const draw[])(struct drawing *) = {
         [VGA_BLANK] = draw_blank, [VGA_TEXT] = draw_text, [VGA_PLANAR] = draw_crtc,
@@ -1108,7 +1110,7 @@ static bool refresh(void *opaque, bool everything)
 }
 
 /* While quiet, a write to the window must be seen at once; else it may come late. */
-static void watch(void *opaque, enum console_watch watch)
+static void vga_watch(void *opaque, enum console_watch watch)
 {
     static const enum vram_watch how[] = {
         [CONSOLE_UNWATCHED] = VRAM_UNWATCHED, [CONSOLE_ARMED] = VRAM_ARMED, [CONSOLE_ACTIVE] = VRAM_LOGGED};
@@ -1169,7 +1171,7 @@ bool vga_init(struct vga *vga, struct machine *m, uint64_t vram_size, const stru
                                   .priority = PRIORITY_BOARD};
     bus_map(&m->bus, SPACE_MEM, &vga->window, WINDOW_BASE);
     vga_reset(vga);
-    vga->source = (struct console_source){.refresh = refresh, .watch = watch, .opaque = vga};
+    vga->source = (struct console_source){.refresh = vga_refresh, .watch = vga_watch, .opaque = vga};
     console_set_source(m->console, &vga->source);
     return true;
 }

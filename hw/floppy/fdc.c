@@ -146,7 +146,7 @@ static bool seek_pending(const struct fdc *fdc)
     return false;
 }
 
-static void update_irq(struct fdc *fdc)
+static void fdc_update_irq(struct fdc *fdc)
 {
     bool level = fdc->transfer_interrupt || fdc->reset_interrupt || seek_pending(fdc);
 
@@ -156,7 +156,7 @@ static void update_irq(struct fdc *fdc)
 static void set_transfer_interrupt(struct fdc *fdc, bool level)
 {
     fdc->transfer_interrupt = level;
-    update_irq(fdc);
+    fdc_update_irq(fdc);
 }
 
 static void enter_command_phase(struct fdc *fdc)
@@ -194,7 +194,7 @@ static uint8_t track_of(const struct fdc *fdc, uint8_t select)
 
 /* ---- transfers: the end ---- */
 
-static void finish(struct fdc *fdc, uint8_t st0, uint8_t st1, uint8_t st2)
+static void fdc_finish(struct fdc *fdc, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     const struct transfer *x = &fdc->x;
     uint8_t result[7] = {
@@ -208,9 +208,9 @@ static void finish(struct fdc *fdc, uint8_t st0, uint8_t st1, uint8_t st2)
     set_transfer_interrupt(fdc, true);
 }
 
-static void fail(struct fdc *fdc, uint8_t st1, uint8_t st2)
+static void fdc_fail(struct fdc *fdc, uint8_t st1, uint8_t st2)
 {
-    finish(fdc, ST0_ABNORMAL, st1, st2);
+    fdc_finish(fdc, ST0_ABNORMAL, st1, st2);
 }
 
 /* Goes to the next sector's ID; false: that was the last of the cylinder, and the ID is what the data sheet's
@@ -243,19 +243,19 @@ static void sector_done(struct fdc *fdc)
         if (x->limit)
             next_sector(fdc);
         else
-            finish(fdc, 0, 0, 0);
+            fdc_finish(fdc, 0, 0, 0);
         return;
     }
     more = next_id(x);
     if (x->terminal || x->control_mark || !x->limit)
-        finish(fdc, 0, 0, 0);
+        fdc_finish(fdc, 0, 0, 0);
     else if (more)
         next_sector(fdc);
     else if (x->kind == READ || x->kind == WRITE)
         /* Without DMA nobody can give a terminal count: the last sector ends the command well. */
-        finish(fdc, x->pio ? 0 : ST0_ABNORMAL, x->pio ? 0 : ST1_EN, 0);
+        fdc_finish(fdc, x->pio ? 0 : ST0_ABNORMAL, x->pio ? 0 : ST1_EN, 0);
     else
-        finish(fdc, 0, 0, 0);
+        fdc_finish(fdc, 0, 0, 0);
 }
 
 /* ---- transfers: between the medium and the buffer ---- */
@@ -286,7 +286,8 @@ static uint8_t reach(struct fdc *fdc)
     return 0;
 }
 
-static void submit(struct fdc *fdc, enum block_op op, void (*done)(struct block_request *request, int error))
+static void fdc_submit(struct fdc *fdc, enum block_op op,
+                       void (*done)(struct block_request *request, int error))
 {
     const struct transfer *x = &fdc->x;
     const struct floppy *drive = drive_of(fdc, x->select);
@@ -312,7 +313,7 @@ static void write_done(struct block_request *request, int error)
 
     fdc->in_flight = false;
     if (error)
-        fail(fdc, ST1_DE, ST2_DD);
+        fdc_fail(fdc, ST1_DE, ST2_DD);
     else
         sector_done(fdc);
 }
@@ -334,9 +335,9 @@ static void write_sector(struct fdc *fdc)
     }
     trouble = reach(fdc);
     if (trouble)
-        fail(fdc, trouble, 0);
+        fdc_fail(fdc, trouble, 0);
     else
-        submit(fdc, BLOCK_WRITE, write_done);
+        fdc_submit(fdc, BLOCK_WRITE, write_done);
 }
 
 /* ---- transfers: between the buffer and the guest ---- */
@@ -371,7 +372,7 @@ static void scan_done(struct fdc *fdc)
 
     if (!x->scan_unequal) {
         next_id(x);
-        finish(fdc, 0, 0, 0);
+        fdc_finish(fdc, 0, 0, 0);
         return;
     }
     x->st2 = ST2_SN;
@@ -481,7 +482,7 @@ static void read_done(struct block_request *request, int error)
 
     fdc->in_flight = false;
     if (error)
-        fail(fdc, ST1_DE, ST2_DD);
+        fdc_fail(fdc, ST1_DE, ST2_DD);
     else if (fdc->x.kind == VERIFY)
         sector_done(fdc);
     else
@@ -499,14 +500,14 @@ static void next_sector(struct fdc *fdc)
     }
     trouble = reach(fdc);
     if (trouble)
-        fail(fdc, trouble, 0);
+        fdc_fail(fdc, trouble, 0);
     else if (x->kind == WRITE)
         move_buffer(fdc);
     else
-        submit(fdc, BLOCK_READ, read_done);
+        fdc_submit(fdc, BLOCK_READ, read_done);
 }
 
-static void begin_transfer(struct fdc *fdc, enum kind kind)
+static void fdc_begin_transfer(struct fdc *fdc, enum kind kind)
 {
     fdc->x = (struct transfer){
         .kind = kind,
@@ -523,7 +524,7 @@ static void begin_sectors(struct fdc *fdc, enum kind kind)
 {
     struct transfer *x = &fdc->x;
 
-    begin_transfer(fdc, kind);
+    fdc_begin_transfer(fdc, kind);
     x->mt = fdc->fifo[0] & COMMAND_MT;
     x->c = fdc->fifo[2];
     x->h = fdc->fifo[3];
@@ -531,7 +532,7 @@ static void begin_sectors(struct fdc *fdc, enum kind kind)
     x->n = fdc->fifo[5];
     x->eot = fdc->last_eot = fdc->fifo[6];
     if (x->h != x->side && floppy_ready(drive_of(fdc, x->select)))
-        fail(fdc, ST1_ND, 0); /* no sector of this side has that ID */
+        fdc_fail(fdc, ST1_ND, 0); /* no sector of this side has that ID */
 }
 
 static void run_read(struct fdc *fdc)
@@ -555,11 +556,11 @@ static void run_read_deleted(struct fdc *fdc)
     if (!(fdc->fifo[0] & COMMAND_SK)) {
         next_sector(fdc);
     } else if (reach(fdc)) {
-        fail(fdc, ST1_ND, 0);
+        fdc_fail(fdc, ST1_ND, 0);
     } else {
         x->r = x->eot;
         next_id(x);
-        fail(fdc, ST1_EN, 0);
+        fdc_fail(fdc, ST1_EN, 0);
     }
 }
 
@@ -587,7 +588,7 @@ static void run_write(struct fdc *fdc)
     if (fdc->phase != PHASE_EXECUTION)
         return;
     if (floppy_ready(drive_of(fdc, fdc->x.select)) && floppy_read_only(drive_of(fdc, fdc->x.select)))
-        fail(fdc, ST1_NW, 0);
+        fdc_fail(fdc, ST1_NW, 0);
     else
         next_sector(fdc);
 }
@@ -617,7 +618,7 @@ static void run_format(struct fdc *fdc)
     struct transfer *x = &fdc->x;
     const struct floppy *drive;
 
-    begin_transfer(fdc, FORMAT);
+    fdc_begin_transfer(fdc, FORMAT);
     drive = drive_of(fdc, x->select);
     x->c = track_of(fdc, x->select);
     x->h = x->side;
@@ -625,11 +626,11 @@ static void run_format(struct fdc *fdc)
     x->limit = fdc->last_eot = fdc->fifo[3];
     x->filler = fdc->fifo[5];
     if (!floppy_ready(drive))
-        fail(fdc, ST1_MA, 0);
+        fdc_fail(fdc, ST1_MA, 0);
     else if (floppy_read_only(drive))
-        fail(fdc, ST1_NW, 0);
+        fdc_fail(fdc, ST1_NW, 0);
     else if (x->limit == 0)
-        finish(fdc, 0, 0, 0);
+        fdc_finish(fdc, 0, 0, 0);
     else
         next_sector(fdc);
 }
@@ -646,14 +647,14 @@ static void read_id_fire(void *opaque)
     x->n = FLOPPY_SECTOR_CODE;
     trouble = reach(fdc);
     if (trouble)
-        fail(fdc, trouble, 0);
+        fdc_fail(fdc, trouble, 0);
     else
-        finish(fdc, 0, 0, 0);
+        fdc_finish(fdc, 0, 0, 0);
 }
 
 static void run_read_id(struct fdc *fdc)
 {
-    begin_transfer(fdc, READ);
+    fdc_begin_transfer(fdc, READ);
     fdc->x.pio = false;
     timer_set(&fdc->read_id_timer, clock_now(&fdc->dev.machine->clock) + READ_ID_NS);
 }
@@ -668,7 +669,7 @@ static void seek_to(struct fdc *fdc, uint8_t select, uint8_t st0, unsigned track
         floppy_seek(drive, track > 0xFF ? 0xFF : track);
     fdc->seek_ended[select] = st0 | select;
     enter_command_phase(fdc);
-    update_irq(fdc);
+    fdc_update_irq(fdc);
 }
 
 static void run_seek(struct fdc *fdc)
@@ -716,7 +717,7 @@ static void run_sense_interrupt(struct fdc *fdc)
     }
     result[1] = track_of(fdc, select);
     fdc->reset_interrupt = false;
-    update_irq(fdc);
+    fdc_update_irq(fdc);
     enter_result_phase(fdc, result, sizeof(result));
 }
 
@@ -801,7 +802,7 @@ static const struct command commands[] = {
     {0x7F, 0x14, 1, run_lock},
 };
 
-static const struct command *find_command(uint8_t byte)
+static const struct command *fdc_find_command(uint8_t byte)
 {
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if ((byte & commands[i].mask) == commands[i].value)
@@ -842,14 +843,14 @@ static void end_guest_reset(struct fdc *fdc)
 {
     fdc->reset_sensed = 0;
     fdc->reset_interrupt = true;
-    update_irq(fdc);
+    fdc_update_irq(fdc);
 }
 
 /* ---- registers ---- */
 
-static void fifo_put(struct fdc *fdc, uint8_t byte)
+static void fdc_fifo_put(struct fdc *fdc, uint8_t byte)
 {
-    const struct command *command = find_command(fdc->fifo_at ? fdc->fifo[0] : byte);
+    const struct command *command = fdc_find_command(fdc->fifo_at ? fdc->fifo[0] : byte);
 
     if (!command) {
         result_byte(fdc, ST0_INVALID);
@@ -880,7 +881,7 @@ static void write_fifo(struct fdc *fdc, uint8_t byte)
     if (in_reset(fdc))
         return;
     if (fdc->phase == PHASE_COMMAND)
-        fifo_put(fdc, byte);
+        fdc_fifo_put(fdc, byte);
     else if (fdc->phase == PHASE_EXECUTION && fdc->x.waiting && fdc->x.pio && !to_guest(&fdc->x))
         pio_write(fdc, byte);
 }
@@ -896,7 +897,7 @@ static uint8_t read_fifo(struct fdc *fdc)
     return 0;
 }
 
-static uint8_t read_msr(const struct fdc *fdc)
+static uint8_t fdc_read_msr(const struct fdc *fdc)
 {
     const struct transfer *x = &fdc->x;
 
@@ -923,7 +924,7 @@ static void write_dor(struct fdc *fdc, uint8_t value)
         reset_controller(fdc);
     else if (was_reset && !in_reset(fdc))
         end_guest_reset(fdc);
-    update_irq(fdc); /* DMAGATE */
+    fdc_update_irq(fdc); /* DMAGATE */
     dma_ready(fdc);
 }
 
@@ -946,7 +947,7 @@ static uint64_t fdc_read(void *opaque, uint64_t offset, unsigned size)
     case TDR:
         return fdc->tdr;
     case MSR_DSR:
-        return read_msr(fdc);
+        return fdc_read_msr(fdc);
     default:
         return read_fifo(fdc);
     }
@@ -973,23 +974,23 @@ static void fdc_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 
 static const struct region_ops fdc_ops = {.read = fdc_read, .write = fdc_write, .max_size = 1};
 
-static uint64_t dir_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t fdc_dir_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct fdc *fdc = opaque;
 
     return floppy_changed(drive_of(fdc, fdc->dor & DOR_DRIVE)) ? DIR_DSKCHG : 0;
 }
 
-static void ccr_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void fdc_ccr_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     ((struct fdc *)opaque)->rate = value & DSR_RATE;
 }
 
-static const struct region_ops dir_ops = {.read = dir_read, .write = ccr_write, .max_size = 1};
+static const struct region_ops dir_ops = {.read = fdc_dir_read, .write = fdc_ccr_write, .max_size = 1};
 
 /* ---- the bus of drives ---- */
 
-static bool plug(struct device *dev, struct floppy *drive, struct error *err)
+static bool fdc_plug(struct device *dev, struct floppy *drive, struct error *err)
 {
     struct fdc *fdc = (struct fdc *)dev;
 
@@ -1003,7 +1004,7 @@ static bool plug(struct device *dev, struct floppy *drive, struct error *err)
     return true;
 }
 
-static void unplug(struct device *dev, struct floppy *drive)
+static void fdc_unplug(struct device *dev, struct floppy *drive)
 {
     struct fdc *fdc = (struct fdc *)dev;
 
@@ -1014,14 +1015,14 @@ static void unplug(struct device *dev, struct floppy *drive)
     fdc->drives[drive->unit] = NULL;
 }
 
-static bool bus_full(const struct bus_node *node)
+static bool fdc_bus_full(const struct bus_node *node)
 {
     const struct fdc *fdc = (const struct fdc *)node->owner;
 
     return fdc->drives[0] && fdc->drives[1];
 }
 
-static const struct floppy_bus floppy_bus = {.plug = plug, .unplug = unplug};
+static const struct floppy_bus floppy_bus = {.plug = fdc_plug, .unplug = fdc_unplug};
 
 uint8_t fdc_drive_type(struct device *dev, unsigned unit)
 {
@@ -1043,7 +1044,7 @@ static bool fdc_realize(struct device *dev, struct error *err)
     if (fdc->dma)
         i8237_attach(fdc->dma, fdc->dma_channel, dma_ready, fdc);
     fdc->bus = (struct bus_node){
-        .name = "floppy.0", .kind = BUS_FLOPPY, .owner = dev, .interface = &floppy_bus, .full = bus_full};
+        .name = "floppy.0", .kind = BUS_FLOPPY, .owner = dev, .interface = &floppy_bus, .full = fdc_bus_full};
     bus_node_add(m, &fdc->bus);
     machine_map_ports(m, &fdc->region, "isa-fdc", &fdc_ops, fdc, fdc->iobase + 2, 4);
     machine_map_ports(m, &fdc->dir_region, "isa-fdc-dir", &dir_ops, fdc, fdc->iobase + 7, 1);
@@ -1085,7 +1086,7 @@ static void fdc_reset(struct device *dev)
 static bool fdc_loaded(struct device *dev, struct error *err)
 {
     struct fdc *fdc = (struct fdc *)dev;
-    const struct command *command = find_command(fdc->fifo[0]);
+    const struct command *command = fdc_find_command(fdc->fifo[0]);
 
     if (fdc->fifo_length > FIFO_BYTES || fdc->fifo_at >= FIFO_BYTES ||
         (fdc->phase == PHASE_RESULT && fdc->fifo_at >= fdc->fifo_length) ||
@@ -1093,7 +1094,7 @@ static bool fdc_loaded(struct device *dev, struct error *err)
         return error_set(err, "isa-fdc: the saved FIFO is out of range");
     if (fdc->phase == PHASE_EXECUTION && fdc->x.waiting && fdc->x.at >= bytes_wanted(&fdc->x))
         return error_set(err, "isa-fdc: the saved transfer is out of range");
-    update_irq(fdc);
+    fdc_update_irq(fdc);
     return true;
 }
 

@@ -67,14 +67,14 @@ static void take_medium(struct floppy *drive)
     drive->format = format_of_size(floppy_ready(drive) ? block_size(drive->block) : 0);
 }
 
-static void medium_changed(void *opaque)
+static void floppy_medium_changed(void *opaque)
 {
     take_medium(opaque);
 }
 
 static bool floppy_realize(struct device *dev, struct error *err)
 {
-    static const struct block_events events = {.medium_changed = medium_changed};
+    static const struct block_events events = {.medium_changed = floppy_medium_changed};
     struct floppy *drive = (struct floppy *)dev;
     const struct floppy_bus *bus = dev->bus->interface;
 

@@ -168,33 +168,33 @@ static uint32_t get_count(const struct disk *disk, bool ext)
 
 /* ---- ends of commands ---- */
 
-static void succeed(struct disk *disk)
+static void ata_succeed(struct disk *disk)
 {
     disk->phase = IDLE_PHASE;
     ide_finish(&disk->ide, ATA_DRDY | ATA_DSC, 0);
 }
 
-static void fail(struct disk *disk, uint8_t error)
+static void ata_fail(struct disk *disk, uint8_t error)
 {
     disk->phase = IDLE_PHASE;
     ide_finish(&disk->ide, ATA_DRDY | ATA_DSC | ATA_ERR, error);
 }
 
-static void abort_command(struct disk *disk)
+static void ata_abort_command(struct disk *disk)
 {
-    fail(disk, ATA_ABRT);
+    ata_fail(disk, ATA_ABRT);
 }
 
 /* A host error at the sectors from lba on. */
-static void fail_io(struct disk *disk, int error)
+static void ata_fail_io(struct disk *disk, int error)
 {
     set_lba(disk, disk->lba, disk->ext);
     if (error == EFAULT)
-        abort_command(disk); /* the bus master's table pointed to no memory */
+        ata_abort_command(disk); /* the bus master's table pointed to no memory */
     else if (disk->writing || disk->phase == FLUSH)
-        fail(disk, ATA_ABRT | (error == EIO ? ATA_UNC : 0));
+        ata_fail(disk, ATA_ABRT | (error == EIO ? ATA_UNC : 0));
     else
-        fail(disk, ATA_UNC);
+        ata_fail(disk, ATA_UNC);
 }
 
 /* The address registers end up at the last sector, the count at 0. */
@@ -204,20 +204,20 @@ static void transfer_registers(struct disk *disk)
     set_lba(disk, disk->lba - 1, disk->ext);
 }
 
-static void flush(struct disk *disk)
+static void ata_flush(struct disk *disk)
 {
     disk->phase = FLUSH;
     ide_submit(&disk->ide, BLOCK_FLUSH, 0, 0, 0);
 }
 
 /* All data is on its way: without the write cache, or with FUA, it must have arrived. */
-static void written(struct disk *disk)
+static void ata_written(struct disk *disk)
 {
     transfer_registers(disk);
     if (disk->fua || !disk->write_cache)
-        flush(disk);
+        ata_flush(disk);
     else
-        succeed(disk);
+        ata_succeed(disk);
 }
 
 /* ---- PIO ---- */
@@ -234,25 +234,25 @@ static void read_ahead(struct disk *disk)
     ide_submit(&disk->ide, BLOCK_READ, disk->lba * IDE_SECTOR, (uint64_t)disk->buffered * IDE_SECTOR, 0);
 }
 
-static uint32_t next_block(const struct disk *disk)
+static uint32_t ata_next_block(const struct disk *disk)
 {
     return least(disk->block, disk->buffered - disk->buffer_used);
 }
 
 static void offer_block(struct disk *disk)
 {
-    ide_pio_in(&disk->ide, disk->buffer_used * IDE_SECTOR, next_block(disk) * IDE_SECTOR);
+    ide_pio_in(&disk->ide, disk->buffer_used * IDE_SECTOR, ata_next_block(disk) * IDE_SECTOR);
 }
 
 static void ask_block(struct disk *disk, bool interrupt)
 {
-    ide_pio_out(&disk->ide, disk->buffer_used * IDE_SECTOR, next_block(disk) * IDE_SECTOR, interrupt);
+    ide_pio_out(&disk->ide, disk->buffer_used * IDE_SECTOR, ata_next_block(disk) * IDE_SECTOR, interrupt);
 }
 
 /* The sectors that a block had are the guest's now. */
 static void count_block(struct disk *disk)
 {
-    uint32_t n = next_block(disk);
+    uint32_t n = ata_next_block(disk);
 
     disk->buffer_used += n;
     disk->lba += n;
@@ -279,7 +279,7 @@ static void write_buffered(struct disk *disk)
 }
 
 /* Begins to fill the buffer with sectors of the guest's. */
-static void collect(struct disk *disk, bool interrupt)
+static void ata_collect(struct disk *disk, bool interrupt)
 {
     disk->buffered = least(disk->left, BUFFER_SECTORS);
     disk->buffer_used = 0;
@@ -288,7 +288,7 @@ static void collect(struct disk *disk, bool interrupt)
 
 static void write_pio_done(struct disk *disk)
 {
-    disk->buffer_used += next_block(disk);
+    disk->buffer_used += ata_next_block(disk);
     if (disk->buffer_used < disk->buffered)
         ask_block(disk, true);
     else
@@ -300,9 +300,9 @@ static void write_pio_written(struct disk *disk)
     disk->lba += disk->buffered;
     disk->left -= disk->buffered;
     if (disk->left)
-        collect(disk, true);
+        ata_collect(disk, true);
     else
-        written(disk);
+        ata_written(disk);
 }
 
 /* ---- reads and writes ---- */
@@ -310,7 +310,7 @@ static void write_pio_written(struct disk *disk)
 enum { EXT = 1, MULTIPLE = 2, DMA = 4, FUA = 8 };
 
 /* Takes the range from the task file; false: the command has failed. */
-static bool begin(struct disk *disk, bool ext)
+static bool ata_begin(struct disk *disk, bool ext)
 {
     uint64_t sectors = disk_sectors(disk);
 
@@ -321,19 +321,19 @@ static bool begin(struct disk *disk, bool ext)
     disk->left = get_count(disk, ext);
     if (disk->lba < sectors && disk->left <= sectors - disk->lba)
         return true;
-    fail(disk, ATA_IDNF);
+    ata_fail(disk, ATA_IDNF);
     return false;
 }
 
-static bool begin_transfer(struct disk *disk, unsigned flags, bool writing)
+static bool ata_begin_transfer(struct disk *disk, unsigned flags, bool writing)
 {
     disk->writing = writing;
     if (flags & MULTIPLE && !disk->multiple) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return false;
     }
     disk->block = flags & MULTIPLE ? disk->multiple : 1;
-    if (!begin(disk, flags & EXT))
+    if (!ata_begin(disk, flags & EXT))
         return false;
     disk->fua = flags & FUA;
     return true;
@@ -348,7 +348,7 @@ static void transfer_dma(struct disk *disk)
 
 static void read_command(struct disk *disk, unsigned flags)
 {
-    if (!begin_transfer(disk, flags, false))
+    if (!ata_begin_transfer(disk, flags, false))
         return;
     if (flags & DMA) {
         transfer_dma(disk);
@@ -358,17 +358,17 @@ static void read_command(struct disk *disk, unsigned flags)
     read_ahead(disk);
 }
 
-static void write_command(struct disk *disk, unsigned flags)
+static void ata_write_command(struct disk *disk, unsigned flags)
 {
-    if (!begin_transfer(disk, flags, true))
+    if (!ata_begin_transfer(disk, flags, true))
         return;
     if (block_read_only(disk->ide.block)) {
-        abort_command(disk);
+        ata_abort_command(disk);
     } else if (flags & DMA) {
         transfer_dma(disk);
     } else {
         disk->phase = WRITE_PIO;
-        collect(disk, false);
+        ata_collect(disk, false);
     }
 }
 
@@ -377,11 +377,11 @@ static void dma_done(struct disk *disk)
     disk->lba += disk->left;
     disk->left = 0;
     if (disk->writing) {
-        written(disk);
+        ata_written(disk);
         return;
     }
     transfer_registers(disk);
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 /* READ VERIFY reads as READ does, and nobody gets the data. */
@@ -395,7 +395,7 @@ static void verify_next(struct disk *disk)
 static void verify(struct disk *disk, bool ext)
 {
     disk->writing = false;
-    if (begin(disk, ext))
+    if (ata_begin(disk, ext))
         verify_next(disk);
 }
 
@@ -408,21 +408,21 @@ static void verified(struct disk *disk)
         return;
     }
     transfer_registers(disk);
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 static void seek(struct disk *disk)
 {
     if (get_lba(disk, false) < disk_sectors(disk))
-        succeed(disk);
+        ata_succeed(disk);
     else
-        fail(disk, ATA_IDNF);
+        ata_fail(disk, ATA_IDNF);
 }
 
 static void recalibrate(struct disk *disk)
 {
     disk->ide.lba_mid[0] = disk->ide.lba_high[0] = 0;
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 static void read_native_max(struct disk *disk, bool ext)
@@ -430,11 +430,11 @@ static void read_native_max(struct disk *disk, bool ext)
     uint64_t last = disk_sectors(disk) - 1;
 
     if (!(disk->ide.device & ATA_LBA) || !disk_sectors(disk)) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     set_lba(disk, !ext && last > LBA28_MAX - 1 ? LBA28_MAX - 1 : last, ext);
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 /* ---- TRIM ---- */
@@ -444,7 +444,7 @@ static void data_set_management(struct disk *disk)
     uint32_t blocks = get_count(disk, true);
 
     if (!(disk->ide.feature[0] & 1) || blocks > TRIM_BLOCKS || block_read_only(disk->ide.block)) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     disk->ext = true;
@@ -482,9 +482,9 @@ static void trim_next(struct disk *disk)
 
     disk->phase = TRIM_RANGE;
     if (!next_range(disk, &count))
-        succeed(disk);
+        ata_succeed(disk);
     else if (disk->lba >= sectors || count > sectors - disk->lba)
-        fail(disk, ATA_IDNF | ATA_ABRT);
+        ata_fail(disk, ATA_IDNF | ATA_ABRT);
     else
         ide_submit(&disk->ide, BLOCK_DISCARD, disk->lba * IDE_SECTOR, (uint64_t)count * IDE_SECTOR, 0);
 }
@@ -529,7 +529,7 @@ static void identify_features(const struct disk *disk, uint8_t *w)
     }
 }
 
-static void identify(struct disk *disk)
+static void ata_identify(struct disk *disk)
 {
     uint8_t *w = disk->ide.buffer;
     char serial[21];
@@ -626,7 +626,7 @@ static void smart_read_log(struct disk *disk)
     uint8_t *b = disk->ide.buffer, log = disk->ide.lba_low[0];
 
     if (disk->ide.count[0] != 1 || (log != 0x00 && log != 0x01 && log != 0x06)) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     memset(b, 0, IDE_SECTOR);
@@ -642,7 +642,7 @@ static void smart(struct disk *disk)
     uint8_t subcommand = ide->feature[0];
 
     if (ide->lba_mid[0] != 0x4F || ide->lba_high[0] != 0xC2 || (!disk->smart && subcommand != 0xD8)) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     switch (subcommand) {
@@ -652,11 +652,11 @@ static void smart(struct disk *disk)
         break;
     case 0xD2: /* ATTRIBUTE AUTOSAVE */
         disk->smart_autosave = ide->count[0] != 0;
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0xD3: /* SAVE ATTRIBUTE VALUES */
     case 0xD4: /* EXECUTE OFF-LINE IMMEDIATE: done at once */
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0xD5:
         smart_read_log(disk);
@@ -664,48 +664,48 @@ static void smart(struct disk *disk)
     case 0xD8: /* ENABLE OPERATIONS */
     case 0xD9: /* DISABLE OPERATIONS */
         disk->smart = subcommand == 0xD8;
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0xDA: /* RETURN STATUS: the signature unchanged means no threshold exceeded */
-        succeed(disk);
+        ata_succeed(disk);
         break;
     default:
-        abort_command(disk);
+        ata_abort_command(disk);
     }
 }
 
 /* ---- settings ---- */
 
-static void set_features(struct disk *disk)
+static void ata_set_features(struct disk *disk)
 {
     switch (disk->ide.feature[0]) {
     case 0x02:
         disk->write_cache = true;
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0x82:
         disk->write_cache = false;
-        flush(disk);
+        ata_flush(disk);
         break;
     case 0x03:
         if (!ide_transfer_mode_known(disk->ide.count[0])) {
-            abort_command(disk);
+            ata_abort_command(disk);
             break;
         }
         disk->transfer_mode = disk->ide.count[0];
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0xAA:
     case 0x55:
         disk->look_ahead = disk->ide.feature[0] == 0xAA;
-        succeed(disk);
+        ata_succeed(disk);
         break;
     case 0x66: /* keep settings over a soft reset, as it always does */
     case 0xCC:
-        succeed(disk);
+        ata_succeed(disk);
         break;
     default:
-        abort_command(disk);
+        ata_abort_command(disk);
     }
 }
 
@@ -714,37 +714,37 @@ static void set_multiple(struct disk *disk)
     uint8_t n = disk->ide.count[0];
 
     if (n > MULTIPLE_MAX || n & (n - 1)) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     disk->multiple = n;
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 static void initialize_parameters(struct disk *disk)
 {
     if (!disk->ide.count[0]) {
-        abort_command(disk);
+        ata_abort_command(disk);
         return;
     }
     disk->current_heads = (disk->ide.device & 15) + 1;
     disk->current_sectors = disk->ide.count[0];
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 static void set_power(struct disk *disk, uint8_t mode)
 {
     disk->power_mode = mode;
     if (mode == POWER_STANDBY)
-        flush(disk);
+        ata_flush(disk);
     else
-        succeed(disk);
+        ata_succeed(disk);
 }
 
 static void check_power(struct disk *disk)
 {
     disk->ide.count[0] = disk->power_mode;
-    succeed(disk);
+    ata_succeed(disk);
 }
 
 static void read_buffer(struct disk *disk)
@@ -781,22 +781,22 @@ static void execute_transfer(struct disk *disk, uint8_t command)
         return read_command(disk, DMA | EXT);
     case WRITE_SECTORS:
     case WRITE_SECTORS_NORETRY:
-        return write_command(disk, 0);
+        return ata_write_command(disk, 0);
     case WRITE_SECTORS_EXT:
-        return write_command(disk, EXT);
+        return ata_write_command(disk, EXT);
     case WRITE_MULTIPLE:
-        return write_command(disk, MULTIPLE);
+        return ata_write_command(disk, MULTIPLE);
     case WRITE_MULTIPLE_EXT:
-        return write_command(disk, MULTIPLE | EXT);
+        return ata_write_command(disk, MULTIPLE | EXT);
     case WRITE_MULTIPLE_FUA_EXT:
-        return write_command(disk, MULTIPLE | EXT | FUA);
+        return ata_write_command(disk, MULTIPLE | EXT | FUA);
     case WRITE_DMA:
     case WRITE_DMA_NORETRY:
-        return write_command(disk, DMA);
+        return ata_write_command(disk, DMA);
     case WRITE_DMA_EXT:
-        return write_command(disk, DMA | EXT);
+        return ata_write_command(disk, DMA | EXT);
     case WRITE_DMA_FUA_EXT:
-        return write_command(disk, DMA | EXT | FUA);
+        return ata_write_command(disk, DMA | EXT | FUA);
     case READ_VERIFY:
     case READ_VERIFY_NORETRY:
         return verify(disk, false);
@@ -805,11 +805,11 @@ static void execute_transfer(struct disk *disk, uint8_t command)
     case DATA_SET_MANAGEMENT:
         return data_set_management(disk);
     default:
-        return abort_command(disk);
+        return ata_abort_command(disk);
     }
 }
 
-static void command(struct ide_drive *drive, uint8_t code)
+static void ata_command(struct ide_drive *drive, uint8_t code)
 {
     struct disk *disk = (struct disk *)drive;
 
@@ -851,17 +851,17 @@ static void command(struct ide_drive *drive, uint8_t code)
     case FLUSH_CACHE_EXT:
         disk->ext = code == FLUSH_CACHE_EXT;
         disk->lba = 0;
-        return flush(disk);
+        return ata_flush(disk);
     case IDENTIFY_DEVICE:
-        return identify(disk);
+        return ata_identify(disk);
     case SET_FEATURES:
-        return set_features(disk);
+        return ata_set_features(disk);
     default:
         return execute_transfer(disk, code);
     }
 }
 
-static void pio_done(struct ide_drive *drive)
+static void ata_pio_done(struct ide_drive *drive)
 {
     struct disk *disk = (struct disk *)drive;
 
@@ -874,7 +874,7 @@ static void pio_done(struct ide_drive *drive)
         break;
     case TAKE:
         memcpy(disk->sector_buffer, drive->buffer, IDE_SECTOR);
-        succeed(disk);
+        ata_succeed(disk);
         break;
     default:
         disk->phase = IDLE_PHASE;
@@ -882,12 +882,12 @@ static void pio_done(struct ide_drive *drive)
     }
 }
 
-static void io_done(struct ide_drive *drive, int error)
+static void ata_io_done(struct ide_drive *drive, int error)
 {
     struct disk *disk = (struct disk *)drive;
 
     if (error) {
-        fail_io(disk, error);
+        ata_fail_io(disk, error);
         return;
     }
     switch (disk->phase) {
@@ -908,11 +908,11 @@ static void io_done(struct ide_drive *drive, int error)
         trim_next(disk);
         break;
     default:
-        succeed(disk);
+        ata_succeed(disk);
     }
 }
 
-static void drive_reset(struct ide_drive *drive, bool hard)
+static void ata_drive_reset(struct ide_drive *drive, bool hard)
 {
     struct disk *disk = (struct disk *)drive;
 
@@ -929,15 +929,15 @@ static void drive_reset(struct ide_drive *drive, bool hard)
 }
 
 static const struct ide_drive_ops ops = {
-    .command = command,
-    .pio_done = pio_done,
-    .io_done = io_done,
-    .reset = drive_reset,
+    .command = ata_command,
+    .pio_done = ata_pio_done,
+    .io_done = ata_io_done,
+    .reset = ata_drive_reset,
 };
 
 /* ---- life ---- */
 
-static void first_sector_read(struct block_request *request, int error)
+static void ata_first_sector_read(struct block_request *request, int error)
 {
     *(int *)request->opaque = error;
 }
@@ -952,7 +952,7 @@ static void read_first_sector(struct disk *disk)
                                     .length = IDE_SECTOR,
                                     .iov = &iov,
                                     .iovcnt = 1,
-                                    .done = first_sector_read,
+                                    .done = ata_first_sector_read,
                                     .opaque = &error};
 
     block_submit(disk->ide.block, &request);
@@ -980,7 +980,7 @@ static bool choose_geometry(struct disk *disk, struct error *err)
     return true;
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool ata_realize(struct device *dev, struct error *err)
 {
     struct disk *disk = (struct disk *)dev;
     struct ide_drive *ide = &disk->ide;
@@ -999,7 +999,7 @@ fail:
     return false;
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool ata_loaded(struct device *dev, struct error *err)
 {
     struct disk *disk = (struct disk *)dev;
 
@@ -1052,10 +1052,10 @@ static const struct device_class disk_class = {
     .size = sizeof(struct disk),
     .properties = properties,
     .state = state,
-    .realize = realize,
+    .realize = ata_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,
-    .loaded = loaded,
+    .loaded = ata_loaded,
 };
 DEVICE_CLASS(disk_class);
 

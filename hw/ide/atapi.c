@@ -62,7 +62,7 @@ void cdrom_fail(struct cdrom *cd, uint8_t key, uint16_t code)
     end_packet(cd, ATA_DRDY | ATA_DSC | ATA_ERR, key << 4 | ATA_ABRT);
 }
 
-static void fail_io(struct cdrom *cd, int error)
+static void atapi_fail_io(struct cdrom *cd, int error)
 {
     if (error == ENOMEDIUM)
         cdrom_fail(cd, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT_CLOSED);
@@ -80,7 +80,7 @@ static void set_byte_count(struct cdrom *cd, uint32_t length)
     cd->ide.lba_high[0] = length >> 8;
 }
 
-static uint32_t next_block(const struct cdrom *cd)
+static uint32_t atapi_next_block(const struct cdrom *cd)
 {
     return cd->left < cd->limit ? cd->left : cd->limit;
 }
@@ -88,7 +88,7 @@ static uint32_t next_block(const struct cdrom *cd)
 /* The next PIO block: as large as the guest takes it, whatever the sectors' size. */
 static void pio_next(struct cdrom *cd)
 {
-    uint32_t length = next_block(cd);
+    uint32_t length = atapi_next_block(cd);
 
     if (!cd->left) {
         cdrom_good(cd);
@@ -191,7 +191,7 @@ static void raw_moved(struct cdrom *cd)
 
 static void take_block(struct cdrom *cd)
 {
-    uint32_t length = next_block(cd);
+    uint32_t length = atapi_next_block(cd);
 
     set_byte_count(cd, length);
     cd->ide.count[0] = 0;
@@ -213,7 +213,7 @@ void cdrom_take(struct cdrom *cd, uint32_t length)
 
 static void block_taken(struct cdrom *cd)
 {
-    uint32_t length = next_block(cd);
+    uint32_t length = atapi_next_block(cd);
 
     cd->fill += length;
     cd->left -= length;
@@ -225,7 +225,7 @@ static void block_taken(struct cdrom *cd)
 
 /* ---- ATA commands ---- */
 
-static void abort_command(struct cdrom *cd)
+static void atapi_abort_command(struct cdrom *cd)
 {
     cd->phase = IDLE_PHASE;
     ide_finish(&cd->ide, ATA_DRDY | ATA_ERR, ATA_ABRT);
@@ -239,7 +239,7 @@ static void refuse_as_packet_device(struct cdrom *cd)
     ide->count[0] = ide->lba_low[0] = 1;
     ide->lba_mid[0] = 0x14;
     ide->lba_high[0] = 0xEB;
-    abort_command(cd);
+    atapi_abort_command(cd);
 }
 
 static void begin_packet(struct cdrom *cd)
@@ -264,7 +264,7 @@ static void packet_came(struct cdrom *cd)
     mmc_command(cd);
 }
 
-static void identify(struct cdrom *cd)
+static void atapi_identify(struct cdrom *cd)
 {
     struct ide_drive *ide = &cd->ide;
     uint8_t *w = ide->buffer;
@@ -295,23 +295,23 @@ static void identify(struct cdrom *cd)
     ide_pio_in(ide, 0, IDE_SECTOR);
 }
 
-static void succeed(struct cdrom *cd)
+static void atapi_succeed(struct cdrom *cd)
 {
     ide_finish(&cd->ide, ATA_DRDY | ATA_DSC, 0);
 }
 
-static void set_features(struct cdrom *cd)
+static void atapi_set_features(struct cdrom *cd)
 {
     uint8_t feature = cd->ide.feature[0];
 
     if (feature == 0x03 && ide_transfer_mode_known(cd->ide.count[0]))
         cd->transfer_mode = cd->ide.count[0];
     else if (feature != 0x66 && feature != 0xCC)
-        return abort_command(cd);
-    succeed(cd);
+        return atapi_abort_command(cd);
+    atapi_succeed(cd);
 }
 
-static void command(struct ide_drive *drive, uint8_t code)
+static void atapi_command(struct ide_drive *drive, uint8_t code)
 {
     struct cdrom *cd = (struct cdrom *)drive;
 
@@ -321,30 +321,30 @@ static void command(struct ide_drive *drive, uint8_t code)
         begin_packet(cd);
         break;
     case IDENTIFY_PACKET_DEVICE:
-        identify(cd);
+        atapi_identify(cd);
         break;
     case IDENTIFY_DEVICE:
     case READ_SECTORS:
         refuse_as_packet_device(cd);
         break;
     case SET_FEATURES:
-        set_features(cd);
+        atapi_set_features(cd);
         break;
     case CHECK_POWER_MODE:
         cd->ide.count[0] = 0xFF; /* active */
-        succeed(cd);
+        atapi_succeed(cd);
         break;
     case STANDBY_IMMEDIATE:
     case IDLE_IMMEDIATE:
     case SLEEP:
-        succeed(cd);
+        atapi_succeed(cd);
         break;
     default:
-        abort_command(cd);
+        atapi_abort_command(cd);
     }
 }
 
-static void pio_done(struct ide_drive *drive)
+static void atapi_pio_done(struct ide_drive *drive)
 {
     struct cdrom *cd = (struct cdrom *)drive;
     uint32_t length;
@@ -354,7 +354,7 @@ static void pio_done(struct ide_drive *drive)
         packet_came(cd);
         break;
     case READ_PIO:
-        length = next_block(cd);
+        length = atapi_next_block(cd);
         cd->start += length;
         cd->left -= length;
         pio_next(cd);
@@ -368,12 +368,12 @@ static void pio_done(struct ide_drive *drive)
     }
 }
 
-static void io_done(struct ide_drive *drive, int error)
+static void atapi_io_done(struct ide_drive *drive, int error)
 {
     struct cdrom *cd = (struct cdrom *)drive;
 
     if (error) {
-        fail_io(cd, error);
+        atapi_fail_io(cd, error);
         return;
     }
     switch (cd->phase) {
@@ -395,7 +395,7 @@ static void io_done(struct ide_drive *drive, int error)
     }
 }
 
-static void drive_reset(struct ide_drive *drive, bool hard)
+static void atapi_drive_reset(struct ide_drive *drive, bool hard)
 {
     struct cdrom *cd = (struct cdrom *)drive;
 
@@ -412,10 +412,10 @@ static void drive_reset(struct ide_drive *drive, bool hard)
 
 static const struct ide_drive_ops ops = {
     .packet = true,
-    .command = command,
-    .pio_done = pio_done,
-    .io_done = io_done,
-    .reset = drive_reset,
+    .command = atapi_command,
+    .pio_done = atapi_pio_done,
+    .io_done = atapi_io_done,
+    .reset = atapi_drive_reset,
 };
 
 /* ---- medium and tray ---- */
@@ -444,12 +444,12 @@ void cdrom_move_tray(struct cdrom *cd, bool open)
     cd->event = open ? EVENT_MEDIUM_REMOVAL : EVENT_NEW_MEDIUM;
 }
 
-static void eject_request(void *opaque, bool force)
+static void atapi_eject_request(void *opaque, bool force)
 {
     ((struct cdrom *)opaque)->event = EVENT_EJECT_REQUEST;
 }
 
-static void medium_changed(void *opaque)
+static void atapi_medium_changed(void *opaque)
 {
     struct cdrom *cd = opaque;
     bool present = block_present(cd->ide.block);
@@ -462,18 +462,18 @@ static void medium_changed(void *opaque)
     cd->event = present ? EVENT_NEW_MEDIUM : EVENT_MEDIUM_REMOVAL;
 }
 
-static bool tray_locked(void *opaque)
+static bool atapi_tray_locked(void *opaque)
 {
     return ((struct cdrom *)opaque)->locked;
 }
 
-static bool tray_is_open(void *opaque)
+static bool atapi_tray_is_open(void *opaque)
 {
     return ((struct cdrom *)opaque)->tray_open;
 }
 
 /* Somebody's hand: what is in the tray is told by medium_changed; an opened tray is no longer locked. */
-static void tray_move(void *opaque, bool open)
+static void atapi_tray_move(void *opaque, bool open)
 {
     struct cdrom *cd = opaque;
 
@@ -483,11 +483,11 @@ static void tray_move(void *opaque, bool open)
 }
 
 static const struct block_events events = {
-    .eject_request = eject_request,
-    .medium_changed = medium_changed,
-    .tray_locked = tray_locked,
-    .tray_open = tray_is_open,
-    .tray_move = tray_move,
+    .eject_request = atapi_eject_request,
+    .medium_changed = atapi_medium_changed,
+    .tray_locked = atapi_tray_locked,
+    .tray_open = atapi_tray_is_open,
+    .tray_move = atapi_tray_move,
 };
 
 /* ---- life ---- */
@@ -507,7 +507,7 @@ static bool make_empty_slot(struct cdrom *cd, struct error *err)
     return true;
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool atapi_realize(struct device *dev, struct error *err)
 {
     struct cdrom *cd = (struct cdrom *)dev;
 
@@ -533,7 +533,7 @@ static bool transfer_valid(const struct cdrom *cd)
            cd->left == cd->fill - cd->start + (uint64_t)cd->sectors * cd->sector_size;
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool atapi_loaded(struct device *dev, struct error *err)
 {
     struct cdrom *cd = (struct cdrom *)dev;
 
@@ -577,9 +577,9 @@ static const struct device_class cdrom_class = {
     .size = sizeof(struct cdrom),
     .properties = properties,
     .state = state,
-    .realize = realize,
+    .realize = atapi_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,
-    .loaded = loaded,
+    .loaded = atapi_loaded,
 };
 DEVICE_CLASS(cdrom_class);

@@ -38,7 +38,7 @@ static struct ide_drive *selected(const struct ide_channel *channel)
 
 /* ---- interrupts ---- */
 
-static void update_irq(struct ide_channel *channel)
+static void ide_update_irq(struct ide_channel *channel)
 {
     const struct ide_drive *drive = selected(channel);
     bool level = drive && drive->interrupt && !(channel->control & NIEN), before = channel->irq.level;
@@ -51,13 +51,13 @@ static void update_irq(struct ide_channel *channel)
 void ide_raise(struct ide_drive *drive)
 {
     drive->interrupt = true;
-    update_irq(drive->channel);
+    ide_update_irq(drive->channel);
 }
 
-static void lower(struct ide_drive *drive)
+static void ide_lower(struct ide_drive *drive)
 {
     drive->interrupt = false;
-    update_irq(drive->channel);
+    ide_update_irq(drive->channel);
 }
 
 void ide_finish_quietly(struct ide_drive *drive, uint8_t status)
@@ -113,7 +113,8 @@ static void pio_moved(struct ide_drive *drive, uint32_t bytes)
 }
 
 /* As many whole elements as the block and the caller have; 0 leaves the rest to the single access. */
-static uint32_t data_read_block(void *opaque, uint64_t offset, unsigned size, uint8_t *data, uint32_t count)
+static uint32_t ide_data_read_block(void *opaque, uint64_t offset, unsigned size, uint8_t *data,
+                                    uint32_t count)
 {
     struct ide_drive *drive = selected(opaque);
     uint32_t fit = offset == REG_DATA && size > 1 ? pio_room(drive, false) / size : 0;
@@ -127,8 +128,8 @@ static uint32_t data_read_block(void *opaque, uint64_t offset, unsigned size, ui
     return fit;
 }
 
-static uint32_t data_write_block(void *opaque, uint64_t offset, unsigned size, const uint8_t *data,
-                                 uint32_t count)
+static uint32_t ide_data_write_block(void *opaque, uint64_t offset, unsigned size, const uint8_t *data,
+                                     uint32_t count)
 {
     struct ide_drive *drive = selected(opaque);
     uint32_t fit = offset == REG_DATA && size > 1 ? pio_room(drive, true) / size : 0;
@@ -409,10 +410,10 @@ void ide_drive_reset(struct device *dev)
 
     reset_drive(drive, true);
     if (drive->channel->drives[drive->unit] == drive)
-        update_irq(drive->channel);
+        ide_update_irq(drive->channel);
 }
 
-static void soft_reset(struct ide_channel *channel)
+static void ide_soft_reset(struct ide_channel *channel)
 {
     for (unsigned unit = 0; unit < 2; unit++)
         if (channel->drives[unit])
@@ -430,21 +431,21 @@ static void diagnostic(struct ide_channel *channel)
 {
     if (busy(channel->drives[0]) || busy(channel->drives[1]))
         return;
-    soft_reset(channel);
-    update_irq(channel);
+    ide_soft_reset(channel);
+    ide_update_irq(channel);
     if (selected(channel))
         ide_raise(selected(channel));
 }
 
 /* ---- registers ---- */
 
-static void set(uint8_t reg[2], uint8_t value)
+static void ide_set(uint8_t reg[2], uint8_t value)
 {
     reg[1] = reg[0];
     reg[0] = value;
 }
 
-static void write_command(struct ide_channel *channel, uint8_t command)
+static void ide_write_command(struct ide_channel *channel, uint8_t command)
 {
     struct ide_drive *drive = selected(channel);
 
@@ -456,13 +457,13 @@ static void write_command(struct ide_channel *channel, uint8_t command)
         return;
     if (command == CMD_DEVICE_RESET && drive->ops->packet) {
         reset_drive(drive, false);
-        update_irq(channel);
+        ide_update_irq(channel);
         return;
     }
     if (busy(drive))
         return;
     ide_cancel(drive);
-    update_irq(channel);
+    ide_update_irq(channel);
     drive->command = command;
     drive->error = 0;
     drive->status = ATA_BSY | ATA_DRDY | ATA_DSC;
@@ -476,19 +477,19 @@ static void write_task_file(struct ide_drive *drive, unsigned reg, uint8_t value
         return;
     switch (reg) {
     case REG_ERROR:
-        set(drive->feature, value);
+        ide_set(drive->feature, value);
         break;
     case REG_COUNT:
-        set(drive->count, value);
+        ide_set(drive->count, value);
         break;
     case REG_LBA_LOW:
-        set(drive->lba_low, value);
+        ide_set(drive->lba_low, value);
         break;
     case REG_LBA_MID:
-        set(drive->lba_mid, value);
+        ide_set(drive->lba_mid, value);
         break;
     case REG_LBA_HIGH:
-        set(drive->lba_high, value);
+        ide_set(drive->lba_high, value);
         break;
     case REG_DEVICE:
         drive->device = value;
@@ -496,22 +497,22 @@ static void write_task_file(struct ide_drive *drive, unsigned reg, uint8_t value
     }
 }
 
-static void write_register(struct ide_channel *channel, unsigned reg, uint8_t value)
+static void ide_write_register(struct ide_channel *channel, unsigned reg, uint8_t value)
 {
     channel->control &= ~HOB;
     if (reg == REG_STATUS) {
-        write_command(channel, value);
+        ide_write_command(channel, value);
         return;
     }
     if (reg == REG_DEVICE)
         channel->select = value & ATA_DEV ? 1 : 0;
     write_task_file(channel->drives[0], reg, value);
     write_task_file(channel->drives[1], reg, value);
-    update_irq(channel);
+    ide_update_irq(channel);
 }
 
 /* The register of an absent drive reads as 0: that is how all drivers notice quickly that nobody is there. */
-static uint8_t read_register(struct ide_channel *channel, unsigned reg)
+static uint8_t ide_read_register(struct ide_channel *channel, unsigned reg)
 {
     struct ide_drive *drive = selected(channel);
     unsigned previous = channel->control & HOB ? 1 : 0;
@@ -532,12 +533,12 @@ static uint8_t read_register(struct ide_channel *channel, unsigned reg)
     case REG_DEVICE:
         return (drive->device & ~ATA_DEV) | 0xA0 | channel->select << 4; /* bits 7 and 5 are wired high */
     default:
-        lower(drive);
+        ide_lower(drive);
         return drive->status;
     }
 }
 
-static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t ide_command_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct ide_channel *channel = opaque;
     uint64_t value = 0;
@@ -547,11 +548,11 @@ static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
         return size == 4 ? value | (uint32_t)read_data_word(channel) << 16 : value;
     }
     for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)read_register(channel, offset + i) << 8 * i;
+        value |= (uint64_t)ide_read_register(channel, offset + i) << 8 * i;
     return value;
 }
 
-static void command_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void ide_command_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct ide_channel *channel = opaque;
 
@@ -562,25 +563,25 @@ static void command_write(void *opaque, uint64_t offset, unsigned size, uint64_t
         return;
     }
     for (unsigned i = 0; i < size; i++)
-        write_register(channel, offset + i, value >> 8 * i);
+        ide_write_register(channel, offset + i, value >> 8 * i);
 }
 
 /* Alternate status: as the status register, but the interrupt stays. */
-static uint64_t control_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t ide_control_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct ide_drive *drive = selected(opaque);
 
     return drive ? drive->status : 0;
 }
 
-static void control_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void ide_control_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct ide_channel *channel = opaque;
     uint8_t before = channel->control;
 
     channel->control = value & (NIEN | SRST | HOB);
     if (value & ~before & SRST) {
-        soft_reset(channel);
+        ide_soft_reset(channel);
         for (unsigned unit = 0; unit < 2; unit++)
             if (channel->drives[unit])
                 channel->drives[unit]->status |= ATA_BSY;
@@ -589,21 +590,22 @@ static void control_write(void *opaque, uint64_t offset, unsigned size, uint64_t
             if (channel->drives[unit])
                 channel->drives[unit]->status &= ~ATA_BSY;
     }
-    update_irq(channel);
+    ide_update_irq(channel);
 }
 
 static const struct region_ops command_ops = {
-    .read = command_read,
-    .write = command_write,
-    .read_block = data_read_block,
-    .write_block = data_write_block,
+    .read = ide_command_read,
+    .write = ide_command_write,
+    .read_block = ide_data_read_block,
+    .write_block = ide_data_write_block,
     .max_size = 4,
 };
-static const struct region_ops control_ops = {.read = control_read, .write = control_write, .max_size = 1};
+static const struct region_ops control_ops = {
+    .read = ide_control_read, .write = ide_control_write, .max_size = 1};
 
 /* ---- channels ---- */
 
-static bool bus_full(const struct bus_node *node)
+static bool ide_bus_full(const struct bus_node *node)
 {
     const struct ide_channel *channel = node->interface;
 
@@ -622,7 +624,7 @@ void ide_channel_init(struct ide_channel *channel, struct device *owner, const c
         (struct region){.name = "ide-control", .size = 1, .ops = &control_ops, .opaque = channel};
     machine_irq(owner->machine, &channel->irq, irq);
     channel->node = (struct bus_node){
-        .name = bus_name, .kind = BUS_IDE, .owner = owner, .interface = channel, .full = bus_full};
+        .name = bus_name, .kind = BUS_IDE, .owner = owner, .interface = channel, .full = ide_bus_full};
     bus_node_add(owner->machine, &channel->node);
 }
 
@@ -638,7 +640,7 @@ void ide_channel_destroy(struct ide_channel *channel)
 void ide_channel_reset(struct ide_channel *channel)
 {
     channel->select = channel->control = 0;
-    update_irq(channel);
+    ide_update_irq(channel);
 }
 
 void ide_channel_decode(struct ide_channel *channel, bool on, uint16_t command, uint16_t control)
@@ -705,7 +707,7 @@ void ide_drive_unrealize(struct device *dev)
     ide_cancel(drive);
     if (channel->drives[drive->unit] == drive) {
         channel->drives[drive->unit] = NULL;
-        update_irq(channel);
+        ide_update_irq(channel);
     }
     if (drive->block)
         block_detach(drive->block);
@@ -757,7 +759,7 @@ bool ide_drive_loaded(struct ide_drive *drive, struct error *err)
         return error_set(err, "%s: the data block ends before its position", drive->dev.cls->name);
     if (!dma_range_valid(drive))
         return error_set(err, "%s: the DMA transfer is out of range", drive->dev.cls->name);
-    update_irq(drive->channel);
+    ide_update_irq(drive->channel);
     return true;
 }
 

@@ -67,19 +67,19 @@ static void put32(uint8_t *at, uint32_t value)
     put16(at + 2, value);
 }
 
-static uint16_t get16(const uint8_t *at)
+static uint16_t mmc_get16(const uint8_t *at)
 {
     return at[0] << 8 | at[1];
 }
 
 static uint32_t get24(const uint8_t *at)
 {
-    return at[0] << 16 | get16(at + 1);
+    return at[0] << 16 | mmc_get16(at + 1);
 }
 
-static uint32_t get32(const uint8_t *at)
+static uint32_t mmc_get32(const uint8_t *at)
 {
-    return (uint32_t)get16(at) << 16 | get16(at + 2);
+    return (uint32_t)mmc_get16(at) << 16 | mmc_get16(at + 2);
 }
 
 /* Addresses begin 150 frames, two seconds, before the first sector. */
@@ -192,7 +192,7 @@ static void inquiry_vpd(struct cdrom *cd)
         return;
     }
     b[3] = length;
-    cdrom_reply(cd, 4 + length, get16(cd->packet + 3));
+    cdrom_reply(cd, 4 + length, mmc_get16(cd->packet + 3));
 }
 
 static void inquiry(struct cdrom *cd)
@@ -216,7 +216,7 @@ static void inquiry(struct cdrom *cd)
     put_text(b + 8, 8, "HVM-DM");
     put_text(b + 16, 16, cd->ide.model ? cd->ide.model : "DVD-ROM");
     put_text(b + 32, 4, version);
-    cdrom_reply(cd, 36, get16(cd->packet + 3));
+    cdrom_reply(cd, 36, mmc_get16(cd->packet + 3));
 }
 
 /* ---- readiness, tray ---- */
@@ -261,7 +261,7 @@ static void get_event_status(struct cdrom *cd)
     if (!(cd->packet[4] & 0x10)) {
         put16(b, 2);
         b[2] = 0x80; /* no event available */
-        cdrom_reply(cd, 4, get16(cd->packet + 7));
+        cdrom_reply(cd, 4, mmc_get16(cd->packet + 7));
         return;
     }
     put16(b, 6);
@@ -269,7 +269,7 @@ static void get_event_status(struct cdrom *cd)
     b[4] = cd->event;
     b[5] = (cdrom_ready(cd) ? 2 : 0) | (cd->tray_open ? 1 : 0);
     cd->event = EVENT_NO_CHANGE;
-    cdrom_reply(cd, 8, get16(cd->packet + 7));
+    cdrom_reply(cd, 8, mmc_get16(cd->packet + 7));
 }
 
 static void mechanism_status(struct cdrom *cd)
@@ -277,7 +277,7 @@ static void mechanism_status(struct cdrom *cd)
     uint8_t *b = blank(cd, 8);
 
     b[1] = cd->tray_open ? 0x10 : 0;
-    cdrom_reply(cd, 8, get16(cd->packet + 8));
+    cdrom_reply(cd, 8, mmc_get16(cd->packet + 8));
 }
 
 /* ---- reading ---- */
@@ -301,23 +301,23 @@ static void read_sectors(struct cdrom *cd, uint32_t lba, uint32_t sectors, uint1
 
 static void read_10(struct cdrom *cd)
 {
-    read_sectors(cd, get32(cd->packet + 2), get16(cd->packet + 7), CD_SECTOR);
+    read_sectors(cd, mmc_get32(cd->packet + 2), mmc_get16(cd->packet + 7), CD_SECTOR);
 }
 
 static void read_12(struct cdrom *cd)
 {
-    read_sectors(cd, get32(cd->packet + 2), get32(cd->packet + 6), CD_SECTOR);
+    read_sectors(cd, mmc_get32(cd->packet + 2), mmc_get32(cd->packet + 6), CD_SECTOR);
 }
 
 static void verify_10(struct cdrom *cd)
 {
-    if (in_range(cd, get32(cd->packet + 2), get16(cd->packet + 7)))
+    if (in_range(cd, mmc_get32(cd->packet + 2), mmc_get16(cd->packet + 7)))
         cdrom_good(cd);
 }
 
 static void seek_10(struct cdrom *cd)
 {
-    if (in_range(cd, get32(cd->packet + 2), 1))
+    if (in_range(cd, mmc_get32(cd->packet + 2), 1))
         cdrom_good(cd);
 }
 
@@ -352,7 +352,7 @@ static void read_cd_sectors(struct cdrom *cd, uint32_t lba, uint32_t sectors)
 
 static void read_cd(struct cdrom *cd)
 {
-    read_cd_sectors(cd, get32(cd->packet + 2), get24(cd->packet + 6));
+    read_cd_sectors(cd, mmc_get32(cd->packet + 2), get24(cd->packet + 6));
 }
 
 static uint32_t from_msf(const uint8_t *at)
@@ -388,12 +388,12 @@ static void read_format_capacities(struct cdrom *cd)
     put32(b + 4, cdrom_ready(cd) ? cdrom_sectors(cd) : 0);
     b[8] = cdrom_ready(cd) ? 2 : 3; /* formatted medium; none */
     put24(b + 9, CD_SECTOR);
-    cdrom_reply(cd, 12, get16(cd->packet + 7));
+    cdrom_reply(cd, 12, mmc_get16(cd->packet + 7));
 }
 
 static void read_header(struct cdrom *cd)
 {
-    uint32_t lba = get32(cd->packet + 2);
+    uint32_t lba = mmc_get32(cd->packet + 2);
     uint8_t *b;
 
     if (!in_range(cd, lba, 1))
@@ -401,7 +401,7 @@ static void read_header(struct cdrom *cd)
     b = blank(cd, 8);
     b[0] = 1; /* mode 1 */
     put_address(b + 4, lba, cd->packet[1] & 2);
-    cdrom_reply(cd, 8, get16(cd->packet + 7));
+    cdrom_reply(cd, 8, mmc_get16(cd->packet + 7));
 }
 
 /* ---- table of contents: one session of one data track ---- */
@@ -483,7 +483,7 @@ static void read_toc(struct cdrom *cd)
         return;
     }
     put16(b, length - 2);
-    cdrom_reply(cd, length, get16(cd->packet + 7));
+    cdrom_reply(cd, length, mmc_get16(cd->packet + 7));
 }
 
 static void read_sub_channel(struct cdrom *cd)
@@ -512,7 +512,7 @@ static void read_sub_channel(struct cdrom *cd)
         }
     }
     put16(b + 2, length - 4);
-    cdrom_reply(cd, length, get16(cd->packet + 7));
+    cdrom_reply(cd, length, mmc_get16(cd->packet + 7));
 }
 
 static void read_disc_information(struct cdrom *cd)
@@ -531,13 +531,13 @@ static void read_disc_information(struct cdrom *cd)
     b[5] = b[6] = 1; /* first and last track of the last session */
     b[7] = 0x20;     /* unrestricted use */
     memset(b + 16, 0xFF, 8);
-    cdrom_reply(cd, 34, get16(cd->packet + 7));
+    cdrom_reply(cd, 34, mmc_get16(cd->packet + 7));
 }
 
 /* Addressed by LBA, track or session: it is track 1 or none. */
 static void read_track_information(struct cdrom *cd)
 {
-    uint32_t number = get32(cd->packet + 2);
+    uint32_t number = mmc_get32(cd->packet + 2);
     uint8_t kind = cd->packet[1] & 3, *b;
 
     if (kind == 0 ? number >= cdrom_sectors(cd) : kind == 3 || number != 1) {
@@ -550,7 +550,7 @@ static void read_track_information(struct cdrom *cd)
     b[5] = 0x04;                      /* a data track, recorded without interruption */
     b[6] = 0x01;                      /* mode 1 */
     put32(b + 24, cdrom_sectors(cd)); /* size */
-    cdrom_reply(cd, 36, get16(cd->packet + 7));
+    cdrom_reply(cd, 36, mmc_get16(cd->packet + 7));
 }
 
 /* ---- DVD ---- */
@@ -593,7 +593,7 @@ static void read_dvd_structure(struct cdrom *cd)
         return;
     }
     put16(b, length - 2);
-    cdrom_reply(cd, length, get16(cd->packet + 8));
+    cdrom_reply(cd, length, mmc_get16(cd->packet + 8));
 }
 
 /* ---- features ---- */
@@ -651,7 +651,7 @@ static uint8_t *put_feature(const struct cdrom *cd, const struct feature *f, uin
 static void get_configuration(struct cdrom *cd)
 {
     uint8_t wanted = cd->packet[1] & 3, *b = blank(cd, 256), *at = b + 8;
-    uint16_t from = get16(cd->packet + 2);
+    uint16_t from = mmc_get16(cd->packet + 2);
 
     if (wanted == 3) {
         invalid_field(cd);
@@ -666,7 +666,7 @@ static void get_configuration(struct cdrom *cd)
     }
     put32(b, at - b - 4);
     put16(b + 6, current_profile(cd));
-    cdrom_reply(cd, at - b, get16(cd->packet + 7));
+    cdrom_reply(cd, at - b, mmc_get16(cd->packet + 7));
 }
 
 /* ---- mode pages ---- */
@@ -772,12 +772,12 @@ static void mode_sense(struct cdrom *cd)
         b[0] = at - b - 1;
         b[1] = medium_type(cd);
     }
-    cdrom_reply(cd, at - b, ten ? get16(cd->packet + 7) : cd->packet[4]);
+    cdrom_reply(cd, at - b, ten ? mmc_get16(cd->packet + 7) : cd->packet[4]);
 }
 
 static void mode_select(struct cdrom *cd)
 {
-    uint32_t length = cd->packet[0] == MODE_SELECT_10 ? get16(cd->packet + 7) : cd->packet[4];
+    uint32_t length = cd->packet[0] == MODE_SELECT_10 ? mmc_get16(cd->packet + 7) : cd->packet[4];
 
     if (!length)
         cdrom_good(cd);
@@ -798,7 +798,7 @@ void mmc_parameters(struct cdrom *cd, uint32_t length)
         cdrom_fail(cd, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LENGTH);
         return;
     }
-    at += ten ? get16(b + 6) : b[3]; /* block descriptors */
+    at += ten ? mmc_get16(b + 6) : b[3]; /* block descriptors */
     if (at > length) {
         cdrom_fail(cd, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LENGTH);
         return;
@@ -861,7 +861,7 @@ static const struct command {
     {READ_CD, NEEDS_MEDIUM, read_cd},
 };
 
-static const struct command *find_command(uint8_t code)
+static const struct command *mmc_find_command(uint8_t code)
 {
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (commands[i].code == code)
@@ -893,7 +893,7 @@ static bool not_ready(struct cdrom *cd, uint8_t flags)
 
 void mmc_command(struct cdrom *cd)
 {
-    const struct command *command = find_command(cd->packet[0]);
+    const struct command *command = mmc_find_command(cd->packet[0]);
 
     if (cd->packet[0] != REQUEST_SENSE)
         cd->sense_key = cd->sense_code = 0;

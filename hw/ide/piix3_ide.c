@@ -46,7 +46,7 @@ struct piix3_ide {
 
 /* ---- the engine ---- */
 
-static void stop(struct bus_master *bm, uint8_t status_set)
+static void piix3_ide_stop(struct bus_master *bm, uint8_t status_set)
 {
     bm->status = (bm->status & ~BMIS_ACTIVE) | status_set;
     bm->left = 0;
@@ -67,7 +67,7 @@ static bool fetch(struct bus_master *bm)
     return true;
 }
 
-static void give_back(struct bus_master *bm, struct ide_dma_piece *piece, bool to_memory)
+static void piix3_ide_give_back(struct bus_master *bm, struct ide_dma_piece *piece, bool to_memory)
 {
     struct ram *ram = &bm->piix->pci.dev.machine->ram;
 
@@ -111,14 +111,14 @@ static int most_segments(const struct bus_master *bm)
     return bm->piix->pci.dev.machine->ram.ops ? IDE_DMA_SEGMENTS / 8 : IDE_DMA_SEGMENTS;
 }
 
-static enum ide_dma_result bus_error(struct bus_master *bm, struct ide_dma_piece *piece)
+static enum ide_dma_result piix3_ide_bus_error(struct bus_master *bm, struct ide_dma_piece *piece)
 {
-    give_back(bm, piece, false);
-    stop(bm, BMIS_ERROR);
+    piix3_ide_give_back(bm, piece, false);
+    piix3_ide_stop(bm, BMIS_ERROR);
     return IDE_DMA_ERROR;
 }
 
-static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_dma_piece *piece)
+static enum ide_dma_result piix3_ide_master_map(void *opaque, uint64_t length, struct ide_dma_piece *piece)
 {
     struct bus_master *bm = opaque;
 
@@ -130,44 +130,46 @@ static enum ide_dma_result master_map(void *opaque, uint64_t length, struct ide_
         return IDE_DMA_NOWHERE;
     while (piece->length < length && piece->count < most_segments(bm)) {
         if (!next_descriptor(bm))
-            return bus_error(bm, piece);
+            return piix3_ide_bus_error(bm, piece);
         if (!bm->left)
             break;
         if (map_part(bm, length - piece->length, piece))
             continue;
         if (!piece->count)
-            return bus_error(bm, piece);
+            return piix3_ide_bus_error(bm, piece);
         break; /* what is mapped goes first, and gives its mappings back */
     }
     piece->last = !bm->left && bm->last;
     if (!piece->length) {
-        stop(bm, 0);
+        piix3_ide_stop(bm, 0);
         return IDE_DMA_WAIT;
     }
     return IDE_DMA_READY;
 }
 
-static void master_unmap(void *opaque, struct ide_dma_piece *piece, bool to_memory)
+static void piix3_ide_master_unmap(void *opaque, struct ide_dma_piece *piece, bool to_memory)
 {
-    give_back(opaque, piece, to_memory);
+    piix3_ide_give_back(opaque, piece, to_memory);
 }
 
 /* A table as long as the transfer: the bus master counts as active until the drive, too, is done with it. */
-static void master_ended(void *opaque)
+static void piix3_ide_master_ended(void *opaque)
 {
     struct bus_master *bm = opaque;
 
     if (!bm->left && bm->last)
-        stop(bm, 0);
+        piix3_ide_stop(bm, 0);
 }
 
-static void master_interrupt(void *opaque)
+static void piix3_ide_master_interrupt(void *opaque)
 {
     ((struct bus_master *)opaque)->status |= BMIS_INTR;
 }
 
-static const struct ide_bus_master master_ops = {
-    .map = master_map, .unmap = master_unmap, .ended = master_ended, .interrupt = master_interrupt};
+static const struct ide_bus_master master_ops = {.map = piix3_ide_master_map,
+                                                 .unmap = piix3_ide_master_unmap,
+                                                 .ended = piix3_ide_master_ended,
+                                                 .interrupt = piix3_ide_master_interrupt};
 
 /* ---- bus master registers ---- */
 
@@ -188,7 +190,7 @@ static void write_bmic(struct bus_master *bm, uint8_t value)
         bm->status |= BMIS_ACTIVE;
         ide_dma_started(channel_of(bm));
     } else if (before & ~value & BMIC_START) {
-        stop(bm, 0);
+        piix3_ide_stop(bm, 0);
         ide_dma_stopped(channel_of(bm));
     }
 }
@@ -236,7 +238,7 @@ static uint8_t bm_read_byte(const struct bus_master *bm, unsigned offset)
     }
 }
 
-static uint64_t bm_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix3_ide_bm_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct piix3_ide *piix = opaque;
     uint64_t value = 0;
@@ -247,7 +249,7 @@ static uint64_t bm_read(void *opaque, uint64_t offset, unsigned size)
     return value;
 }
 
-static void bm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void piix3_ide_bm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix3_ide *piix = opaque;
 
@@ -255,7 +257,8 @@ static void bm_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
         bm_write_byte(&piix->masters[(offset + i) / BM_SIZE], (offset + i) % BM_SIZE, value >> 8 * i);
 }
 
-static const struct region_ops bm_ops = {.read = bm_read, .write = bm_write, .max_size = 4};
+static const struct region_ops bm_ops = {
+    .read = piix3_ide_bm_read, .write = piix3_ide_bm_write, .max_size = 4};
 
 /* ---- the PCI function ---- */
 
@@ -266,20 +269,20 @@ static void update_decode(struct piix3_ide *piix)
                            i ? 0x170 : 0x1F0, i ? 0x376 : 0x3F6);
 }
 
-static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+static void piix3_ide_config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
 {
     if (offset + size > IDETIM && offset < IDETIM + 4)
         update_decode((struct piix3_ide *)pci_dev);
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool piix3_ide_realize(struct device *dev, struct error *err)
 {
     struct piix3_ide *piix = (struct piix3_ide *)dev;
 
     piix->bm_region =
         (struct region){.name = "piix3-bmide", .size = 2 * BM_SIZE, .ops = &bm_ops, .opaque = piix};
     pci_add_bar(&piix->pci, 4, PCI_BAR_IO, &piix->bm_region);
-    piix->pci.config_written = config_written;
+    piix->pci.config_written = piix3_ide_config_written;
     memset(piix->pci.writable + IDETIM, 0xFF, 5); /* IDETIM of both channels; SIDETIM: timings, no effect */
     piix->pci.writable[IDETIM + 1] = piix->pci.writable[IDETIM + 3] = 0xF3;
     for (unsigned i = 0; i < 2; i++) {
@@ -290,7 +293,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void piix3_ide_unrealize(struct device *dev)
 {
     struct piix3_ide *piix = (struct piix3_ide *)dev;
 
@@ -298,7 +301,7 @@ static void unrealize(struct device *dev)
         ide_channel_destroy(&piix->channels[i]);
 }
 
-static void reset(struct device *dev)
+static void piix3_ide_reset(struct device *dev)
 {
     struct piix3_ide *piix = (struct piix3_ide *)dev;
 
@@ -316,7 +319,7 @@ static void reset(struct device *dev)
     update_decode(piix);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool piix3_ide_loaded(struct device *dev, struct error *err)
 {
     update_decode((struct piix3_ide *)dev);
     return true;
@@ -349,9 +352,9 @@ static const struct device_class piix3_ide_class = {
     .size = sizeof(struct piix3_ide),
     .pci = &info,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = piix3_ide_realize,
+    .unrealize = piix3_ide_unrealize,
+    .reset = piix3_ide_reset,
+    .loaded = piix3_ide_loaded,
 };
 DEVICE_CLASS(piix3_ide_class);

@@ -111,7 +111,7 @@ static bool take_keyboard(struct i8042 *s, uint8_t *byte)
 
 /* Fills the output buffer, if it is empty, from who has something: the controller, the keyboard, the mouse.
  */
-static void fill(struct i8042 *s)
+static void i8042_fill(struct i8042 *s)
 {
     bool aux = false;
 
@@ -132,22 +132,22 @@ static void fill(struct i8042 *s)
 
 static void device_ready(void *opaque)
 {
-    fill(opaque);
+    i8042_fill(opaque);
 }
 
-static void answer(struct i8042 *s, uint8_t byte, bool aux)
+static void i8042_answer(struct i8042 *s, uint8_t byte, bool aux)
 {
     s->answer = byte;
     s->answer_aux = aux;
     s->answering = true;
-    fill(s);
+    i8042_fill(s);
 }
 
 static void set_command_byte(struct i8042 *s, uint8_t value)
 {
     s->ram[0] = value;
     s->status = (s->status & ~STR_SYS) | (value & CCB_SYS ? STR_SYS : 0);
-    fill(s);
+    i8042_fill(s);
 }
 
 static void set_output_port(struct i8042 *s, uint8_t value)
@@ -157,25 +157,25 @@ static void set_output_port(struct i8042 *s, uint8_t value)
         machine_request_reset(s->dev.machine, true);
 }
 
-static uint64_t read_data(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i8042_read_data(void *opaque, uint64_t offset, unsigned size)
 {
     struct i8042 *s = opaque;
     uint8_t value = s->data;
 
     s->status &= ~(STR_OBF | STR_AUX_OBF);
     update_irqs(s); /* low in between: the next byte is a new edge */
-    fill(s);
+    i8042_fill(s);
     return value;
 }
 
-static uint64_t read_status(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i8042_read_status(void *opaque, uint64_t offset, unsigned size)
 {
     struct i8042 *s = opaque;
 
     return s->status;
 }
 
-static void write_data(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i8042_write_data(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct i8042 *s = opaque;
     uint8_t command = s->command;
@@ -195,7 +195,7 @@ static void write_data(void *opaque, uint64_t offset, unsigned size, uint64_t va
         break;
     case CMD_KBD_LOOP:
     case CMD_AUX_LOOP:
-        answer(s, value, command == CMD_AUX_LOOP);
+        i8042_answer(s, value, command == CMD_AUX_LOOP);
         break;
     case CMD_AUX_SEND: /* sending to a device enables it */
         s->ram[0] &= ~CCB_DISABLE_AUX;
@@ -208,14 +208,14 @@ static void write_data(void *opaque, uint64_t offset, unsigned size, uint64_t va
     }
 }
 
-static void write_command(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i8042_write_command(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct i8042 *s = opaque;
 
     s->command = 0;
     s->status |= STR_A2;
     if (value >= CMD_READ_RAM && value < CMD_READ_RAM + sizeof(s->ram))
-        return answer(s, s->ram[value - CMD_READ_RAM], false);
+        return i8042_answer(s, s->ram[value - CMD_READ_RAM], false);
     if (value >= CMD_WRITE_RAM && value < CMD_WRITE_RAM + sizeof(s->ram)) {
         s->command = value;
         return;
@@ -227,7 +227,7 @@ static void write_command(void *opaque, uint64_t offset, unsigned size, uint64_t
     }
     switch (value) {
     case CMD_TEST_PASSWORD:
-        answer(s, NO_PASSWORD, false);
+        i8042_answer(s, NO_PASSWORD, false);
         break;
     case CMD_AUX_DISABLE:
         set_command_byte(s, s->ram[0] | CCB_DISABLE_AUX);
@@ -244,18 +244,19 @@ static void write_command(void *opaque, uint64_t offset, unsigned size, uint64_t
     case CMD_AUX_TEST:
     case CMD_KBD_TEST:
     case CMD_TEST_INPUTS:
-        answer(s, 0, false);
+        i8042_answer(s, 0, false);
         break;
     case CMD_SELF_TEST:
         set_command_byte(s, s->ram[0] | CCB_SYS);
-        answer(s, SELF_TEST_OK, false);
+        i8042_answer(s, SELF_TEST_OK, false);
         break;
     case CMD_READ_INPUT:
-        answer(s, INPUT_NOT_LOCKED, false);
+        i8042_answer(s, INPUT_NOT_LOCKED, false);
         break;
     case CMD_READ_OUTPUT:
-        answer(s, s->output_port | (s->irq_kbd.level ? OUT_IRQ1 : 0) | (s->irq_aux.level ? OUT_IRQ12 : 0),
-               false);
+        i8042_answer(s,
+                     s->output_port | (s->irq_kbd.level ? OUT_IRQ1 : 0) | (s->irq_aux.level ? OUT_IRQ12 : 0),
+                     false);
         break;
     case CMD_WRITE_OUTPUT:
     case CMD_KBD_LOOP:
@@ -272,8 +273,9 @@ static void write_command(void *opaque, uint64_t offset, unsigned size, uint64_t
     }
 }
 
-static const struct region_ops data_ops = {.read = read_data, .write = write_data, .max_size = 1};
-static const struct region_ops command_ops = {.read = read_status, .write = write_command, .max_size = 1};
+static const struct region_ops data_ops = {.read = i8042_read_data, .write = i8042_write_data, .max_size = 1};
+static const struct region_ops command_ops = {
+    .read = i8042_read_status, .write = i8042_write_command, .max_size = 1};
 
 static bool i8042_realize(struct device *dev, struct error *err)
 {

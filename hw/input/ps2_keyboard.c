@@ -106,7 +106,7 @@ struct sequence {
     unsigned count;
 };
 
-static void add(struct sequence *seq, uint8_t byte)
+static void ps2_keyboard_add(struct sequence *seq, uint8_t byte)
 {
     seq->bytes[seq->count++] = byte;
 }
@@ -115,16 +115,16 @@ static void add(struct sequence *seq, uint8_t byte)
 static void add_key(struct sequence *seq, unsigned set, bool extended, uint8_t code, bool down)
 {
     if (extended)
-        add(seq, 0xE0);
+        ps2_keyboard_add(seq, 0xE0);
     if (set == 1) {
-        add(seq, code | (down ? 0 : RELEASED));
+        ps2_keyboard_add(seq, code | (down ? 0 : RELEASED));
         return;
     }
     if (!down)
-        add(seq, 0xF0);
+        ps2_keyboard_add(seq, 0xF0);
     /* F7 and Alt+Print Screen (SysRq) have codes that the controller translates to the same as two it does
      * not use. */
-    add(seq, code == 0x41 ? 0x83 : code == 0x54 ? 0x84 : set1_to_set2[code]);
+    ps2_keyboard_add(seq, code == 0x41 ? 0x83 : code == 0x54 ? 0x84 : set1_to_set2[code]);
 }
 
 /* Print Screen comes with a fake left shift, unless a shift or ctrl is down; with alt it is another key,
@@ -150,7 +150,7 @@ static void add_pause(struct sequence *seq, unsigned set, uint8_t modifiers, boo
         if (modifiers & (MOD_CTRL_L | MOD_CTRL_R)) {
             add_key(seq, set, true, 0x46, press);
         } else {
-            add(seq, 0xE1);
+            ps2_keyboard_add(seq, 0xE1);
             add_key(seq, set, false, 0x1D, press);
             add_key(seq, set, false, 0x45, press);
         }
@@ -177,8 +177,8 @@ static void add_set3(struct sequence *seq, const struct ps2_keyboard *kbd, uint1
     if (!code || (!down && !tells_break(kbd, code)))
         return;
     if (!down)
-        add(seq, 0xF0);
-    add(seq, code);
+        ps2_keyboard_add(seq, 0xF0);
+    ps2_keyboard_add(seq, code);
 }
 
 static void follow_modifiers(struct ps2_keyboard *kbd, uint16_t key, bool down)
@@ -191,7 +191,7 @@ static void follow_modifiers(struct ps2_keyboard *kbd, uint16_t key, bool down)
 }
 
 /* Puts the key's scan codes into the buffer; false: no room. */
-static bool send_key(struct ps2_keyboard *kbd, uint16_t key, bool down)
+static bool ps2_keyboard_send_key(struct ps2_keyboard *kbd, uint16_t key, bool down)
 {
     struct sequence seq = {.count = 0};
 
@@ -216,7 +216,7 @@ static void refill(void *opaque)
     while (kbd->waiting_count) {
         uint16_t key = kbd->waiting[0];
 
-        if (!send_key(kbd, key & ~RELEASED, !(key & RELEASED)))
+        if (!ps2_keyboard_send_key(kbd, key & ~RELEASED, !(key & RELEASED)))
             return;
         kbd->waiting_count--;
         memmove(kbd->waiting, kbd->waiting + 1, kbd->waiting_count * sizeof(kbd->waiting[0]));
@@ -229,13 +229,13 @@ static bool known_key(uint16_t key)
            ((key >> 8 == 0 || key >> 8 == 0xE0) && (key & 0x7F) && !(key & RELEASED));
 }
 
-static void key_event(void *opaque, uint16_t key, bool down)
+static void ps2_keyboard_key_event(void *opaque, uint16_t key, bool down)
 {
     struct ps2_keyboard *kbd = opaque;
 
     if (!kbd->scanning || !known_key(key))
         return;
-    if (!kbd->waiting_count && send_key(kbd, key, down))
+    if (!kbd->waiting_count && ps2_keyboard_send_key(kbd, key, down))
         return;
     /* The second half is for releases: a lost one is a key that hangs. */
     if (kbd->waiting_count < (down ? PS2_KEYS_WAITING / 2 : PS2_KEYS_WAITING))
@@ -274,7 +274,7 @@ static void set_break(struct ps2_keyboard *kbd, uint8_t code, bool told)
         kbd->breaks[code / 8] &= ~(1 << code % 8);
 }
 
-static void set_defaults(struct ps2_keyboard *kbd)
+static void ps2_keyboard_set_defaults(struct ps2_keyboard *kbd)
 {
     kbd->scan_set = 2;
     kbd->typematic = DEFAULT_TYPEMATIC;
@@ -285,7 +285,7 @@ static void set_defaults(struct ps2_keyboard *kbd)
 }
 
 /* A parameter of the command before. */
-static void parameter(struct ps2_keyboard *kbd, uint8_t byte)
+static void ps2_keyboard_parameter(struct ps2_keyboard *kbd, uint8_t byte)
 {
     uint8_t command = kbd->command;
 
@@ -327,7 +327,7 @@ void ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t byte)
 {
     /* A command in the place of a parameter is a command. */
     if (kbd->command && byte < (key_type_command(kbd->command) ? KBD_SET_LEDS : 0x80)) {
-        parameter(kbd, byte);
+        ps2_keyboard_parameter(kbd, byte);
         return;
     }
     kbd->command = 0;
@@ -353,11 +353,11 @@ void ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t byte)
         kbd->scanning = true;
         break;
     case KBD_DEFAULT_DISABLE:
-        set_defaults(kbd);
+        ps2_keyboard_set_defaults(kbd);
         kbd->scanning = false;
         break;
     case KBD_DEFAULT:
-        set_defaults(kbd);
+        ps2_keyboard_set_defaults(kbd);
         kbd->scanning = true;
         break;
     case KBD_ALL_TYPEMATIC:
@@ -389,7 +389,7 @@ void ps2_keyboard_reset(struct ps2_keyboard *kbd)
     kbd->command = 0;
     kbd->modifiers = 0;
     kbd->scanning = true;
-    set_defaults(kbd);
+    ps2_keyboard_set_defaults(kbd);
     set_leds(kbd, 0);
 }
 
@@ -399,7 +399,7 @@ void ps2_keyboard_init(struct ps2_keyboard *kbd, struct clock *clock, struct con
     kbd->out.ready = ready;
     kbd->out.opaque = opaque;
     kbd->console = console;
-    kbd->input = (struct console_keyboard){.key = key_event, .opaque = kbd};
+    kbd->input = (struct console_keyboard){.key = ps2_keyboard_key_event, .opaque = kbd};
     timer_init(&kbd->refill, clock, refill, kbd);
     if (console)
         console_add_keyboard(console, &kbd->input);

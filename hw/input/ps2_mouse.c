@@ -66,7 +66,7 @@ static int take(int16_t *movement, int min, int max)
 }
 
 /* Scaling 2:1 as the PS/2 reference has it: 0, 1, 1, 3, 6, 9, then twice the count. */
-static int scaled(int movement)
+static int ps2_mouse_scaled(int movement)
 {
     static const uint8_t small[] = {0, 1, 1, 3, 6, 9};
     int size = movement < 0 ? -movement : movement;
@@ -83,8 +83,8 @@ static unsigned make_packet(struct ps2_mouse *mouse, uint8_t packet[4], bool sca
     int dz = take(&mouse->dz, -8, 7);
 
     if (scaling) {
-        dx = scaled(dx);
-        dy = scaled(dy);
+        dx = ps2_mouse_scaled(dx);
+        dy = ps2_mouse_scaled(dy);
     }
     packet[0] =
         PACKET_ALWAYS | (mouse->buttons & 7) | (dx < 0 ? PACKET_X_SIGN : 0) | (dy < 0 ? PACKET_Y_SIGN : 0);
@@ -118,7 +118,7 @@ static void stream(struct ps2_mouse *mouse)
     }
 }
 
-static void pointer_event(void *opaque, int x, int y, int wheel, unsigned buttons)
+static void ps2_mouse_pointer_event(void *opaque, int x, int y, int wheel, unsigned buttons)
 {
     struct ps2_mouse *mouse = opaque;
 
@@ -149,7 +149,7 @@ static void forget_movement(struct ps2_mouse *mouse)
     mouse->told = mouse->buttons;
 }
 
-static void set_defaults(struct ps2_mouse *mouse)
+static void ps2_mouse_set_defaults(struct ps2_mouse *mouse)
 {
     mouse->resolution = 2;
     mouse->rate = 100;
@@ -168,7 +168,7 @@ static void set_rate(struct ps2_mouse *mouse, uint8_t rate)
     mouse->rate = rate;
 }
 
-static void parameter(struct ps2_mouse *mouse, uint8_t byte)
+static void ps2_mouse_parameter(struct ps2_mouse *mouse, uint8_t byte)
 {
     uint8_t command = mouse->command;
 
@@ -202,7 +202,7 @@ static void reply_packet(struct ps2_mouse *mouse)
         ps2_reply(&mouse->out, packet[i]);
 }
 
-static void command(struct ps2_mouse *mouse, uint8_t byte)
+static void ps2_mouse_command(struct ps2_mouse *mouse, uint8_t byte)
 {
     switch (byte) {
     case MOUSE_SCALING_1_1:
@@ -228,7 +228,7 @@ static void command(struct ps2_mouse *mouse, uint8_t byte)
         forget_movement(mouse);
         break;
     case MOUSE_DEFAULT:
-        set_defaults(mouse);
+        ps2_mouse_set_defaults(mouse);
         break;
     case MOUSE_RESET:
         ps2_mouse_reset(mouse);
@@ -266,10 +266,10 @@ void ps2_mouse_write(struct ps2_mouse *mouse, uint8_t byte)
     if (mouse->wrap && byte != MOUSE_RESET_WRAP && byte != MOUSE_RESET)
         ps2_reply(&mouse->out, byte);
     else if (mouse->command && byte < MOUSE_SCALING_1_1)
-        parameter(mouse, byte);
+        ps2_mouse_parameter(mouse, byte);
     else {
         mouse->command = 0;
-        command(mouse, byte);
+        ps2_mouse_command(mouse, byte);
     }
 }
 
@@ -279,7 +279,7 @@ void ps2_mouse_reset(struct ps2_mouse *mouse)
     mouse->command = 0;
     mouse->id = 0;
     mouse->rates[0] = mouse->rates[1] = 0;
-    set_defaults(mouse);
+    ps2_mouse_set_defaults(mouse);
 }
 
 void ps2_mouse_init(struct ps2_mouse *mouse, struct console *console, void (*ready)(void *opaque),
@@ -288,7 +288,7 @@ void ps2_mouse_init(struct ps2_mouse *mouse, struct console *console, void (*rea
     mouse->out.ready = ready;
     mouse->out.opaque = opaque;
     mouse->console = console;
-    mouse->input = (struct console_pointer){.event = pointer_event, .opaque = mouse};
+    mouse->input = (struct console_pointer){.event = ps2_mouse_pointer_event, .opaque = mouse};
     if (console)
         console_add_pointer(console, &mouse->input);
 }

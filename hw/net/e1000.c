@@ -302,14 +302,14 @@ struct e1000 {
 
 #define R(s, offset) ((s)->reg[(offset) / 4])
 
-static struct machine *machine_of(const struct e1000 *s)
+static struct machine *e1000_machine_of(const struct e1000 *s)
 {
     return s->pci.dev.machine;
 }
 
-static int64_t now(const struct e1000 *s)
+static int64_t e1000_now(const struct e1000 *s)
 {
-    return clock_now(&machine_of(s)->clock);
+    return clock_now(&e1000_machine_of(s)->clock);
 }
 
 /* ---- interrupts ---- */
@@ -320,7 +320,7 @@ static int64_t next_irq(const struct e1000 *s)
     return R(s, ITR) ? s->irq_time + (int64_t)R(s, ITR) * ITR_NS : 0;
 }
 
-static void update_irq(struct e1000 *s)
+static void e1000_update_irq(struct e1000 *s)
 {
     int64_t time;
 
@@ -328,7 +328,7 @@ static void update_irq(struct e1000 *s)
         s->irq_up = false;
         timer_cancel(&s->irq_timer);
     } else if (!s->irq_up) {
-        time = now(s);
+        time = e1000_now(s);
         if (time < next_irq(s)) {
             timer_set(&s->irq_timer, next_irq(s));
             return;
@@ -342,7 +342,7 @@ static void update_irq(struct e1000 *s)
 
 static void irq_timer_fire(void *opaque)
 {
-    update_irq(opaque);
+    e1000_update_irq(opaque);
 }
 
 static uint32_t take_delayed(struct delay *delay, uint32_t cause)
@@ -354,12 +354,12 @@ static uint32_t take_delayed(struct delay *delay, uint32_t cause)
 }
 
 /* What was delayed is told with an interrupt that comes anyway. */
-static void raise(struct e1000 *s, uint32_t causes)
+static void e1000_raise(struct e1000 *s, uint32_t causes)
 {
     if (causes & s->ims)
         causes |= take_delayed(&s->rx_delay, INT_RXT0) | take_delayed(&s->tx_delay, INT_TXDW);
     s->icr |= causes & INT_ALL;
-    update_irq(s);
+    e1000_update_irq(s);
 }
 
 /*
@@ -369,10 +369,10 @@ static void raise(struct e1000 *s, uint32_t causes)
 static void delay_interrupt(struct e1000 *s, struct delay *delay, uint32_t cause, uint32_t each,
                             uint32_t most)
 {
-    int64_t time = now(s), deadline = time + (int64_t)(each & 0xFFFF) * DELAY_NS, limit;
+    int64_t time = e1000_now(s), deadline = time + (int64_t)(each & 0xFFFF) * DELAY_NS, limit;
 
     if (s->icr & s->ims) {
-        raise(s, cause);
+        e1000_raise(s, cause);
         return;
     }
     if (!timer_armed(&delay->timer))
@@ -385,12 +385,12 @@ static void delay_interrupt(struct e1000 *s, struct delay *delay, uint32_t cause
 
 static void rx_delay_fire(void *opaque)
 {
-    raise(opaque, INT_RXT0);
+    e1000_raise(opaque, INT_RXT0);
 }
 
 static void tx_delay_fire(void *opaque)
 {
-    raise(opaque, INT_TXDW);
+    e1000_raise(opaque, INT_TXDW);
 }
 
 static void write_delay(struct e1000 *s, unsigned offset, uint32_t value)
@@ -399,7 +399,7 @@ static void write_delay(struct e1000 *s, unsigned offset, uint32_t value)
 
     R(s, offset) = value & 0xFFFF;
     if (value & DELAY_FPD)
-        raise(s, take_delayed(delay, offset == RDTR ? INT_RXT0 : INT_TXDW));
+        e1000_raise(s, take_delayed(delay, offset == RDTR ? INT_RXT0 : INT_TXDW));
 }
 
 /* ---- statistics: they stay at their largest value, and reading clears them ---- */
@@ -476,7 +476,7 @@ static void link_update(struct e1000 *s, bool bounced)
         pci_raise_pme(&s->pci);
     }
     s->phy[M88_INT_STATUS] |= M88_INT_LINK | (link ? M88_INT_AUTONEG : 0);
-    raise(s, INT_LSC);
+    e1000_raise(s, INT_LSC);
 }
 
 static void phy_reset(struct e1000 *s)
@@ -553,10 +553,10 @@ static void write_mdic(struct e1000 *s, uint32_t value)
         phy_write(s, nth, value);
     R(s, MDIC) = value | MDIC_READY;
     if (value & MDIC_INT)
-        raise(s, INT_MDAC);
+        e1000_raise(s, INT_MDAC);
 }
 
-static uint32_t read_status(const struct e1000 *s)
+static uint32_t e1000_read_status(const struct e1000 *s)
 {
     uint32_t ctrl = R(s, CTRL), speed = ctrl & CTRL_FRCSPD ? (ctrl & CTRL_SPEED) >> 8 : phy_speed(s);
     bool full = ctrl & CTRL_FRCDPLX ? ctrl & CTRL_FD : phy_full_duplex(s);
@@ -564,7 +564,7 @@ static uint32_t read_status(const struct e1000 *s)
     return (full ? STATUS_FD : 0) | (phy_link(s) ? STATUS_LU : 0) | speed << 6 | phy_speed(s) << 8;
 }
 
-static void card_link_changed(void *opaque, bool up)
+static void e1000_card_link_changed(void *opaque, bool up)
 {
     link_update(opaque, false);
 }
@@ -572,7 +572,7 @@ static void card_link_changed(void *opaque, bool up)
 /* ---- EEPROM ---- */
 
 /* What is not named is erased. */
-static void eeprom_fill(struct e1000 *s)
+static void e1000_eeprom_fill(struct e1000 *s)
 {
     static const struct {
         uint8_t at;
@@ -603,7 +603,7 @@ static void eeprom_fill(struct e1000 *s)
 }
 
 /* What the chip takes from its EEPROM at power on and on request. */
-static void eeprom_load(struct e1000 *s)
+static void e1000_eeprom_load(struct e1000 *s)
 {
     const uint16_t *words = s->eeprom.words;
 
@@ -644,7 +644,7 @@ static uint64_t ring_at(const struct e1000 *s, unsigned base_low, uint32_t index
     return ((uint64_t)R(s, base_low + 4) << 32 | R(s, base_low)) + (uint64_t)index * DESCRIPTOR;
 }
 
-static uint32_t ring_size(const struct e1000 *s, unsigned length)
+static uint32_t e1000_ring_size(const struct e1000 *s, unsigned length)
 {
     return R(s, length) / DESCRIPTOR;
 }
@@ -686,7 +686,7 @@ static bool in_multicast_table(const struct e1000 *s, const uint8_t *to)
     return R(s, MTA + (hash >> 5) * 4) >> (hash & 0x1F) & 1;
 }
 
-static enum match match(const struct e1000 *s, const uint8_t *data, size_t length)
+static enum match e1000_match(const struct e1000 *s, const uint8_t *data, size_t length)
 {
     uint32_t rctl = R(s, RCTL);
 
@@ -702,7 +702,7 @@ static enum match match(const struct e1000 *s, const uint8_t *data, size_t lengt
 /* How many descriptors are the chip's. A tail behind the ring is never reached, so all are. */
 static uint32_t rx_free(const struct e1000 *s)
 {
-    uint32_t size = ring_size(s, RDLEN), head = R(s, RDH), tail = R(s, RDT);
+    uint32_t size = e1000_ring_size(s, RDLEN), head = R(s, RDH), tail = R(s, RDT);
 
     if (head >= size)
         return 0;
@@ -737,7 +737,7 @@ static uint16_t rx_checksums(const struct e1000 *s, const uint8_t *frame, size_t
 
 static void rx_interrupts(struct e1000 *s, size_t length, uint32_t before, uint32_t after)
 {
-    uint32_t threshold = ring_size(s, RDLEN) >> (1 + (R(s, RCTL) >> 8 & 3)), causes = 0;
+    uint32_t threshold = e1000_ring_size(s, RDLEN) >> (1 + (R(s, RCTL) >> 8 & 3)), causes = 0;
 
     if (before > threshold && after <= threshold)
         causes |= INT_RXDMT0;
@@ -748,13 +748,13 @@ static void rx_interrupts(struct e1000 *s, size_t length, uint32_t before, uint3
     else
         causes |= INT_RXT0;
     if (causes)
-        raise(s, causes);
+        e1000_raise(s, causes);
 }
 
 /* The frame into as many buffers as it takes. False: part of it is not in memory. */
-static bool rx_store(struct e1000 *s, const uint8_t *frame, size_t length, uint64_t last)
+static bool e1000_rx_store(struct e1000 *s, const uint8_t *frame, size_t length, uint64_t last)
 {
-    uint32_t size = ring_size(s, RDLEN), index = R(s, RDH);
+    uint32_t size = e1000_ring_size(s, RDLEN), index = R(s, RDH);
     size_t room = rx_buffer_size(s);
 
     for (size_t done = 0, part; done < length; done += part) {
@@ -807,9 +807,9 @@ static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, size_t b
     sum = start < length ? ~net_sum(frame + start, length - start) : 0;
     if (!(R(s, RCTL) & RCTL_SECRC))
         length = nic_seal(frame, length);
-    if (!rx_store(s, frame, length,
-                  (uint64_t)tag << 48 | (uint64_t)found << 32 | (uint64_t)status << 32 |
-                      (uint64_t)sum << 16)) {
+    if (!e1000_rx_store(s, frame, length,
+                        (uint64_t)tag << 48 | (uint64_t)found << 32 | (uint64_t)status << 32 |
+                            (uint64_t)sum << 16)) {
         count(s, MPC);
         return true;
     }
@@ -818,14 +818,14 @@ static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, size_t b
     return true;
 }
 
-static bool rx_frame(struct e1000 *s, const uint8_t *data, size_t length)
+static bool e1000_rx_frame(struct e1000 *s, const uint8_t *data, size_t length)
 {
     size_t bytes = (length < NET_MIN_FRAME ? NET_MIN_FRAME : length) + NIC_FCS;
     enum match how;
 
     if (!(R(s, RCTL) & RCTL_EN))
         return true;
-    how = match(s, data, length);
+    how = e1000_match(s, data, length);
     if (how != NO_MATCH && !rx_put(s, data, length, bytes, how))
         return false;
     s->rx_starved = false;
@@ -909,12 +909,12 @@ static uint32_t wakeup_kinds(const struct e1000 *s, const uint8_t *data, size_t 
 
 /* In every power state, and whether the receiver is on or not. The first frame is kept until the driver has
  * cleared what is known of it. */
-static void look_for_wakeup(struct e1000 *s, const uint8_t *data, size_t length)
+static void e1000_look_for_wakeup(struct e1000 *s, const uint8_t *data, size_t length)
 {
     uint32_t wanted = R(s, WUFC) & ~WU_LNKC, apm = R(s, WUC) & WUC_APME ? WU_MAG : 0, kinds;
     uint8_t memory[WAKEUP_MEMORY] = {0};
 
-    if (!(wanted | apm) || R(s, WUS) & ~WU_LNKC || match(s, data, length) == NO_MATCH)
+    if (!(wanted | apm) || R(s, WUS) & ~WU_LNKC || e1000_match(s, data, length) == NO_MATCH)
         return;
     kinds = wakeup_kinds(s, data, length) & (wanted | apm);
     if (!kinds)
@@ -925,7 +925,7 @@ static void look_for_wakeup(struct e1000 *s, const uint8_t *data, size_t length)
     R(s, WUS) |= kinds;
     pci_raise_pme(&s->pci);
     if (kinds & apm && R(s, WUC) & WUC_APMPME) /* PME_En or not */
-        machine_wakeup(machine_of(s));
+        machine_wakeup(e1000_machine_of(s));
 }
 
 static uint32_t read_wuc(const struct e1000 *s)
@@ -943,19 +943,19 @@ static void write_wuc(struct e1000 *s, uint32_t value)
 }
 
 /* What waited is looked at as what comes now. */
-static void power_changed(struct pci_device *pci)
+static void e1000_power_changed(struct pci_device *pci)
 {
     nic_resume(&((struct e1000 *)pci)->nic);
 }
 
-static bool card_receive(void *opaque, const uint8_t *data, size_t length)
+static bool e1000_card_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct e1000 *s = opaque;
 
     if (loops(s) || !phy_link(s))
         return true;
-    look_for_wakeup(s, data, length);
-    return !pci_is_on(&s->pci) || rx_frame(s, data, length);
+    e1000_look_for_wakeup(s, data, length);
+    return !pci_is_on(&s->pci) || e1000_rx_frame(s, data, length);
 }
 
 static void write_rx_ring(struct e1000 *s, unsigned offset, uint32_t value)
@@ -980,7 +980,7 @@ static void tx_count(struct e1000 *s, const uint8_t *frame, size_t length)
 }
 
 /* False: the wire has no room. */
-static bool tx_frame(struct e1000 *s, uint8_t *data, size_t length)
+static bool e1000_tx_frame(struct e1000 *s, uint8_t *data, size_t length)
 {
     struct net_frame frame = {.data = data, .length = length};
 
@@ -989,10 +989,10 @@ static bool tx_frame(struct e1000 *s, uint8_t *data, size_t length)
     if (!loops(s)) {
         if (phy_link(s) && !net_send(s->nic.port, &frame))
             return false;
-    } else if (!rx_frame(s, data, frame.length)) {
+    } else if (!e1000_rx_frame(s, data, frame.length)) {
         s->rx_starved = false;
         count(s, MPC);
-        raise(s, INT_RXO);
+        e1000_raise(s, INT_RXO);
     }
     tx_count(s, data, frame.length);
     return true;
@@ -1089,7 +1089,7 @@ static bool tx_send(struct e1000 *s)
         s->tx_ready = false;
         return true;
     }
-    if (!tx_frame(s, frame, length))
+    if (!e1000_tx_frame(s, frame, length))
         return false;
     s->tx_sent += taken;
     s->tx_ready = headers + s->tx_sent < s->tx_length;
@@ -1156,13 +1156,13 @@ static void tx_interrupts(struct e1000 *s, uint32_t command, uint32_t left)
     if (threshold && left == threshold)
         causes |= INT_TXD_LOW;
     if (causes)
-        raise(s, causes);
+        e1000_raise(s, causes);
 }
 
 /* Takes the next descriptor. False: there is none. */
 static bool tx_fetch(struct e1000 *s)
 {
-    uint32_t size = ring_size(s, TDLEN), head = R(s, TDH), tail = R(s, TDT), desc[4];
+    uint32_t size = e1000_ring_size(s, TDLEN), head = R(s, TDH), tail = R(s, TDT), desc[4];
     uint64_t at = ring_at(s, TDBAL, head);
 
     if (head >= size || tail >= size || head == tail || !pci_dma_read(&s->pci, at, desc, sizeof(desc)))
@@ -1181,25 +1181,25 @@ static bool tx_fetch(struct e1000 *s)
     return true;
 }
 
-static bool tx_step(void *opaque)
+static bool e1000_tx_step(void *opaque)
 {
     struct e1000 *s = opaque;
 
     return R(s, TCTL) & TCTL_EN && pci_is_on(&s->pci) && (s->tx_ready ? tx_send(s) : tx_fetch(s));
 }
 
-static void transmit(void *opaque)
+static void e1000_transmit(void *opaque)
 {
     struct e1000 *s = opaque;
 
-    nic_transmit(&s->nic, &s->tx_work, tx_step);
+    nic_transmit(&s->nic, &s->tx_work, e1000_tx_step);
 }
 
 /* ---- registers ---- */
 
 static void tx_reset(struct e1000 *s)
 {
-    loop_cancel(&machine_of(s)->loop, &s->tx_work);
+    loop_cancel(&e1000_machine_of(s)->loop, &s->tx_work);
     memset(s->contexts, 0, sizeof(s->contexts));
     s->tx_begun = s->tx_ready = s->tx_bad = false;
     s->tx_length = s->tx_sent = 0;
@@ -1214,7 +1214,7 @@ static bool survives_reset(unsigned offset)
 }
 
 /* CTRL_RST: all but those, the EEPROM and the PHY. */
-static void chip_reset(struct e1000 *s)
+static void e1000_chip_reset(struct e1000 *s)
 {
     timer_cancel(&s->rx_delay.timer);
     timer_cancel(&s->tx_delay.timer);
@@ -1231,12 +1231,12 @@ static void chip_reset(struct e1000 *s)
     R(s, PBA) = 0x0030; /* KiB for the receiver */
     R(s, TIPG) = 0x00602008;
     eeprom_deselect(&s->eeprom);
-    eeprom_load(s);
+    e1000_eeprom_load(s);
     s->ioaddr = 0;
     s->icr = s->ims = 0;
     s->irq_time = 0;
     s->rx_starved = false;
-    update_irq(s);
+    e1000_update_irq(s);
     nic_reset(&s->nic);
 }
 
@@ -1247,7 +1247,7 @@ static void write_ctrl(struct e1000 *s, uint32_t value)
         link_update(s, true);
     }
     if (value & CTRL_RST)
-        chip_reset(s);
+        e1000_chip_reset(s);
     else
         R(s, CTRL) = value & ~CTRL_PHY_RST;
 }
@@ -1323,7 +1323,7 @@ static bool is_flexible(unsigned offset, unsigned table)
     return offset >= table && offset < table + 8 * FLEXIBLE && !(offset & 4);
 }
 
-static uint32_t read_register(struct e1000 *s, unsigned offset)
+static uint32_t e1000_read_register(struct e1000 *s, unsigned offset)
 {
     uint32_t value;
 
@@ -1337,13 +1337,13 @@ static uint32_t read_register(struct e1000 *s, unsigned offset)
     value = R(s, offset);
     switch (offset) {
     case STATUS:
-        return read_status(s);
+        return e1000_read_status(s);
     case EECD:
         return read_eecd(s);
     case ICR:
         value = s->icr;
         s->icr = 0;
-        update_irq(s);
+        e1000_update_irq(s);
         return value;
     case IMS:
         return s->ims;
@@ -1358,7 +1358,7 @@ static uint32_t read_register(struct e1000 *s, unsigned offset)
     }
 }
 
-static void write_interrupts(struct e1000 *s, unsigned offset, uint32_t value)
+static void e1000_write_interrupts(struct e1000 *s, unsigned offset, uint32_t value)
 {
     switch (offset) {
     case ICR:
@@ -1368,7 +1368,7 @@ static void write_interrupts(struct e1000 *s, unsigned offset, uint32_t value)
         R(s, ITR) = value & 0xFFFF;
         break;
     case ICS:
-        raise(s, value);
+        e1000_raise(s, value);
         break;
     case IMS:
         s->ims |= value & INT_ALL;
@@ -1377,10 +1377,10 @@ static void write_interrupts(struct e1000 *s, unsigned offset, uint32_t value)
         s->ims &= ~value;
         break;
     }
-    update_irq(s);
+    e1000_update_irq(s);
 }
 
-static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
+static void e1000_write_register(struct e1000 *s, unsigned offset, uint32_t value)
 {
     uint32_t mask;
 
@@ -1398,7 +1398,7 @@ static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
     case CTRL_EXT:
         R(s, CTRL_EXT) = value & ~CTRL_EXT_EE_RST;
         if (value & CTRL_EXT_EE_RST)
-            eeprom_load(s);
+            e1000_eeprom_load(s);
         break;
     case MDIC:
         write_mdic(s, value);
@@ -1408,7 +1408,7 @@ static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
     case ICS:
     case IMS:
     case IMC:
-        write_interrupts(s, offset, value);
+        e1000_write_interrupts(s, offset, value);
         break;
     case RCTL:
         write_rx_ring(s, offset, value & 0x07FFFFFE);
@@ -1432,11 +1432,11 @@ static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
         break;
     case TCTL:
         R(s, TCTL) = value & 0x03FFFFFA;
-        transmit(s);
+        e1000_transmit(s);
         break;
     case TDT:
         R(s, TDT) = value & 0xFFFF;
-        transmit(s);
+        e1000_transmit(s);
         break;
     case WUC:
         write_wuc(s, value);
@@ -1456,19 +1456,19 @@ static void write_register(struct e1000 *s, unsigned offset, uint32_t value)
 }
 
 /* Registers are doublewords; what is written to a part of one has no effect. */
-static uint64_t memory_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t e1000_memory_read(void *opaque, uint64_t offset, unsigned size)
 {
-    return read_register(opaque, offset & ~3u) >> 8 * (offset & 3);
+    return e1000_read_register(opaque, offset & ~3u) >> 8 * (offset & 3);
 }
 
-static void memory_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void e1000_memory_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     if (size == 4 && !(offset & 3))
-        write_register(opaque, offset, value);
+        e1000_write_register(opaque, offset, value);
 }
 
 /* The I/O window: IOADDR and IODATA. */
-static uint64_t io_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t e1000_io_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct e1000 *s = opaque;
 
@@ -1476,10 +1476,10 @@ static uint64_t io_read(void *opaque, uint64_t offset, unsigned size)
         return 0;
     if (offset < 4)
         return s->ioaddr >> 8 * offset;
-    return s->ioaddr < BAR_SIZE ? memory_read(s, (s->ioaddr & ~3u) + (offset & 3), size) : 0;
+    return s->ioaddr < BAR_SIZE ? e1000_memory_read(s, (s->ioaddr & ~3u) + (offset & 3), size) : 0;
 }
 
-static void io_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void e1000_io_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct e1000 *s = opaque;
 
@@ -1488,48 +1488,51 @@ static void io_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
     if (offset == 0)
         s->ioaddr = value;
     else if (offset == 4 && s->ioaddr < BAR_SIZE)
-        memory_write(s, s->ioaddr, size, value);
+        e1000_memory_write(s, s->ioaddr, size, value);
 }
 
-static const struct region_ops memory_ops = {.read = memory_read, .write = memory_write, .max_size = 4};
-static const struct region_ops io_ops = {.read = io_read, .write = io_write, .max_size = 4};
+static const struct region_ops memory_ops = {
+    .read = e1000_memory_read, .write = e1000_memory_write, .max_size = 4};
+static const struct region_ops io_ops = {.read = e1000_io_read, .write = e1000_io_write, .max_size = 4};
 
 /* ---- life ---- */
 
-static void reset(struct device *dev)
+static void e1000_reset(struct device *dev)
 {
     struct e1000 *s = (struct e1000 *)dev;
 
     phy_reset(s);
     eeprom_reset(&s->eeprom);
-    chip_reset(s);
+    e1000_chip_reset(s);
     s->link = phy_link(s);
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool e1000_realize(struct device *dev, struct error *err)
 {
     struct e1000 *s = (struct e1000 *)dev;
     struct machine *m = dev->machine;
-    const struct net_card chip = {
-        .receive = card_receive, .sent = transmit, .link_changed = card_link_changed, .opaque = s};
+    const struct net_card chip = {.receive = e1000_card_receive,
+                                  .sent = e1000_transmit,
+                                  .link_changed = e1000_card_link_changed,
+                                  .opaque = s};
 
     if (!nic_realize(&s->nic, &s->pci, &chip, err))
         return false;
     timer_init(&s->irq_timer, &m->clock, irq_timer_fire, s);
     timer_init(&s->rx_delay.timer, &m->clock, rx_delay_fire, s);
     timer_init(&s->tx_delay.timer, &m->clock, tx_delay_fire, s);
-    s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
-    eeprom_fill(s);
+    s->tx_work = (struct loop_work){.run = e1000_transmit, .opaque = s};
+    e1000_eeprom_fill(s);
     s->memory = (struct region){.name = "e1000-memory", .size = BAR_SIZE, .ops = &memory_ops, .opaque = s};
     s->io = (struct region){.name = "e1000-io", .size = IO_SIZE, .ops = &io_ops, .opaque = s};
-    s->pci.power_changed = power_changed;
+    s->pci.power_changed = e1000_power_changed;
     pci_set_power_management(&s->pci, PM_OFFSET, PMC);
     pci_add_bar(&s->pci, 0, PCI_BAR_MEM, &s->memory);
     pci_add_bar(&s->pci, 1, PCI_BAR_IO, &s->io);
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void e1000_unrealize(struct device *dev)
 {
     struct e1000 *s = (struct e1000 *)dev;
 
@@ -1540,7 +1543,7 @@ static void unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool e1000_loaded(struct device *dev, struct error *err)
 {
     struct e1000 *s = (struct e1000 *)dev;
 
@@ -1613,9 +1616,9 @@ static const struct device_class e1000_class = {
     .pci = &info,
     .properties = properties,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = e1000_realize,
+    .unrealize = e1000_unrealize,
+    .reset = e1000_reset,
+    .loaded = e1000_loaded,
 };
 DEVICE_CLASS(e1000_class);

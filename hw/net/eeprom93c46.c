@@ -29,7 +29,7 @@ static void write_all(struct eeprom *ee, uint16_t value)
 }
 
 /* The command is complete. */
-static void begin(struct eeprom *ee)
+static void eeprom93c46_begin(struct eeprom *ee)
 {
     unsigned operation = ee->command >> 6, address = ee->command & 0x3F;
 
@@ -50,7 +50,7 @@ static void begin(struct eeprom *ee)
     }
 }
 
-static void store(struct eeprom *ee)
+static void eeprom93c46_store(struct eeprom *ee)
 {
     ee->phase = EE_START;
     if (ee->command >> 6 == 0)
@@ -71,7 +71,7 @@ void eeprom_clock(struct eeprom *ee, bool in)
     case EE_COMMAND:
         ee->command = ee->command << 1 | in;
         if (++ee->bits == 8)
-            begin(ee);
+            eeprom93c46_begin(ee);
         break;
     case EE_READ: /* on into the next word */
         ee->out = ee->shift >> 15;
@@ -85,6 +85,6 @@ void eeprom_clock(struct eeprom *ee, bool in)
     default:
         ee->shift = ee->shift << 1 | in;
         if (++ee->bits == 16)
-            store(ee);
+            eeprom93c46_store(ee);
     }
 }

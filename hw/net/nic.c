@@ -14,7 +14,7 @@ enum { STEPS = 256 /* of a transmitter at a time */ };
 const struct state_field nic_state[] = {STATE_FIELD(struct nic, waits), STATE_TIMER_FIELD(struct nic, look),
                                         STATE_FIELD_MAX(struct nic, delay, LAST_LOOK), STATE_END};
 
-static bool receive(void *opaque, const uint8_t *data, size_t length)
+static bool nic_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct nic *nic = opaque;
 
@@ -26,14 +26,14 @@ static bool receive(void *opaque, const uint8_t *data, size_t length)
     return !nic->waits;
 }
 
-static void sent(void *opaque)
+static void nic_sent(void *opaque)
 {
     struct nic *nic = opaque;
 
     nic->chip.sent(nic->chip.opaque);
 }
 
-static void link_changed(void *opaque, bool up)
+static void nic_link_changed(void *opaque, bool up)
 {
     struct nic *nic = opaque;
 
@@ -41,13 +41,13 @@ static void link_changed(void *opaque, bool up)
         nic->chip.link_changed(nic->chip.opaque, up);
 }
 
-static void look(void *opaque)
+static void nic_look(void *opaque)
 {
     nic_resume(opaque);
 }
 
 /* The wire is free, and quiet. */
-static void unplug(void *opaque)
+static void nic_unplug(void *opaque)
 {
     struct nic *nic = opaque;
 
@@ -64,22 +64,22 @@ bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card 
 
     nic->pci = pci;
     nic->chip = *chip;
-    nic->card =
-        (struct net_card){.receive = receive, .sent = sent, .link_changed = link_changed, .opaque = nic};
-    timer_init(&nic->look, &dev->machine->clock, look, nic);
+    nic->card = (struct net_card){
+        .receive = nic_receive, .sent = nic_sent, .link_changed = nic_link_changed, .opaque = nic};
+    timer_init(&nic->look, &dev->machine->clock, nic_look, nic);
     if (!net_choose_mac(nic->mac, dev->machine->config.name, pci->devfn, err))
         return error_prefix(err, "device %s: property mac", dev->cls->name);
     if (nic->port && !net_attach(nic->port, &nic->card, dev->id ? dev->id : dev->cls->name))
         return error_set(err, "device %s: the network '%s' has a card already: %s", dev->cls->name,
                          nic->port->id, nic->port->owner);
-    pci->unplugged = unplug;
+    pci->unplugged = nic_unplug;
     pci->unplugged_opaque = nic;
     return true;
 }
 
 void nic_unrealize(struct nic *nic)
 {
-    unplug(nic);
+    nic_unplug(nic);
 }
 
 void nic_reset(struct nic *nic)

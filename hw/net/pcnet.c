@@ -179,9 +179,9 @@ struct pcnet {
     bool demanded;       /* the driver uses TDMD */
 };
 
-static void transmit(void *opaque);
+static void pcnet_transmit(void *opaque);
 
-static struct machine *machine_of(const struct pcnet *s)
+static struct machine *pcnet_machine_of(const struct pcnet *s)
 {
     return s->pci.dev.machine;
 }
@@ -206,7 +206,7 @@ static bool is_idle(const struct pcnet *s)
 
 /* ---- interrupts ---- */
 
-static void update_irq(struct pcnet *s)
+static void pcnet_update_irq(struct pcnet *s)
 {
     uint16_t *csr0 = &s->csr[0], csr4 = s->csr[CSR_TEST], csr5 = s->csr[CSR_EXTENDED];
     bool some = (*csr0 & ~s->csr[CSR_MASKS] & (CSR0_EVENTS & ~CSR0_CERR)) ||
@@ -218,19 +218,19 @@ static void update_irq(struct pcnet *s)
     pci_set_intx(&s->pci, some && *csr0 & CSR0_IENA);
 }
 
-static void raise(struct pcnet *s, uint16_t bits)
+static void pcnet_raise(struct pcnet *s, uint16_t bits)
 {
     s->csr[0] |= bits;
-    update_irq(s);
+    pcnet_update_irq(s);
 }
 
 /* An address that is no memory: both halves stop until the driver starts them again. */
-static bool bus_error(struct pcnet *s)
+static bool pcnet_bus_error(struct pcnet *s)
 {
     s->csr[0] &= ~(CSR0_RXON | CSR0_TXON);
     s->csr[CSR_EXTENDED] |= CSR5_SINT;
     timer_cancel(&s->poll);
-    raise(s, CSR0_MERR);
+    pcnet_raise(s, CSR0_MERR);
     return false;
 }
 
@@ -239,7 +239,7 @@ static void miss(struct pcnet *s)
 {
     if (!++s->csr[CSR_MFC])
         s->csr[CSR_TEST] |= CSR4_MFCO;
-    raise(s, CSR0_MISS);
+    pcnet_raise(s, CSR0_MISS);
 }
 
 static bool link_is_up(const struct pcnet *s)
@@ -262,7 +262,7 @@ static uint32_t ring_length(const struct pcnet *s, unsigned csr)
     return length ? length : 0x10000;
 }
 
-static uint64_t descriptor_at(const struct pcnet *s, unsigned base_csr, uint32_t index)
+static uint64_t pcnet_descriptor_at(const struct pcnet *s, unsigned base_csr, uint32_t index)
 {
     return csr_pair(s, base_csr) + (uint64_t)index * (style(s) == STYLE_LANCE ? 8 : 16);
 }
@@ -279,13 +279,13 @@ static bool read_descriptor(struct pcnet *s, uint64_t at, struct descriptor *d)
 
     if (style(s) == STYLE_LANCE) {
         if (!pci_dma_read(&s->pci, at, word, sizeof(word)))
-            return bus_error(s);
+            return pcnet_bus_error(s);
         d->address = word[0] | (word[1] & 0xFFu) << 16 | (s->csr[CSR_IADR + 1] & 0xFF00u) << 16;
         d->flags = (word[1] & 0xFF00u) << 16 | word[2];
         return true;
     }
     if (!pci_dma_read(&s->pci, at, dword, sizeof(dword)))
-        return bus_error(s);
+        return pcnet_bus_error(s);
     d->address = dword[style(s) == STYLE_PCNET2 ? 2 : 0];
     d->flags = dword[1];
     return true;
@@ -298,7 +298,7 @@ static bool write_result(struct pcnet *s, uint64_t at, uint32_t dword, uint16_t 
     if (style(s) == STYLE_LANCE ? pci_dma_write(&s->pci, at + 6, &word, 2)
                                 : pci_dma_write(&s->pci, at + (style(s) == STYLE_PCNET2 ? 0 : 8), &dword, 4))
         return true;
-    return bus_error(s);
+    return pcnet_bus_error(s);
 }
 
 /* The last that is written: with OWN low the descriptor is the driver's. */
@@ -309,7 +309,7 @@ static bool write_flags(struct pcnet *s, uint64_t at, uint32_t flags)
     if (style(s) == STYLE_LANCE ? pci_dma_write(&s->pci, at + 3, &byte, 1)
                                 : pci_dma_write(&s->pci, at + 4, &flags, 4))
         return true;
-    return bus_error(s);
+    return pcnet_bus_error(s);
 }
 
 /* With BSWP the bytes of each doubleword of a buffer are in the opposite order: part by part within them. */
@@ -325,7 +325,7 @@ static bool swapped_buffer(struct pcnet *s, uint32_t address, uint8_t *data, siz
         for (size_t i = 0; write && i < n; i++)
             part[i] = data[done + n - 1 - i];
         if (!(write ? pci_dma_write(&s->pci, at, part, n) : pci_dma_read(&s->pci, at, part, n)))
-            return bus_error(s);
+            return pcnet_bus_error(s);
         for (size_t i = 0; !write && i < n; i++)
             data[done + i] = part[n - 1 - i];
     }
@@ -338,13 +338,13 @@ static bool buffer(struct pcnet *s, uint32_t address, uint8_t *data, size_t leng
         return swapped_buffer(s, address, data, length, write);
     if (write ? pci_dma_write(&s->pci, address, data, length) : pci_dma_read(&s->pci, address, data, length))
         return true;
-    return bus_error(s);
+    return pcnet_bus_error(s);
 }
 
 /* ---- receiver ---- */
 
 /* How the destination matches, as a descriptor says it; *ours: it does. */
-static uint32_t match(const struct pcnet *s, const uint8_t to[6], bool *ours)
+static uint32_t pcnet_match(const struct pcnet *s, const uint8_t to[6], bool *ours)
 {
     const uint16_t *padr = &s->csr[CSR_PADR], mode = s->csr[CSR_MODE];
     unsigned hash = net_crc(to, 6) >> 26;
@@ -372,7 +372,7 @@ static unsigned read_chain(struct pcnet *s, size_t length, struct descriptor cha
     unsigned n;
 
     for (n = 0; room < length && n < ring; n++) {
-        if (!read_descriptor(s, descriptor_at(s, CSR_BADR, (s->rx_index + n) % ring), &chain[n]) ||
+        if (!read_descriptor(s, pcnet_descriptor_at(s, CSR_BADR, (s->rx_index + n) % ring), &chain[n]) ||
             !(chain[n].flags & DESC_OWN))
             return 0;
         room += buffer_size(&chain[n]);
@@ -386,17 +386,17 @@ static void return_chain(struct pcnet *s, struct descriptor *chain, unsigned cou
     uint32_t ring = ring_length(s, CSR_RCVRL);
 
     for (unsigned i = count; i-- > 0;) {
-        uint64_t at = descriptor_at(s, CSR_BADR, (s->rx_index + i) % ring);
+        uint64_t at = pcnet_descriptor_at(s, CSR_BADR, (s->rx_index + i) % ring);
 
         if ((i + 1 == count && !write_result(s, at, length, length)) || !write_flags(s, at, chain[i].flags))
             return;
     }
     s->rx_index = (s->rx_index + count) % ring;
-    raise(s, CSR0_RINT);
+    pcnet_raise(s, CSR0_RINT);
 }
 
 /* Stores a frame with its check sequence; status: bits of its last descriptor. False: no descriptors. */
-static bool rx_store(struct pcnet *s, uint8_t *frame, size_t length, uint32_t status)
+static bool pcnet_rx_store(struct pcnet *s, uint8_t *frame, size_t length, uint32_t status)
 {
     struct descriptor chain[RX_FRAME];
     unsigned count = read_chain(s, length, chain);
@@ -432,17 +432,17 @@ static size_t strip(const struct pcnet *s, const uint8_t *frame, size_t length)
 }
 
 /* A whole frame with its check sequence. False: no descriptors. */
-static bool rx_frame(struct pcnet *s, uint8_t *frame, size_t length, uint32_t status)
+static bool pcnet_rx_frame(struct pcnet *s, uint8_t *frame, size_t length, uint32_t status)
 {
     bool ours;
 
-    status |= match(s, frame, &ours);
+    status |= pcnet_match(s, frame, &ours);
     if (!(s->csr[0] & CSR0_RXON) || !ours)
         return true;
-    return rx_store(s, frame, length > NET_HEADER ? strip(s, frame, length) : length, status);
+    return pcnet_rx_store(s, frame, length > NET_HEADER ? strip(s, frame, length) : length, status);
 }
 
-static bool card_receive(void *opaque, const uint8_t *data, size_t length)
+static bool pcnet_card_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct pcnet *s = opaque;
     uint8_t frame[RX_FRAME];
@@ -452,7 +452,7 @@ static bool card_receive(void *opaque, const uint8_t *data, size_t length)
     if (s->csr[CSR_EXTENDED] & CSR5_SPND)
         return false; /* it waits until the driver goes on */
     memcpy(frame, data, length);
-    if (rx_frame(s, frame, nic_seal(frame, nic_pad(frame, length)), 0))
+    if (pcnet_rx_frame(s, frame, nic_seal(frame, nic_pad(frame, length)), 0))
         return true;
     nic_look_again(&s->nic); /* drivers give descriptors back without a word */
     return false;
@@ -474,12 +474,12 @@ static bool fcs_is_good(const uint8_t *frame, size_t length)
 /* Back into the receiver. The chip takes short frames then. */
 static void loop_back(struct pcnet *s, uint8_t *frame, size_t length)
 {
-    if (length >= 6 && !rx_frame(s, frame, length, fcs_is_good(frame, length) ? 0 : DESC_ERR | RMD_CRC))
+    if (length >= 6 && !pcnet_rx_frame(s, frame, length, fcs_is_good(frame, length) ? 0 : DESC_ERR | RMD_CRC))
         miss(s);
 }
 
 /* Sends what was gathered; *errors for the descriptor. False: the wire has no room. */
-static bool tx_frame(struct pcnet *s, size_t length, uint32_t *errors)
+static bool pcnet_tx_frame(struct pcnet *s, size_t length, uint32_t *errors)
 {
     uint8_t frame[RX_FRAME];
     bool fcs = s->tx_fcs;
@@ -525,13 +525,13 @@ static void tx_done(struct pcnet *s, uint32_t flags, uint32_t errors)
     s->csr[CSR_TEST] |= CSR4_TXSTRT;
     if ((errors || !(csr5 & CSR5_TOKINTD)) && (flags & TMD_LTINT || !(csr5 & CSR5_LTINTEN)))
         s->csr[0] |= CSR0_TINT;
-    update_irq(s);
+    pcnet_update_irq(s);
 }
 
 /* Takes the next buffer, and with the last of a frame sends it. False: there is none, or the wire is full. */
 static bool tx_buffer(struct pcnet *s)
 {
-    uint64_t at = descriptor_at(s, CSR_BADX, s->tx_index);
+    uint64_t at = pcnet_descriptor_at(s, CSR_BADX, s->tx_index);
     struct descriptor d;
     uint32_t errors = 0, length;
     bool last;
@@ -547,7 +547,7 @@ static bool tx_buffer(struct pcnet *s)
     if (s->tx_open && !buffer(s, d.address, s->tx_data + s->tx_length, length, false))
         return false;
     last = s->tx_open && d.flags & DESC_ENP;
-    if (last && !tx_frame(s, s->tx_length + length, &errors))
+    if (last && !pcnet_tx_frame(s, s->tx_length + length, &errors))
         return false; /* it is taken anew when the wire has room */
     s->tx_length += length;
     s->tx_open = s->tx_open && !last;
@@ -560,18 +560,18 @@ static bool tx_buffer(struct pcnet *s)
     return true;
 }
 
-static bool tx_step(void *opaque)
+static bool pcnet_tx_step(void *opaque)
 {
     struct pcnet *s = opaque;
 
     return s->csr[0] & CSR0_TXON && !is_idle(s) && !s->pci.removed && tx_buffer(s);
 }
 
-static void transmit(void *opaque)
+static void pcnet_transmit(void *opaque)
 {
     struct pcnet *s = opaque;
 
-    nic_transmit(&s->nic, &s->tx_work, tx_step);
+    nic_transmit(&s->nic, &s->tx_work, pcnet_tx_step);
 }
 
 /*
@@ -582,7 +582,7 @@ static void poll_later(struct pcnet *s)
 {
     if (s->csr[0] & CSR0_TXON && !s->demanded && !(s->csr[CSR_TEST] & CSR4_DPOLL) && !is_idle(s) &&
         !s->pci.removed)
-        timer_set(&s->poll, clock_now(&machine_of(s)->clock) + s->poll_delay);
+        timer_set(&s->poll, clock_now(&pcnet_machine_of(s)->clock) + s->poll_delay);
     else
         timer_cancel(&s->poll);
 }
@@ -592,7 +592,7 @@ static void poll_fire(void *opaque)
     struct pcnet *s = opaque;
     uint32_t before = s->tx_index;
 
-    transmit(s);
+    pcnet_transmit(s);
     s->poll_delay = s->tx_index != before           ? FIRST_POLL
                     : 2 * s->poll_delay < LAST_POLL ? 2 * s->poll_delay
                                                     : LAST_POLL;
@@ -601,16 +601,16 @@ static void poll_fire(void *opaque)
 
 /* ---- start and stop ---- */
 
-static void stop(struct pcnet *s)
+static void pcnet_stop(struct pcnet *s)
 {
     s->csr[0] = CSR0_STOP;
     s->csr[CSR_EXTENDED] &= ~CSR5_SPND;
     s->tx_open = false;
     s->tx_length = 0;
-    loop_cancel(&machine_of(s)->loop, &s->tx_work);
+    loop_cancel(&pcnet_machine_of(s)->loop, &s->tx_work);
     timer_cancel(&s->poll);
     nic_reset(&s->nic);
-    update_irq(s);
+    pcnet_update_irq(s);
 }
 
 /* TLEN and RLEN as they are encoded; the 16-bit style has no rings of more than 128. */
@@ -628,7 +628,7 @@ static bool read_init_block(struct pcnet *s)
     uint16_t word[14];
 
     if (!pci_dma_read(&s->pci, csr_pair(s, CSR_IADR) & (wide ? ~3u : ~1u), word, wide ? 28 : 24))
-        return bus_error(s);
+        return pcnet_bus_error(s);
     s->csr[CSR_MODE] = word[0];
     if (wide) {
         set_lengths(s, word[1] >> 12, word[1] >> 4 & 15);
@@ -646,7 +646,7 @@ static bool read_init_block(struct pcnet *s)
     return true;
 }
 
-static void start(struct pcnet *s)
+static void pcnet_start(struct pcnet *s)
 {
     uint16_t mode = s->csr[CSR_MODE];
 
@@ -672,7 +672,7 @@ static void write_csr0(struct pcnet *s, uint16_t value)
     uint16_t fresh = value & ~s->csr[0];
 
     if (stops(s, value)) {
-        stop(s);
+        pcnet_stop(s);
         return;
     }
     s->csr[0] = (s->csr[0] & ~(value & CSR0_EVENTS) & ~CSR0_IENA) | (value & CSR0_IENA);
@@ -681,14 +681,14 @@ static void write_csr0(struct pcnet *s, uint16_t value)
         s->csr[0] |= CSR0_INIT | CSR0_IDON;
     }
     if (fresh & CSR0_STRT)
-        start(s);
+        pcnet_start(s);
     if (fresh & (CSR0_INIT | CSR0_STRT))
         s->rx_index = s->tx_index = 0; /* with or without an init block before, the rings begin anew */
     if (value & CSR0_TDMD && s->csr[0] & CSR0_TXON)
         s->demanded = true;
-    update_irq(s);
+    pcnet_update_irq(s);
     nic_resume(&s->nic);
-    transmit(s); /* whatever the driver came for: a look at the ring costs little */
+    pcnet_transmit(s); /* whatever the driver came for: a look at the ring costs little */
     poll_later(s);
 }
 
@@ -699,7 +699,7 @@ static void write_csr4(struct pcnet *s, uint16_t value)
     uint16_t events = s->csr[CSR_TEST] & CSR4_EVENTS & ~value;
 
     s->csr[CSR_TEST] = (value & CSR4_WRITABLE) | events | (value & CSR4_UINTCMD ? CSR4_UINT : 0);
-    update_irq(s);
+    pcnet_update_irq(s);
     poll_later(s);
 }
 
@@ -708,10 +708,10 @@ static void write_csr5(struct pcnet *s, uint16_t value)
     uint16_t events = s->csr[CSR_EXTENDED] & CSR5_EVENTS & ~value;
 
     s->csr[CSR_EXTENDED] = (value & CSR5_WRITABLE) | events;
-    update_irq(s);
+    pcnet_update_irq(s);
     if (!(value & CSR5_SPND)) {
         nic_resume(&s->nic);
-        transmit(s);
+        pcnet_transmit(s);
     }
     poll_later(s);
 }
@@ -743,7 +743,7 @@ static void write_csr(struct pcnet *s, unsigned nth, uint16_t value)
         break;
     case CSR_MASKS:
         s->csr[nth] = value & CSR3_WRITABLE;
-        update_irq(s);
+        pcnet_update_irq(s);
         nic_resume(&s->nic);
         break;
     case CSR_TEST:
@@ -782,10 +782,10 @@ static uint16_t read_csr(const struct pcnet *s, unsigned nth)
         return s->csr[nth - CSR_IADR_ALIAS + CSR_IADR];
     case CSR_CRDA:
     case CSR_CRDA + 1:
-        return descriptor_at(s, CSR_BADR, s->rx_index) >> 16 * (nth - CSR_CRDA);
+        return pcnet_descriptor_at(s, CSR_BADR, s->rx_index) >> 16 * (nth - CSR_CRDA);
     case CSR_CXDA:
     case CSR_CXDA + 1:
-        return descriptor_at(s, CSR_BADX, s->tx_index) >> 16 * (nth - CSR_CXDA);
+        return pcnet_descriptor_at(s, CSR_BADX, s->tx_index) >> 16 * (nth - CSR_CXDA);
     case CSR_SWS:
         return s->bcr[BCR_SWS];
     case CSR_RCVRC:
@@ -840,7 +840,7 @@ static void write_bcr(struct pcnet *s, unsigned nth, uint16_t value)
 }
 
 /* S_RESET: the bus configuration, the rings' addresses and the card's own stay. */
-static void soft_reset(struct pcnet *s)
+static void pcnet_soft_reset(struct pcnet *s)
 {
     s->rap = 0;
     s->csr[CSR_MASKS] = s->csr[CSR_EXTENDED] = s->csr[CSR_MODE] = 0;
@@ -848,7 +848,7 @@ static void soft_reset(struct pcnet *s)
     s->csr[CSR_DMATCFW] = 0x1410;
     s->csr[CSR_BTO] = 0x0200;
     s->csr[CSR_MFC] = s->csr[122] = s->csr[124] = 0;
-    stop(s);
+    pcnet_stop(s);
 }
 
 /* ---- the windows ---- */
@@ -862,7 +862,7 @@ static enum port find_port(const struct pcnet *s, uint64_t offset, unsigned size
     return size == width && offset % width == 0 && nth < PORTS ? nth : PORTS;
 }
 
-static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t pcnet_bar_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct pcnet *s = opaque;
     uint64_t value = 0;
@@ -879,7 +879,7 @@ static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
     case RAP:
         return s->rap;
     case RESET:
-        soft_reset(s);
+        pcnet_soft_reset(s);
         return 0;
     case BDP:
         return read_bcr(s, s->rap);
@@ -888,7 +888,7 @@ static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
     }
 }
 
-static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void pcnet_bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct pcnet *s = opaque;
 
@@ -914,7 +914,7 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
     }
 }
 
-static const struct region_ops bar_ops = {.read = bar_read, .write = bar_write, .max_size = 4};
+static const struct region_ops bar_ops = {.read = pcnet_bar_read, .write = pcnet_bar_write, .max_size = 4};
 
 /* ---- life ---- */
 
@@ -934,7 +934,7 @@ static void fill_aprom(struct pcnet *s)
 }
 
 /* H_RESET */
-static void reset(struct device *dev)
+static void pcnet_reset(struct device *dev)
 {
     static const uint16_t bcr[BCRS] = {
         [0] = 0x0005,  [1] = 0x0005,       [BCR_MC] = 0x0002, [BCR_LNKST] = 0x00C0,
@@ -955,19 +955,19 @@ static void reset(struct device *dev)
         s->csr[CSR_PADR + i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
     set_csr_pair(s, CSR_CHIP_ID, s->revision >= REVISION_FAST_III ? 0x02625003 : 0x02621003);
     mii_reset(&s->phy);
-    soft_reset(s);
+    pcnet_soft_reset(s);
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool pcnet_realize(struct device *dev, struct error *err)
 {
     struct pcnet *s = (struct pcnet *)dev;
-    const struct net_card chip = {.receive = card_receive, .sent = transmit, .opaque = s};
+    const struct net_card chip = {.receive = pcnet_card_receive, .sent = pcnet_transmit, .opaque = s};
 
     if (!nic_realize(&s->nic, &s->pci, &chip, err))
         return false;
     s->phy.id = 0x00006B60; /* that of the Am79C973 */
     timer_init(&s->poll, &dev->machine->clock, poll_fire, s);
-    s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
+    s->tx_work = (struct loop_work){.run = pcnet_transmit, .opaque = s};
     s->pci.config[PCI_REVISION_ID] = s->revision;
     s->pci.config[PCI_MIN_GRANT] = 6;
     s->pci.config[PCI_MAX_LATENCY] = 0xFF;
@@ -978,7 +978,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void pcnet_unrealize(struct device *dev)
 {
     struct pcnet *s = (struct pcnet *)dev;
 
@@ -987,13 +987,13 @@ static void unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool pcnet_loaded(struct device *dev, struct error *err)
 {
     struct pcnet *s = (struct pcnet *)dev;
 
     if (style(s) > STYLE_PCNET2)
         return error_set(err, "device pcnet: software style %u", style(s));
-    update_irq(s);
+    pcnet_update_irq(s);
     return true;
 }
 
@@ -1036,9 +1036,9 @@ static const struct device_class pcnet_class = {
     .pci = &info,
     .properties = properties,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = pcnet_realize,
+    .unrealize = pcnet_unrealize,
+    .reset = pcnet_reset,
+    .loaded = pcnet_loaded,
 };
 DEVICE_CLASS(pcnet_class);

@@ -194,35 +194,35 @@ struct rtl8139 {
     uint32_t rx_multicast;
 };
 
-static struct machine *machine_of(const struct rtl8139 *s)
+static struct machine *rtl8139_machine_of(const struct rtl8139 *s)
 {
     return s->pci.dev.machine;
 }
 
 /* ---- interrupts ---- */
 
-static void update_irq(struct rtl8139 *s)
+static void rtl8139_update_irq(struct rtl8139 *s)
 {
     pci_set_intx(&s->pci, s->isr & s->imr);
 }
 
-static void raise(struct rtl8139 *s, uint16_t bits)
+static void rtl8139_raise(struct rtl8139 *s, uint16_t bits)
 {
     s->isr |= bits;
-    update_irq(s);
+    rtl8139_update_irq(s);
 }
 
 /* ---- timer ---- */
 
 static uint32_t timer_ticks(const struct rtl8139 *s)
 {
-    return (uint64_t)(clock_now(&machine_of(s)->clock) - s->timer_start) / TICK_NS;
+    return (uint64_t)(clock_now(&rtl8139_machine_of(s)->clock) - s->timer_start) / TICK_NS;
 }
 
 /* TIMER_INT 0 is none; else the moment when the counter, which wraps, has that value next. */
 static void timer_arm(struct rtl8139 *s)
 {
-    int64_t now = clock_now(&machine_of(s)->clock);
+    int64_t now = clock_now(&rtl8139_machine_of(s)->clock);
     uint32_t left = s->timer_int - timer_ticks(s);
 
     if (s->timer_int)
@@ -235,13 +235,13 @@ static void timer_fire(void *opaque)
 {
     struct rtl8139 *s = opaque;
 
-    raise(s, INT_TIMEOUT);
+    rtl8139_raise(s, INT_TIMEOUT);
     timer_arm(s);
 }
 
 /* ---- EEPROM ---- */
 
-static void eeprom_fill(struct rtl8139 *s)
+static void rtl8139_eeprom_fill(struct rtl8139 *s)
 {
     uint16_t *words = s->eeprom.words;
 
@@ -269,7 +269,7 @@ static void set_config1(struct rtl8139 *s, uint8_t value)
 }
 
 /* What the chip takes from its EEPROM at power on and on request. */
-static void eeprom_load(struct rtl8139 *s)
+static void rtl8139_eeprom_load(struct rtl8139 *s)
 {
     for (int i = 0; i < 6; i++)
         s->idr[i] = eeprom_byte(s, 0x0E + i);
@@ -290,14 +290,14 @@ static void write_eecr(struct rtl8139 *s, uint8_t value)
         eeprom_clock(&s->eeprom, value & EECR_DI);
     s->eecr = value & (EECR_EEM | EECR_CS | EECR_SK | EECR_DI);
     if ((value & EECR_EEM) == EECR_LOAD) {
-        eeprom_load(s);
+        rtl8139_eeprom_load(s);
         s->eecr = 0;
     }
 }
 
 /* ---- receiver: a ring buffer in memory ---- */
 
-static uint32_t ring_size(const struct rtl8139 *s)
+static uint32_t rtl8139_ring_size(const struct rtl8139 *s)
 {
     return 8192u << (s->rcr >> 11 & 3);
 }
@@ -305,12 +305,12 @@ static uint32_t ring_size(const struct rtl8139 *s)
 /* Where the driver reads next: CAPR runs 16 behind. */
 static uint32_t ring_reader(const struct rtl8139 *s)
 {
-    return (s->capr + 16u) & (ring_size(s) - 4);
+    return (s->capr + 16u) & (rtl8139_ring_size(s) - 4);
 }
 
 static uint32_t ring_writer(const struct rtl8139 *s)
 {
-    return s->cbr & (ring_size(s) - 4);
+    return s->cbr & (rtl8139_ring_size(s) - 4);
 }
 
 static bool ring_empty(const struct rtl8139 *s)
@@ -320,7 +320,7 @@ static bool ring_empty(const struct rtl8139 *s)
 
 static uint32_t ring_room(const struct rtl8139 *s)
 {
-    uint32_t size = ring_size(s);
+    uint32_t size = rtl8139_ring_size(s);
 
     /* never full to the last byte: that would be empty */
     return (ring_reader(s) - ring_writer(s) - 4) & (size - 1);
@@ -335,7 +335,7 @@ static void ring_restart(struct rtl8139 *s)
 }
 
 /* The status bits for the destination, 0: not for us. */
-static uint16_t match(const struct rtl8139 *s, const uint8_t *to)
+static uint16_t rtl8139_match(const struct rtl8139 *s, const uint8_t *to)
 {
     unsigned hash;
 
@@ -358,7 +358,7 @@ static void rx_done(struct rtl8139 *s, uint16_t status)
     s->rx_physical += !!(status & RX_PAM);
     s->rx_broadcast += !!(status & RX_BAR);
     s->rx_multicast += !!(status & RX_MAR);
-    raise(s, INT_ROK);
+    rtl8139_raise(s, INT_ROK);
 }
 
 /* A frame for which the driver named no memory, or too little. */
@@ -370,7 +370,7 @@ static void rx_miss(struct rtl8139 *s)
 /* With RCR_WRAP a frame runs on behind the ring's end; the largest ring has no such room. */
 static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
 {
-    uint32_t size = ring_size(s), at = ring_writer(s), first = length;
+    uint32_t size = rtl8139_ring_size(s), at = ring_writer(s), first = length;
 
     if (at + length > size && (size == 65536 || !(s->rcr & RCR_WRAP)))
         first = size - at;
@@ -392,7 +392,7 @@ static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, si
     for (int i = 0; i < 4; i++)
         entry[i] = (uint32_t)(length << 16 | status) >> 8 * i;
     if (ring_write(s, entry, total)) {
-        s->cbr = (ring_writer(s) + total) & (ring_size(s) - 1);
+        s->cbr = (ring_writer(s) + total) & (rtl8139_ring_size(s) - 1);
         rx_done(s, status);
     } else {
         rx_miss(s);
@@ -407,12 +407,12 @@ static bool in_cplus(const struct rtl8139 *s)
     return s->cpcr & (CPCR_TX | CPCR_RX);
 }
 
-static uint64_t descriptor_at(const uint32_t base[2], unsigned index)
+static uint64_t rtl8139_descriptor_at(const uint32_t base[2], unsigned index)
 {
     return ((uint64_t)base[1] << 32 | (base[0] & ~0xFFu)) + 16 * index;
 }
 
-static uint8_t next_index(uint32_t command, uint8_t index)
+static uint8_t rtl8139_next_index(uint32_t command, uint8_t index)
 {
     return command & DESC_EOR ? 0 : (index + 1) % DESC_MAX;
 }
@@ -449,7 +449,7 @@ static uint32_t cplus_verdict(const struct rtl8139 *s, const uint8_t *frame, siz
 /* False: no descriptor is free. */
 static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
 {
-    uint64_t at = descriptor_at(s->rdsar, s->rx_index);
+    uint64_t at = rtl8139_descriptor_at(s->rdsar, s->rx_index);
     uint8_t frame[NET_MAX_FRAME + NIC_FCS];
     uint32_t desc[4], tag, verdict;
 
@@ -468,7 +468,7 @@ static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, s
         rx_miss(s);
         return true;
     }
-    s->rx_index = next_index(desc[0], s->rx_index);
+    s->rx_index = rtl8139_next_index(desc[0], s->rx_index);
     desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | verdict | length;
     pci_dma_write(&s->pci, at + 4, &tag, 4);
     pci_dma_write(&s->pci, at, desc, 4); /* the last: the descriptor is the driver's */
@@ -476,13 +476,13 @@ static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, s
     return true;
 }
 
-static bool rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
+static bool rtl8139_rx_frame(struct rtl8139 *s, const uint8_t *data, size_t length)
 {
     uint16_t status;
 
     if (!(s->cr & CR_RE) || length < NET_HEADER || length > NET_MAX_FRAME)
         return true;
-    status = match(s, data);
+    status = rtl8139_match(s, data);
     if (!status)
         return true;
     return s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length);
@@ -528,9 +528,9 @@ static bool is_long_wakeup_frame(const struct rtl8139 *s, const uint8_t *data, s
 }
 
 /* A frame that comes while the chip sleeps: it need not be received, but be one that is addressed to it. */
-static void look_for_wakeup(struct rtl8139 *s, const uint8_t *data, size_t length)
+static void rtl8139_look_for_wakeup(struct rtl8139 *s, const uint8_t *data, size_t length)
 {
-    uint16_t status = match(s, data);
+    uint16_t status = rtl8139_match(s, data);
     bool known = (status & RX_BAR && s->config5 & CONFIG5_BWF) ||
                  (status & RX_MAR && s->config5 & CONFIG5_MWF) ||
                  (status & RX_PAM && s->config5 & CONFIG5_UWF);
@@ -541,33 +541,33 @@ static void look_for_wakeup(struct rtl8139 *s, const uint8_t *data, size_t lengt
 }
 
 /* What waited is looked at as what comes now. */
-static void power_changed(struct pci_device *pci)
+static void rtl8139_power_changed(struct pci_device *pci)
 {
     nic_resume(&((struct rtl8139 *)pci)->nic);
 }
 
-static bool card_receive(void *opaque, const uint8_t *data, size_t length)
+static bool rtl8139_card_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct rtl8139 *s = opaque;
 
     if (!pci_is_on(&s->pci)) {
-        look_for_wakeup(s, data, length);
+        rtl8139_look_for_wakeup(s, data, length);
         return true;
     }
     if ((s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK)
         return true;
-    if (rx_frame(s, data, length))
+    if (rtl8139_rx_frame(s, data, length))
         return true;
     if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
-        raise(s, INT_RXOVW);
+        rtl8139_raise(s, INT_RXOVW);
         nic_look_again(&s->nic);
     } else { /* nothing is lost, so no overflow, which drivers count as an error; the ring has frames */
-        raise(s, INT_ROK);
+        rtl8139_raise(s, INT_ROK);
     }
     return false;
 }
 
-static void card_link_changed(void *opaque, bool up)
+static void rtl8139_card_link_changed(void *opaque, bool up)
 {
     struct rtl8139 *s = opaque;
 
@@ -577,20 +577,20 @@ static void card_link_changed(void *opaque, bool up)
         return;
     }
     s->cscr |= CSCR_CHANGED;
-    raise(s, INT_LINKCHG);
+    rtl8139_raise(s, INT_LINKCHG);
 }
 
 /* ---- transmitter ---- */
 
 /* False: the wire has no room. */
-static bool tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
+static bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 {
     struct net_frame frame = {.data = data, .length = length ? nic_pad(data, length) : 0};
 
     if ((s->tcr & TCR_LOOPBACK) != TCR_LOOPBACK)
         return net_send(s->nic.port, &frame);
-    if (!rx_frame(s, data, frame.length))
-        raise(s, INT_RXOVW);
+    if (!rtl8139_rx_frame(s, data, frame.length))
+        rtl8139_raise(s, INT_RXOVW);
     return true;
 }
 
@@ -701,7 +701,7 @@ static bool cplus_send(struct rtl8139 *s)
     length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
     if (length && s->tx_tag & DESC_TAGC)
         length = offload_insert_tag(frame, length, VLAN_TYPE, __builtin_bswap16(s->tx_tag));
-    if (length && !tx_frame(s, frame, length))
+    if (length && !rtl8139_tx_frame(s, frame, length))
         return false;
     s->tx_sent += s->tx_piece;
     if (!length || s->tx_last)
@@ -712,7 +712,7 @@ static bool cplus_send(struct rtl8139 *s)
 /* Takes the next descriptor's bytes. False: it is not the chip's. */
 static bool cplus_fetch(struct rtl8139 *s)
 {
-    uint64_t at = descriptor_at(s->tsad, s->tx_index);
+    uint64_t at = rtl8139_descriptor_at(s->tsad, s->tx_index);
     uint32_t desc[4], command, length;
 
     if (!pci_dma_read(&s->pci, at, desc, sizeof(desc)) || !(desc[0] & DESC_OWN))
@@ -730,7 +730,7 @@ static bool cplus_fetch(struct rtl8139 *s)
         s->tx_bad = true;
     else
         s->tx_length += length;
-    s->tx_index = next_index(command, s->tx_index);
+    s->tx_index = rtl8139_next_index(command, s->tx_index);
     s->tx_ready = command & DESC_LS && !s->tx_bad;
     desc[0] = command & (DESC_EOR | DESC_FS | DESC_LS | DESC_LENGTH); /* the rest would tell of errors now */
     if (!pci_dma_write(&s->pci, at, desc, 4))
@@ -738,7 +738,7 @@ static bool cplus_fetch(struct rtl8139 *s)
     if (!(command & DESC_LS))
         return true;
     s->tx_ok += !s->tx_bad;
-    raise(s, s->tx_bad ? INT_TER : INT_TOK);
+    rtl8139_raise(s, s->tx_bad ? INT_TER : INT_TOK);
     s->tx_bad = true;
     return true;
 }
@@ -754,7 +754,7 @@ static bool cplus_step(void *opaque)
         return cplus_send(s);
     if (cplus_fetch(s))
         return true;
-    raise(s, INT_TDU);
+    rtl8139_raise(s, INT_TDU);
     return false;
 }
 
@@ -774,18 +774,18 @@ static bool tx_descriptor(struct rtl8139 *s, unsigned nth)
 
     if (length > TX_MAX || !pci_dma_read(&s->pci, s->tsad[nth], data, length)) {
         s->tsd[nth] |= TSD_OWN | TSD_TABT;
-        raise(s, INT_TER);
+        rtl8139_raise(s, INT_TER);
         return true;
     }
-    if (!tx_frame(s, data, length))
+    if (!rtl8139_tx_frame(s, data, length))
         return false;
     s->tsd[nth] |= TSD_OWN | TSD_TOK;
     s->tx_ok++;
-    raise(s, INT_TOK);
+    rtl8139_raise(s, INT_TOK);
     return true;
 }
 
-static void transmit(void *opaque)
+static void rtl8139_transmit(void *opaque)
 {
     struct rtl8139 *s = opaque;
 
@@ -810,11 +810,11 @@ static void stop_transmitter(struct rtl8139 *s)
     s->tx_ready = false;
     s->tx_bad = true;
     s->tx_length = s->tx_sent = s->tx_piece = 0;
-    loop_cancel(&machine_of(s)->loop, &s->tx_work);
+    loop_cancel(&rtl8139_machine_of(s)->loop, &s->tx_work);
 }
 
 /* CR_RST: all but the addresses, the EEPROM and what was loaded from it. */
-static void chip_reset(struct rtl8139 *s)
+static void rtl8139_chip_reset(struct rtl8139 *s)
 {
     stop_transmitter(s);
     memset(s->tsad, 0, sizeof(s->tsad));
@@ -824,11 +824,11 @@ static void chip_reset(struct rtl8139 *s)
     s->cr = 0;
     s->imr = s->isr = s->mulint = 0;
     s->tcr = s->rcr = s->mpc = s->timer_int = 0;
-    s->timer_start = clock_now(&machine_of(s)->clock);
+    s->timer_start = clock_now(&rtl8139_machine_of(s)->clock);
     timer_cancel(&s->timer);
     nic_reset(&s->nic);
     ring_restart(s);
-    update_irq(s);
+    rtl8139_update_irq(s);
 }
 
 static void write_cr(struct rtl8139 *s, uint8_t value)
@@ -836,7 +836,7 @@ static void write_cr(struct rtl8139 *s, uint8_t value)
     uint8_t before = s->cr;
 
     if (value & CR_RST) {
-        chip_reset(s);
+        rtl8139_chip_reset(s);
         return;
     }
     s->cr = value & (CR_TE | CR_RE);
@@ -845,7 +845,7 @@ static void write_cr(struct rtl8139 *s, uint8_t value)
     if (before & ~s->cr & CR_TE)
         stop_transmitter(s);
     nic_resume(&s->nic);
-    transmit(s);
+    rtl8139_transmit(s);
 }
 
 static uint16_t tx_summary(const struct rtl8139 *s)
@@ -873,7 +873,7 @@ static unsigned register_width(unsigned offset)
     return 1;
 }
 
-static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
+static uint32_t rtl8139_read_status(const struct rtl8139 *s, unsigned offset)
 {
     bool link = net_link_up(s->nic.port);
 
@@ -899,7 +899,7 @@ static uint32_t read_status(const struct rtl8139 *s, unsigned offset)
 }
 
 /* The register that begins at offset, all of it. */
-static uint32_t read_register(const struct rtl8139 *s, unsigned offset)
+static uint32_t rtl8139_read_register(const struct rtl8139 *s, unsigned offset)
 {
     if (offset < IDR0 + 6)
         return s->idr[offset];
@@ -954,7 +954,7 @@ static uint32_t read_register(const struct rtl8139 *s, unsigned offset)
     case RDSAR + 4:
         return s->rdsar[(offset - RDSAR) / 4];
     default:
-        return read_status(s, offset);
+        return rtl8139_read_status(s, offset);
     }
 }
 
@@ -1010,7 +1010,7 @@ static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
         nic_resume(&s->nic);
     } else if (offset == TPPOLL) {
         if (value & TPPOLL_SWI)
-            raise(s, INT_SWINT);
+            rtl8139_raise(s, INT_SWINT);
         if (value & TPPOLL_NPQ)
             cplus_transmit(s);
     } else {
@@ -1023,7 +1023,7 @@ static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
 static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
 {
     if (offset == TCTR)
-        s->timer_start = clock_now(&machine_of(s)->clock); /* any value: from 0 */
+        s->timer_start = clock_now(&rtl8139_machine_of(s)->clock); /* any value: from 0 */
     else
         s->timer_int = value;
     timer_arm(s);
@@ -1034,7 +1034,7 @@ static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
  * it left in the ring: Linux' 8139too clears it behind each frame, stops after 64, and looks into the ring
  * again only if it is set.
  */
-static void write_interrupts(struct rtl8139 *s, unsigned offset, uint16_t value)
+static void rtl8139_write_interrupts(struct rtl8139 *s, unsigned offset, uint16_t value)
 {
     if (offset == ISR)
         s->isr &= ~value;
@@ -1042,12 +1042,12 @@ static void write_interrupts(struct rtl8139 *s, unsigned offset, uint16_t value)
         s->imr = value & INT_ALL;
     if (offset == IMR && s->imr & INT_ROK && s->cr & CR_RE && !(s->cpcr & CPCR_RX) && !ring_empty(s))
         s->isr |= INT_ROK;
-    update_irq(s);
+    rtl8139_update_irq(s);
     nic_resume(&s->nic);
 }
 
 /* value: the whole register, where the bytes that were not written are as they were (ISR: 0). */
-static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
+static void rtl8139_write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
 {
     switch (offset) {
     case RBSTART:
@@ -1063,7 +1063,7 @@ static void write_register(struct rtl8139 *s, unsigned offset, uint32_t value)
         break;
     case IMR:
     case ISR:
-        write_interrupts(s, offset, value);
+        rtl8139_write_interrupts(s, offset, value);
         break;
     case TCR:
         s->tcr = value & TCR_WRITABLE;
@@ -1137,12 +1137,12 @@ static void write_tsd(struct rtl8139 *s, unsigned nth, uint32_t value)
         return;
     }
     s->tsd[nth] = value & 0x003F3FFF;
-    transmit(s);
+    rtl8139_transmit(s);
 }
 
 static void write_part(struct rtl8139 *s, unsigned offset, uint32_t value, uint32_t mask)
 {
-    uint32_t kept = offset == ISR ? 0 : read_register(s, offset) & ~mask;
+    uint32_t kept = offset == ISR ? 0 : rtl8139_read_register(s, offset) & ~mask;
 
     value = (value & mask) | kept;
     if (offset >= TSD0 && offset < TSAD0) {
@@ -1153,12 +1153,12 @@ static void write_part(struct rtl8139 *s, unsigned offset, uint32_t value, uint3
     } else if (offset < RBSTART) {
         write_array(s, offset, value);
     } else {
-        write_register(s, offset, value);
+        rtl8139_write_register(s, offset, value);
     }
 }
 
 /* Accesses of any size at any offset are made of the registers' parts that they cover. */
-static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t rtl8139_bar_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct rtl8139 *s = opaque;
     uint64_t value = 0;
@@ -1167,12 +1167,12 @@ static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
         unsigned at = offset + done, width = register_width(at), skip = at % width;
 
         n = width - skip < size - done ? width - skip : size - done;
-        value |= (uint64_t)(read_register(s, at - skip) >> 8 * skip) << 8 * done;
+        value |= (uint64_t)(rtl8139_read_register(s, at - skip) >> 8 * skip) << 8 * done;
     }
     return value;
 }
 
-static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void rtl8139_bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct rtl8139 *s = opaque;
 
@@ -1185,38 +1185,41 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
     }
 }
 
-static const struct region_ops bar_ops = {.read = bar_read, .write = bar_write, .max_size = 4};
+static const struct region_ops bar_ops = {
+    .read = rtl8139_bar_read, .write = rtl8139_bar_write, .max_size = 4};
 
 /* ---- life ---- */
 
-static void reset(struct device *dev)
+static void rtl8139_reset(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
-    chip_reset(s);
+    rtl8139_chip_reset(s);
     memset(s->mar, 0, sizeof(s->mar));
     memset(s->wakeup, 0, sizeof(s->wakeup));
     s->eecr = 0;
     eeprom_reset(&s->eeprom);
     mii_reset(&s->phy);
     s->nwaytr = s->cscr = 0;
-    eeprom_load(s);
+    rtl8139_eeprom_load(s);
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool rtl8139_realize(struct device *dev, struct error *err)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
     struct machine *m = dev->machine;
-    const struct net_card chip = {
-        .receive = card_receive, .sent = transmit, .link_changed = card_link_changed, .opaque = s};
+    const struct net_card chip = {.receive = rtl8139_card_receive,
+                                  .sent = rtl8139_transmit,
+                                  .link_changed = rtl8139_card_link_changed,
+                                  .opaque = s};
 
     if (!nic_realize(&s->nic, &s->pci, &chip, err))
         return false;
     timer_init(&s->timer, &m->clock, timer_fire, s);
-    s->tx_work = (struct loop_work){.run = transmit, .opaque = s};
-    s->pci.power_changed = power_changed;
+    s->tx_work = (struct loop_work){.run = rtl8139_transmit, .opaque = s};
+    s->pci.power_changed = rtl8139_power_changed;
     s->pci.config[PCI_REVISION_ID] = s->revision;
-    eeprom_fill(s);
+    rtl8139_eeprom_fill(s);
     s->io = (struct region){.name = "rtl8139-io", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
     s->memory = (struct region){.name = "rtl8139-memory", .size = BAR_SIZE, .ops = &bar_ops, .opaque = s};
     pci_add_bar(&s->pci, 0, PCI_BAR_IO, &s->io);
@@ -1224,7 +1227,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void rtl8139_unrealize(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
@@ -1233,12 +1236,12 @@ static void unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool rtl8139_loaded(struct device *dev, struct error *err)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
     set_config1(s, s->config1);
-    update_irq(s);
+    rtl8139_update_irq(s);
     return true;
 }
 
@@ -1313,9 +1316,9 @@ static const struct device_class rtl8139_class = {
     .pci = &info,
     .properties = properties,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = rtl8139_realize,
+    .unrealize = rtl8139_unrealize,
+    .reset = rtl8139_reset,
+    .loaded = rtl8139_loaded,
 };
 DEVICE_CLASS(rtl8139_class);

@@ -247,7 +247,7 @@ static void select_item(struct fw_cfg *cfg, uint16_t key)
     cfg->offset = 0;
 }
 
-static void advance(struct fw_cfg *cfg, uint32_t length)
+static void fw_cfg_advance(struct fw_cfg *cfg, uint32_t length)
 {
     cfg->offset = length > UINT32_MAX - cfg->offset ? UINT32_MAX : cfg->offset + length;
 }
@@ -261,7 +261,7 @@ static const uint8_t *rest(struct fw_cfg *cfg, uint32_t *left)
     return *left ? item->data + cfg->offset : NULL;
 }
 
-static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t fw_cfg_ports_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct fw_cfg *cfg = opaque;
     uint32_t left;
@@ -276,7 +276,8 @@ static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
     return *data;
 }
 
-static uint32_t ports_read_block(void *opaque, uint64_t offset, unsigned size, uint8_t *data, uint32_t count)
+static uint32_t fw_cfg_ports_read_block(void *opaque, uint64_t offset, unsigned size, uint8_t *data,
+                                        uint32_t count)
 {
     struct fw_cfg *cfg = opaque;
     uint32_t left;
@@ -291,16 +292,16 @@ static uint32_t ports_read_block(void *opaque, uint64_t offset, unsigned size, u
     return count;
 }
 
-static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void fw_cfg_ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     if (offset == 0 && size == 2)
         select_item(opaque, value);
 }
 
 static const struct region_ops ports_ops = {
-    .read = ports_read,
-    .write = ports_write,
-    .read_block = ports_read_block,
+    .read = fw_cfg_ports_read,
+    .write = fw_cfg_ports_write,
+    .read_block = fw_cfg_ports_read_block,
     .max_size = 2,
 };
 
@@ -328,7 +329,7 @@ static bool dma_read(struct fw_cfg *cfg, uint64_t address, uint32_t length)
         left = length;
     if (address + length < address || (left && !ram_write(ram, address, data, left)))
         return false;
-    advance(cfg, length);
+    fw_cfg_advance(cfg, length);
     return left == length || dma_pad(ram, address + left, length - left);
 }
 
@@ -341,7 +342,7 @@ static bool dma_process(struct fw_cfg *cfg, const struct dma_access *access)
     if (access->control & DMA_WRITE)
         return access->length == 0; /* no item can be written */
     if (access->control & DMA_SKIP)
-        advance(cfg, access->length);
+        fw_cfg_advance(cfg, access->length);
     return true;
 }
 
@@ -364,7 +365,7 @@ static void dma_start(struct fw_cfg *cfg)
     ram_write(ram, at, &result, sizeof(result));
 }
 
-static uint64_t dma_ports_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t fw_cfg_dma_ports_read(void *opaque, uint64_t offset, unsigned size)
 {
     uint32_t value = 0;
 
@@ -372,7 +373,7 @@ static uint64_t dma_ports_read(void *opaque, uint64_t offset, unsigned size)
     return le32toh(value);
 }
 
-static void dma_ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void fw_cfg_dma_ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct fw_cfg *cfg = opaque;
     uint32_t half = be32toh(htole32(value));
@@ -388,8 +389,8 @@ static void dma_ports_write(void *opaque, uint64_t offset, unsigned size, uint64
 }
 
 static const struct region_ops dma_ports_ops = {
-    .read = dma_ports_read,
-    .write = dma_ports_write,
+    .read = fw_cfg_dma_ports_read,
+    .write = fw_cfg_dma_ports_write,
     .max_size = 4,
 };
 

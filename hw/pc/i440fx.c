@@ -40,7 +40,7 @@ struct i440fx {
 
 /* ---- configuration mechanism 1 ---- */
 
-static uint64_t address_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i440fx_address_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct i440fx *host = opaque;
 
@@ -49,7 +49,7 @@ static uint64_t address_read(void *opaque, uint64_t offset, unsigned size)
     return host->config_address >> 8 * offset;
 }
 
-static void address_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i440fx_address_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct i440fx *host = opaque;
 
@@ -60,9 +60,10 @@ static void address_write(void *opaque, uint64_t offset, unsigned size, uint64_t
         host->reset_port->write(host->reset_port_opaque, 0, 1, value);
 }
 
-static const struct region_ops address_ops = {.read = address_read, .write = address_write, .max_size = 4};
+static const struct region_ops address_ops = {
+    .read = i440fx_address_read, .write = i440fx_address_write, .max_size = 4};
 
-static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i440fx_data_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct i440fx *host = opaque;
     uint32_t address = host->config_address;
@@ -72,7 +73,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
     return pci_config_read(host->pci.pci, address >> 8 & 0xFF, (address & 0xFC) + offset, size);
 }
 
-static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i440fx_data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct i440fx *host = opaque;
     uint32_t address = host->config_address;
@@ -81,17 +82,18 @@ static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
         pci_config_write(host->pci.pci, address >> 8 & 0xFF, (address & 0xFC) + offset, size, value);
 }
 
-static const struct region_ops data_ops = {.read = data_read, .write = data_write, .max_size = 4};
+static const struct region_ops data_ops = {
+    .read = i440fx_data_read, .write = i440fx_data_write, .max_size = 4};
 
 /* ---- PAM ---- */
 
 /* Reads of a segment that shows the ISA side without a ROM there: nobody answers. */
-static uint64_t overlay_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i440fx_overlay_read(void *opaque, uint64_t offset, unsigned size)
 {
     return UINT64_MAX;
 }
 
-static void overlay_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i440fx_overlay_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct segment *segment = opaque;
 
@@ -99,7 +101,8 @@ static void overlay_write(void *opaque, uint64_t offset, unsigned size, uint64_t
         ram_write(&segment->host->pci.dev.machine->ram, segment->base + offset, &value, size);
 }
 
-static const struct region_ops overlay_ops = {.read = overlay_read, .write = overlay_write, .max_size = 8};
+static const struct region_ops overlay_ops = {
+    .read = i440fx_overlay_read, .write = i440fx_overlay_write, .max_size = 8};
 
 static void apply_segment(struct segment *segment, uint8_t mode)
 {
@@ -139,7 +142,7 @@ static void apply_pam(struct i440fx *host)
     bus_commit(&m->bus);
 }
 
-static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+static void i440fx_config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
 {
     if (offset + size > PAM0 && offset <= PAM0 + 6)
         apply_pam((struct i440fx *)pci_dev);
@@ -167,11 +170,11 @@ void i440fx_set_bios(struct device *dev, uint8_t *bios, uint64_t size)
 
 /* ---- life ---- */
 
-static bool realize(struct device *dev, struct error *err)
+static bool i440fx_realize(struct device *dev, struct error *err)
 {
     struct i440fx *host = (struct i440fx *)dev;
 
-    host->pci.config_written = config_written;
+    host->pci.config_written = i440fx_config_written;
     memset(host->pci.writable + PAM0, 0x33, 7);
     host->pci.writable[PAM0] = 0x30;
     host->pci.writable[0x50] = host->pci.writable[0x51] = 0xFF; /* NBXCFG: read back by firmware, no effect */
@@ -190,7 +193,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void i440fx_unrealize(struct device *dev)
 {
     struct i440fx *host = (struct i440fx *)dev;
 
@@ -200,7 +203,7 @@ static void unrealize(struct device *dev)
     bus_unmap(&dev->machine->bus, &host->data_port);
 }
 
-static void reset(struct device *dev)
+static void i440fx_reset(struct device *dev)
 {
     struct i440fx *host = (struct i440fx *)dev;
 
@@ -213,7 +216,7 @@ static void reset(struct device *dev)
     apply_pam(host);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool i440fx_loaded(struct device *dev, struct error *err)
 {
     apply_pam((struct i440fx *)dev);
     return true;
@@ -232,9 +235,9 @@ static const struct device_class i440fx_class = {
     .size = sizeof(struct i440fx),
     .pci = &info,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = i440fx_realize,
+    .unrealize = i440fx_unrealize,
+    .reset = i440fx_reset,
+    .loaded = i440fx_loaded,
 };
 DEVICE_CLASS(i440fx_class);

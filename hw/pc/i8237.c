@@ -107,7 +107,7 @@ static uint32_t units_to_wrap(const struct channel *ch)
 }
 
 /* Moves the channel on by units, at most up to its terminal count: was that reached? */
-static bool advance(struct i8237 *dma, unsigned channel, uint32_t units)
+static bool i8237_advance(struct i8237 *dma, unsigned channel, uint32_t units)
 {
     struct channel *ch = &dma->channels[channel];
     struct controller *c = &dma->controllers[channel / 4];
@@ -153,7 +153,7 @@ static uint32_t transfer(struct i8237 *dma, unsigned channel, const uint8_t *to_
                  (kind == MODE_VERIFY || !ram_read(ram, address, from_memory + done, units * unit)))
             memset(from_memory + done, 0xFF, units * unit);
         done += units * unit;
-        *terminal = advance(dma, channel, units);
+        *terminal = i8237_advance(dma, channel, units);
     }
     return done;
 }
@@ -212,7 +212,7 @@ static uint16_t write_half(struct controller *c, uint16_t old, uint8_t value)
     return c->high_byte ? (old & 0xFF00) | value : (old & 0xFF) | value << 8;
 }
 
-static uint64_t controller_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i8237_controller_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct controller *c = opaque;
     struct i8237 *dma = c->owner;
@@ -255,7 +255,7 @@ static void write_channel(struct controller *c, unsigned reg, uint8_t value)
         ch->base_address = ch->address = write_half(c, ch->base_address, value);
 }
 
-static void controller_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i8237_controller_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct controller *c = opaque;
     unsigned reg = offset / (c->first ? 2 : 1);
@@ -295,16 +295,16 @@ static void controller_write(void *opaque, uint64_t offset, unsigned size, uint6
 }
 
 static const struct region_ops controller_ops = {
-    .read = controller_read, .write = controller_write, .max_size = 1};
+    .read = i8237_controller_read, .write = i8237_controller_write, .max_size = 1};
 
-static uint64_t pages_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i8237_pages_read(void *opaque, uint64_t offset, unsigned size)
 {
     return ((struct i8237 *)opaque)->pages[offset];
 }
 
 /* Writing a page clears its high page, so that software of the AT's days need not know of it (EISA
  * specification). */
-static void pages_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i8237_pages_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct i8237 *dma = opaque;
 
@@ -312,20 +312,21 @@ static void pages_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
     dma->high_pages[offset] = 0;
 }
 
-static const struct region_ops pages_ops = {.read = pages_read, .write = pages_write, .max_size = 1};
+static const struct region_ops pages_ops = {
+    .read = i8237_pages_read, .write = i8237_pages_write, .max_size = 1};
 
-static uint64_t high_pages_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t i8237_high_pages_read(void *opaque, uint64_t offset, unsigned size)
 {
     return ((struct i8237 *)opaque)->high_pages[offset];
 }
 
-static void high_pages_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void i8237_high_pages_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     ((struct i8237 *)opaque)->high_pages[offset] = value;
 }
 
 static const struct region_ops high_pages_ops = {
-    .read = high_pages_read, .write = high_pages_write, .max_size = 1};
+    .read = i8237_high_pages_read, .write = i8237_high_pages_write, .max_size = 1};
 
 /* ---- the device ---- */
 

@@ -148,7 +148,7 @@ static uint8_t encode(const struct rtc *rtc, unsigned value)
     return rtc->cmos[REG_B] & B_DM ? value : value / 10 << 4 | value % 10;
 }
 
-static unsigned decode(const struct rtc *rtc, uint8_t value)
+static unsigned rtc_decode(const struct rtc *rtc, uint8_t value)
 {
     return rtc->cmos[REG_B] & B_DM ? value : (value >> 4) * 10u + (value & 0x0F);
 }
@@ -163,8 +163,8 @@ static uint8_t encode_hour(const struct rtc *rtc, unsigned hour)
 static unsigned decode_hour(const struct rtc *rtc, uint8_t value)
 {
     if (rtc->cmos[REG_B] & B_24H)
-        return decode(rtc, value);
-    return decode(rtc, value & ~HOUR_PM) % 12 + (value & HOUR_PM ? 12 : 0);
+        return rtc_decode(rtc, value);
+    return rtc_decode(rtc, value & ~HOUR_PM) % 12 + (value & HOUR_PM ? 12 : 0);
 }
 
 static void show_time(struct rtc *rtc, int64_t time)
@@ -188,18 +188,18 @@ static void show_time(struct rtc *rtc, int64_t time)
 /* The time that the registers say; what is not a time becomes one. */
 static int64_t registers_time(struct rtc *rtc)
 {
-    int64_t year = decode(rtc, rtc->cmos[CENTURY]) * 100 + decode(rtc, rtc->cmos[YEAR]);
-    unsigned month = (decode(rtc, rtc->cmos[MONTH]) + 11) % 12 + 1,
-             day = decode(rtc, rtc->cmos[DAY_OF_MONTH]);
+    int64_t year = rtc_decode(rtc, rtc->cmos[CENTURY]) * 100 + rtc_decode(rtc, rtc->cmos[YEAR]);
+    unsigned month = (rtc_decode(rtc, rtc->cmos[MONTH]) + 11) % 12 + 1,
+             day = rtc_decode(rtc, rtc->cmos[DAY_OF_MONTH]);
     int64_t days = days_of_date(year, month, day ? day : 1);
 
-    rtc->weekday_shift = floor_mod(decode(rtc, rtc->cmos[DAY_OF_WEEK]) - 1 - (days + 4), 7);
+    rtc->weekday_shift = floor_mod(rtc_decode(rtc, rtc->cmos[DAY_OF_WEEK]) - 1 - (days + 4), 7);
     return days * DAY + decode_hour(rtc, rtc->cmos[HOURS]) % 24 * 3600 +
-           decode(rtc, rtc->cmos[MINUTES]) % 60 * 60 + decode(rtc, rtc->cmos[SECONDS]) % 60;
+           rtc_decode(rtc, rtc->cmos[MINUTES]) % 60 * 60 + rtc_decode(rtc, rtc->cmos[SECONDS]) % 60;
 }
 
 /* Brings the time registers up to date. */
-static void refresh(struct rtc *rtc)
+static void rtc_refresh(struct rtc *rtc)
 {
     int64_t now;
 
@@ -224,7 +224,7 @@ static int alarm_value(const struct rtc *rtc, uint8_t value, bool hour)
 {
     if ((value & ALARM_ANY) == ALARM_ANY)
         return -1;
-    return hour ? decode_hour(rtc, value) : decode(rtc, value);
+    return hour ? decode_hour(rtc, value) : rtc_decode(rtc, value);
 }
 
 /* The first second of the day, from `from` on, that the alarm matches, or NEVER. */
@@ -376,7 +376,7 @@ static void write_a(struct rtc *rtc, uint8_t value)
 {
     bool was_held = held(rtc), ran = divider_runs(rtc);
 
-    refresh(rtc);
+    rtc_refresh(rtc);
     rtc->cmos[REG_A] = value & ~A_UIP;
     if (!ran && divider_runs(rtc)) {
         int64_t late = NS_PER_SECOND / 2 - chain_fraction(rtc, rtc->seen);
@@ -391,7 +391,7 @@ static void write_b(struct rtc *rtc, uint8_t value)
 {
     bool was_held = held(rtc);
 
-    refresh(rtc);
+    rtc_refresh(rtc);
     if (value & B_SET)
         value &= ~B_UIE;
     if (!was_held && (rtc->cmos[REG_B] ^ value) & (B_DM | B_24H) && !(value & B_SET)) {
@@ -411,7 +411,7 @@ static void rtc_write(struct rtc *rtc, uint8_t index, uint8_t value)
     }
     catch_up(rtc);
     if (is_time(index)) {
-        refresh(rtc);
+        rtc_refresh(rtc);
         rtc->cmos[index] = value;
         if (!held(rtc))
             adopt_registers(rtc);
@@ -436,7 +436,7 @@ static uint8_t rtc_read(struct rtc *rtc, uint8_t index)
     uint8_t value;
 
     if (is_time(index))
-        refresh(rtc);
+        rtc_refresh(rtc);
     value = rtc->cmos[index];
     if (index == REG_A && update_in_progress(rtc))
         value |= A_UIP;
@@ -451,7 +451,7 @@ static uint8_t rtc_read(struct rtc *rtc, uint8_t index)
     return value;
 }
 
-static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t rtc_ports_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct rtc *rtc = opaque;
 
@@ -462,7 +462,7 @@ static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
     return rtc_read(rtc, rtc->index == PS2_CENTURY ? CENTURY : rtc->index);
 }
 
-static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void rtc_ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct rtc *rtc = opaque;
 
@@ -474,7 +474,7 @@ static void ports_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
         rtc->cmos[rtc->index] = value;
 }
 
-static const struct region_ops ports_ops = {.read = ports_read, .write = ports_write, .max_size = 1};
+static const struct region_ops ports_ops = {.read = rtc_ports_read, .write = rtc_ports_write, .max_size = 1};
 
 /* ---- the board's side ---- */
 

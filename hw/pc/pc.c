@@ -177,7 +177,7 @@ static void write_disks(struct pc_board *board)
     set_cmos(board, CMOS_DISK_TRANSLATION, translations, 1);
 }
 
-static void board_reset(struct device *dev)
+static void pc_board_reset(struct device *dev)
 {
     struct pc_board *board = (struct pc_board *)dev;
 
@@ -189,7 +189,7 @@ static void board_reset(struct device *dev)
     board->started = true;
 }
 
-static void machine_event(void *opaque, enum machine_event event, bool by_guest)
+static void pc_machine_event(void *opaque, enum machine_event event, bool by_guest)
 {
     if (event == EVENT_SUSPEND)
         set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
@@ -217,7 +217,7 @@ static bool create_firmware(struct pc_board *board, struct error *err)
            load_bios(board, err);
 }
 
-static bool board_realize(struct device *dev, struct error *err)
+static bool pc_board_realize(struct device *dev, struct error *err)
 {
     static const char *const small_chips[] = {"i8042", "i8237", "port92"};
     struct pc_board *board = (struct pc_board *)dev;
@@ -237,12 +237,12 @@ static bool board_realize(struct device *dev, struct error *err)
         return false;
     if (!m->accel->own_platform && !create_firmware(board, err))
         return false;
-    board->listener = (struct machine_listener){.event = machine_event, .opaque = board};
+    board->listener = (struct machine_listener){.event = pc_machine_event, .opaque = board};
     machine_listen(m, &board->listener);
     return true;
 }
 
-static void board_unrealize(struct device *dev)
+static void pc_board_unrealize(struct device *dev)
 {
     struct pc_board *board = (struct pc_board *)dev;
 
@@ -259,9 +259,9 @@ static const struct device_class board_class = {
     .internal = true,
     .size = sizeof(struct pc_board),
     .state = board_state,
-    .realize = board_realize,
-    .unrealize = board_unrealize,
-    .reset = board_reset,
+    .realize = pc_board_realize,
+    .unrealize = pc_board_unrealize,
+    .reset = pc_board_reset,
 };
 DEVICE_CLASS(board_class);
 

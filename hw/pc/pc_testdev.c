@@ -16,7 +16,7 @@ struct testdev {
     uint8_t word[WORD];
 };
 
-static uint64_t testdev_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t pc_testdev_testdev_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct testdev *test = opaque;
     uint64_t value = 0;
@@ -26,7 +26,7 @@ static uint64_t testdev_read(void *opaque, uint64_t offset, unsigned size)
     return value;
 }
 
-static void testdev_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void pc_testdev_testdev_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct testdev *test = opaque;
 
@@ -34,10 +34,12 @@ static void testdev_write(void *opaque, uint64_t offset, unsigned size, uint64_t
         test->word[offset + i] = value >> i * 8;
 }
 
-static const struct region_ops whole_ops = {.read = testdev_read, .write = testdev_write, .max_size = 4};
-static const struct region_ops bytewise_ops = {.read = testdev_read, .write = testdev_write, .max_size = 1};
+static const struct region_ops whole_ops = {
+    .read = pc_testdev_testdev_read, .write = pc_testdev_testdev_write, .max_size = 4};
+static const struct region_ops bytewise_ops = {
+    .read = pc_testdev_testdev_read, .write = pc_testdev_testdev_write, .max_size = 1};
 
-static bool testdev_realize(struct device *dev, struct error *err)
+static bool pc_testdev_testdev_realize(struct device *dev, struct error *err)
 {
     struct testdev *test = (struct testdev *)dev;
     struct machine *m = dev->machine;
@@ -48,7 +50,7 @@ static bool testdev_realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void testdev_unrealize(struct device *dev)
+static void pc_testdev_testdev_unrealize(struct device *dev)
 {
     struct testdev *test = (struct testdev *)dev;
 
@@ -56,7 +58,7 @@ static void testdev_unrealize(struct device *dev)
     bus_unmap(&dev->machine->bus, &test->bytewise);
 }
 
-static void testdev_reset(struct device *dev)
+static void pc_testdev_testdev_reset(struct device *dev)
 {
     memset(((struct testdev *)dev)->word, 0, WORD);
 }
@@ -76,8 +78,8 @@ static const struct device_class testdev_class = {
     .size = sizeof(struct testdev),
     .properties = testdev_properties,
     .state = testdev_state,
-    .realize = testdev_realize,
-    .unrealize = testdev_unrealize,
-    .reset = testdev_reset,
+    .realize = pc_testdev_testdev_realize,
+    .unrealize = pc_testdev_testdev_unrealize,
+    .reset = pc_testdev_testdev_reset,
 };
 DEVICE_CLASS(testdev_class);

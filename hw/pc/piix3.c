@@ -67,18 +67,18 @@ static void update_routes(struct piix3 *piix)
     }
 }
 
-static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+static void piix3_config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
 {
     if (offset + size > PIRQRCA && offset <= PIRQRCA + 3)
         update_routes((struct piix3 *)pci_dev);
 }
 
-static uint64_t reset_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix3_reset_read(void *opaque, uint64_t offset, unsigned size)
 {
     return ((struct piix3 *)opaque)->reset_control;
 }
 
-static void reset_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void piix3_reset_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix3 *piix = opaque;
     bool rising = value & ~piix->reset_control & RCR_RESET;
@@ -88,14 +88,15 @@ static void reset_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
         machine_request_reset(piix->pci.dev.machine, true);
 }
 
-static const struct region_ops reset_ops = {.read = reset_read, .write = reset_write, .max_size = 1};
+static const struct region_ops reset_ops = {
+    .read = piix3_reset_read, .write = piix3_reset_write, .max_size = 1};
 
-static bool realize(struct device *dev, struct error *err)
+static bool piix3_realize(struct device *dev, struct error *err)
 {
     struct piix3 *piix = (struct piix3 *)dev;
     struct pci_bus *bus = piix->pci.pci;
 
-    piix->pci.config_written = config_written;
+    piix->pci.config_written = piix3_config_written;
     piix->pci.config[PCI_HEADER_TYPE] = 0x80;
     memset(piix->pci.writable + PIRQRCA, 0x8F, 4);
     piix->pci.writable[0x4C] = 0xFF;                            /* IORT: ISA recovery timers, no effect */
@@ -109,7 +110,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void piix3_unrealize(struct device *dev)
 {
     struct piix3 *piix = (struct piix3 *)dev;
 
@@ -117,7 +118,7 @@ static void unrealize(struct device *dev)
     i440fx_set_reset_port(&piix->pci.pci->functions[0]->dev, NULL, NULL);
 }
 
-static void reset(struct device *dev)
+static void piix3_reset(struct device *dev)
 {
     struct piix3 *piix = (struct piix3 *)dev;
 
@@ -132,7 +133,7 @@ static void reset(struct device *dev)
     update_routes(piix);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool piix3_loaded(struct device *dev, struct error *err)
 {
     update_routes((struct piix3 *)dev);
     return true;
@@ -150,9 +151,9 @@ static const struct device_class piix3_class = {
     .size = sizeof(struct piix3),
     .pci = &info,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = piix3_realize,
+    .unrealize = piix3_unrealize,
+    .reset = piix3_reset,
+    .loaded = piix3_loaded,
 };
 DEVICE_CLASS(piix3_class);

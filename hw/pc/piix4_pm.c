@@ -158,7 +158,7 @@ static void pm_write16(struct piix4_pm *pm, unsigned offset, uint16_t value)
     }
 }
 
-static uint64_t pm_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix4_pm_pm_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct piix4_pm *pm = opaque;
     uint32_t value;
@@ -172,7 +172,7 @@ static uint64_t pm_read(void *opaque, uint64_t offset, unsigned size)
     return value >> (offset & 1) * 8;
 }
 
-static void pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void piix4_pm_pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix4_pm *pm = opaque;
 
@@ -188,9 +188,9 @@ static void pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
         pm_write16(pm, offset + 2, value >> 16);
 }
 
-static const struct region_ops pm_ops = {.read = pm_read, .write = pm_write, .max_size = 4};
+static const struct region_ops pm_ops = {.read = piix4_pm_pm_read, .write = piix4_pm_pm_write, .max_size = 4};
 
-static void machine_event(void *opaque, enum machine_event event, bool by_guest)
+static void piix4_pm_machine_event(void *opaque, enum machine_event event, bool by_guest)
 {
     struct piix4_pm *pm = opaque;
 
@@ -222,14 +222,14 @@ static void rtc_alarm(void *opaque)
 
 /* ---- GPE0: two bytes of status, two of enable ---- */
 
-static uint64_t gpe_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix4_pm_gpe_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct piix4_pm *pm = opaque;
 
     return (offset < 2 ? pm->gpe_status : pm->gpe_enable) >> (offset & 1) * 8;
 }
 
-static void gpe_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void piix4_pm_gpe_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix4_pm *pm = opaque;
     unsigned shift = (offset & 1) * 8;
@@ -241,18 +241,19 @@ static void gpe_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
     update_sci(pm);
 }
 
-static const struct region_ops gpe_ops = {.read = gpe_read, .write = gpe_write, .max_size = 1};
+static const struct region_ops gpe_ops = {
+    .read = piix4_pm_gpe_read, .write = piix4_pm_gpe_write, .max_size = 1};
 
 /* ---- hot-plug blocks: no PCI slot comes or goes; processors may come ---- */
 
-static uint64_t pci_hotplug_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix4_pm_pci_hotplug_read(void *opaque, uint64_t offset, unsigned size)
 {
     return 0; /* no slot up, down, or removable */
 }
 
-static const struct region_ops pci_hotplug_ops = {.read = pci_hotplug_read, .max_size = 4};
+static const struct region_ops pci_hotplug_ops = {.read = piix4_pm_pci_hotplug_read, .max_size = 4};
 
-static uint64_t cpu_hotplug_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix4_pm_cpu_hotplug_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct piix4_pm *pm = opaque;
     unsigned cpus = pm->pci.dev.machine->config.cpus, first = offset * 8;
@@ -271,18 +272,18 @@ static void cpu_added(void *opaque)
     update_sci(pm);
 }
 
-static const struct region_ops cpu_hotplug_ops = {.read = cpu_hotplug_read, .max_size = 1};
+static const struct region_ops cpu_hotplug_ops = {.read = piix4_pm_cpu_hotplug_read, .max_size = 1};
 
 /* ---- APM ---- */
 
-static uint64_t apm_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t piix4_pm_apm_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct piix4_pm *pm = opaque;
 
     return offset == 0 ? pm->apm_control : pm->apm_status;
 }
 
-static void apm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void piix4_pm_apm_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix4_pm *pm = opaque;
 
@@ -298,7 +299,8 @@ static void apm_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
     update_sci(pm);
 }
 
-static const struct region_ops apm_ops = {.read = apm_read, .write = apm_write, .max_size = 1};
+static const struct region_ops apm_ops = {
+    .read = piix4_pm_apm_read, .write = piix4_pm_apm_write, .max_size = 1};
 
 /* ---- configuration space and life ---- */
 
@@ -312,18 +314,18 @@ static void map_pm(struct piix4_pm *pm)
         bus_unmap(bus, &pm->pm);
 }
 
-static void config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
+static void piix4_pm_config_written(struct pci_device *pci_dev, uint8_t offset, unsigned size)
 {
     if ((offset + size > PMBASE && offset < PMBASE + 4) || (offset <= PMREGMISC && offset + size > PMREGMISC))
         map_pm((struct piix4_pm *)pci_dev);
 }
 
-static bool realize(struct device *dev, struct error *err)
+static bool piix4_pm_realize(struct device *dev, struct error *err)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
     struct machine *m = dev->machine;
 
-    pm->pci.config_written = config_written;
+    pm->pci.config_written = piix4_pm_config_written;
     pm->pci.writable[PMBASE] = 0xC0;
     pm->pci.writable[PMBASE + 1] = 0xFF;
     memset(pm->pci.writable + 0x44, 0xFF, 0x24); /* CNTA..DEVRESJ: device monitors, read back only */
@@ -339,7 +341,7 @@ static bool realize(struct device *dev, struct error *err)
     machine_map_ports(m, &pm->pci_hotplug, "acpi-pci-hotplug", &pci_hotplug_ops, pm, PCIHP_BASE, 16);
     machine_map_ports(m, &pm->cpu_hotplug, "acpi-cpu-hotplug", &cpu_hotplug_ops, pm, CPUHP_BASE, 32);
     machine_map_ports(m, &pm->apm, "apm", &apm_ops, pm, APM_BASE, 2);
-    pm->listener = (struct machine_listener){.event = machine_event, .opaque = pm};
+    pm->listener = (struct machine_listener){.event = piix4_pm_machine_event, .opaque = pm};
     machine_listen(m, &pm->listener);
     m->power_button = press_power_button;
     m->power_button_opaque = pm;
@@ -350,7 +352,7 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void piix4_pm_unrealize(struct device *dev)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
     struct region *regions[] = {&pm->pm, &pm->gpe, &pm->pci_hotplug, &pm->cpu_hotplug, &pm->apm};
@@ -364,7 +366,7 @@ static void unrealize(struct device *dev)
         bus_unmap(&dev->machine->bus, regions[i]);
 }
 
-static void reset(struct device *dev)
+static void piix4_pm_reset(struct device *dev)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
 
@@ -381,7 +383,7 @@ static void reset(struct device *dev)
     update_sci(pm);
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool piix4_pm_loaded(struct device *dev, struct error *err)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
 
@@ -411,9 +413,9 @@ static const struct device_class piix4_pm_class = {
     .size = sizeof(struct piix4_pm),
     .pci = &info,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = piix4_pm_realize,
+    .unrealize = piix4_pm_unrealize,
+    .reset = piix4_pm_reset,
+    .loaded = piix4_pm_loaded,
 };
 DEVICE_CLASS(piix4_pm_class);

@@ -101,7 +101,7 @@ struct serial {
 
 /* ---- interrupts ---- */
 
-static unsigned capacity(const struct serial *s)
+static unsigned serial_capacity(const struct serial *s)
 {
     return s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
 }
@@ -155,7 +155,7 @@ static void update_timeout(struct serial *s)
         timer_cancel(&s->timeout);
 }
 
-static void update_irq(struct serial *s)
+static void serial_update_irq(struct serial *s)
 {
     bool gate = (s->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
@@ -167,7 +167,7 @@ static void timeout_fire(void *opaque)
     struct serial *s = opaque;
 
     s->timed_out = true;
-    update_irq(s);
+    serial_update_irq(s);
 }
 
 /* ---- the receiver ---- */
@@ -176,14 +176,14 @@ static void fifo_changed(struct serial *s)
 {
     s->timed_out = false;
     update_timeout(s);
-    update_irq(s);
+    serial_update_irq(s);
 }
 
-static void fifo_put(struct serial *s, uint8_t byte, uint8_t errors)
+static void serial_fifo_put(struct serial *s, uint8_t byte, uint8_t errors)
 {
     unsigned at;
 
-    if (s->fifo_count == capacity(s)) {
+    if (s->fifo_count == serial_capacity(s)) {
         s->overrun = LSR_OE;
         if (s->fcr & FCR_ENABLE)
             return; /* the FIFO keeps what it has; without it the new character takes the old one's place */
@@ -205,7 +205,7 @@ static size_t serial_room(void *opaque)
 {
     const struct serial *s = opaque;
 
-    return s->mcr & MCR_LOOP ? 0 : capacity(s) - s->fifo_count;
+    return s->mcr & MCR_LOOP ? 0 : serial_capacity(s) - s->fifo_count;
 }
 
 static void serial_receive(void *opaque, const uint8_t *data, size_t length)
@@ -213,7 +213,7 @@ static void serial_receive(void *opaque, const uint8_t *data, size_t length)
     struct serial *s = opaque;
 
     for (size_t i = 0; i < length; i++)
-        fifo_put(s, data[i], 0);
+        serial_fifo_put(s, data[i], 0);
     fifo_changed(s);
 }
 
@@ -224,7 +224,7 @@ static void accept_input(struct serial *s)
         chardev_accept_input(s->chardev);
 }
 
-static uint8_t read_data(struct serial *s)
+static uint8_t serial_read_data(struct serial *s)
 {
     uint8_t byte = s->fifo[s->fifo_at];
 
@@ -240,14 +240,14 @@ static uint8_t read_data(struct serial *s)
 
 /* ---- the transmitter ---- */
 
-static void send(struct serial *s, const uint8_t *data, uint32_t count)
+static void serial_send(struct serial *s, const uint8_t *data, uint32_t count)
 {
     if (s->mcr & MCR_LOOP)
         serial_receive(s, data, count);
     else if (s->chardev)
         chardev_write(s->chardev, data, count);
     s->thre_pending = true;
-    update_irq(s);
+    serial_update_irq(s);
 }
 
 /* ---- registers ---- */
@@ -273,7 +273,7 @@ static void write_ier(struct serial *s, uint8_t value)
         s->thre_pending = true;
     s->ier = value & (IER_ERBFI | IER_ETBEI | IER_ELSI | IER_EDSSI);
     update_timeout(s);
-    update_irq(s);
+    serial_update_irq(s);
 }
 
 static void write_fcr(struct serial *s, uint8_t value)
@@ -292,7 +292,7 @@ static void write_lcr(struct serial *s, uint8_t value)
     s->lcr = value;
     if (!breaks)
         return;
-    fifo_put(s, 0, LSR_BI | LSR_FE);
+    serial_fifo_put(s, 0, LSR_BI | LSR_FE);
     fifo_changed(s);
 }
 
@@ -300,7 +300,7 @@ static void write_mcr(struct serial *s, uint8_t value)
 {
     s->mcr = value & MCR_BITS;
     update_modem(s);
-    update_irq(s);
+    serial_update_irq(s);
     accept_input(s);
 }
 
@@ -310,7 +310,7 @@ static uint8_t read_iir(struct serial *s)
 
     if (source == IIR_THRE) {
         s->thre_pending = false;
-        update_irq(s);
+        serial_update_irq(s);
     }
     return source | (s->fcr & FCR_ENABLE ? IIR_FIFO : 0);
 }
@@ -327,16 +327,16 @@ static uint8_t read_lsr(struct serial *s)
     s->overrun = 0;
     if (s->fifo_count)
         s->errors[s->fifo_at] = 0;
-    update_irq(s);
+    serial_update_irq(s);
     return value;
 }
 
-static uint8_t read_msr(struct serial *s)
+static uint8_t serial_read_msr(struct serial *s)
 {
     uint8_t value = s->msr;
 
     s->msr &= ~MSR_DELTAS;
-    update_irq(s);
+    serial_update_irq(s);
     return value;
 }
 
@@ -346,7 +346,7 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned size)
 
     switch (offset) {
     case RBR_THR:
-        return s->lcr & LCR_DLAB ? s->divisor & 0xFF : read_data(s);
+        return s->lcr & LCR_DLAB ? s->divisor & 0xFF : serial_read_data(s);
     case IER:
         return s->lcr & LCR_DLAB ? s->divisor >> 8 : s->ier;
     case IIR_FCR:
@@ -358,7 +358,7 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned size)
     case LSR:
         return read_lsr(s);
     case MSR:
-        return read_msr(s);
+        return serial_read_msr(s);
     default:
         return s->scr;
     }
@@ -374,7 +374,7 @@ static void serial_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
         if (s->lcr & LCR_DLAB)
             s->divisor = (s->divisor & 0xFF00) | byte;
         else
-            send(s, &byte, 1);
+            serial_send(s, &byte, 1);
         break;
     case IER:
         if (s->lcr & LCR_DLAB)
@@ -406,7 +406,7 @@ static uint32_t serial_write_block(void *opaque, uint64_t offset, unsigned size,
 
     if (offset != RBR_THR || size != 1 || s->lcr & LCR_DLAB)
         return 0;
-    send(s, data, count);
+    serial_send(s, data, count);
     return count;
 }
 
@@ -420,7 +420,7 @@ static const struct region_ops serial_ops = {
 /* ---- the device ---- */
 
 /* The next port that no other UART has. */
-static unsigned next_index(const struct serial *s)
+static unsigned serial_next_index(const struct serial *s)
 {
     unsigned used = 0;
 
@@ -439,7 +439,7 @@ static bool serial_realize(struct device *dev, struct error *err)
     struct chardev_user user = {.room = serial_room, .receive = serial_receive, .opaque = s};
 
     if (s->index == NEXT_INDEX)
-        s->index = next_index(s);
+        s->index = serial_next_index(s);
     if (s->index >= PORTS)
         return error_set(err, "isa-serial: there are %d serial ports, index 0 to %d", PORTS, PORTS - 1);
     if (!s->iobase)
@@ -484,9 +484,10 @@ static bool serial_loaded(struct device *dev, struct error *err)
 {
     struct serial *s = (struct serial *)dev;
 
-    if (s->fifo_count > capacity(s))
-        return error_set(err, "isa-serial: %u characters saved in a FIFO of %u", s->fifo_count, capacity(s));
-    update_irq(s);
+    if (s->fifo_count > serial_capacity(s))
+        return error_set(err, "isa-serial: %u characters saved in a FIFO of %u", s->fifo_count,
+                         serial_capacity(s));
+    serial_update_irq(s);
     accept_input(s);
     return true;
 }

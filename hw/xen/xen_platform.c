@@ -82,7 +82,7 @@ static void unplug_nics(struct xen_platform *xp)
 }
 
 /* What was unplugged stays so: guests repeat it after a resume. */
-static void unplug(struct xen_platform *xp, uint16_t what)
+static void xen_platform_unplug(struct xen_platform *xp, uint16_t what)
 {
     if (what & UNPLUG_DISKS && !xp->disks_gone) {
         xp->disks_gone = true;
@@ -108,7 +108,7 @@ static void set_flags(struct xen_platform *xp, uint8_t value)
         accel->lock_roms(xp->pci.dev.machine, xp->flags & FLAG_ROM_LOCK);
 }
 
-static uint64_t fixed_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t xen_platform_fixed_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct xen_platform *xp = opaque;
 
@@ -121,14 +121,14 @@ static uint64_t fixed_read(void *opaque, uint64_t offset, unsigned size)
     return UINT64_MAX;
 }
 
-static void fixed_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void xen_platform_fixed_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct xen_platform *xp = opaque;
 
     if (offset == 0 && size == 1)
         set_flags(xp, value);
     else if (offset == 0 && size == 2)
-        unplug(xp, value);
+        xen_platform_unplug(xp, value);
     else if (offset == 0 && size == 4)
         log_limited("guest: paravirtual drivers, build %u", (unsigned)value);
     else if (offset == 2 && size == 1)
@@ -137,18 +137,19 @@ static void fixed_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
         log_limited("guest: paravirtual drivers, product %u", (unsigned)value);
 }
 
-static const struct region_ops fixed_ops = {.read = fixed_read, .write = fixed_write, .max_size = 4};
+static const struct region_ops fixed_ops = {
+    .read = xen_platform_fixed_read, .write = xen_platform_fixed_write, .max_size = 4};
 
 /* ---- the BARs ---- */
 
-static uint64_t io_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t xen_platform_io_read(void *opaque, uint64_t offset, unsigned size)
 {
     const struct xen_platform *xp = opaque;
 
     return offset == 0 ? xp->flags : UINT64_MAX;
 }
 
-static void io_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static void xen_platform_io_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     if (offset == 0)
         set_flags(opaque, value);
@@ -156,19 +157,20 @@ static void io_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
         log_byte(opaque, value);
 }
 
-static const struct region_ops io_ops = {.read = io_read, .write = io_write, .max_size = 1};
+static const struct region_ops io_ops = {
+    .read = xen_platform_io_read, .write = xen_platform_io_write, .max_size = 1};
 
 /* 16 MiB of addresses where the guest may put frames of Xen's; where it did not, nothing is there. */
-static uint64_t memory_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t xen_platform_memory_read(void *opaque, uint64_t offset, unsigned size)
 {
     return 0;
 }
 
-static const struct region_ops memory_ops = {.read = memory_read, .max_size = 8};
+static const struct region_ops memory_ops = {.read = xen_platform_memory_read, .max_size = 8};
 
 /* ---- life ---- */
 
-static bool realize(struct device *dev, struct error *err)
+static bool xen_platform_realize(struct device *dev, struct error *err)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
@@ -181,12 +183,12 @@ static bool realize(struct device *dev, struct error *err)
     return true;
 }
 
-static void unrealize(struct device *dev)
+static void xen_platform_unrealize(struct device *dev)
 {
     bus_unmap(&dev->machine->bus, &((struct xen_platform *)dev)->fixed);
 }
 
-static void reset(struct device *dev)
+static void xen_platform_reset(struct device *dev)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
@@ -194,7 +196,7 @@ static void reset(struct device *dev)
     xp->log_length = 0;
 }
 
-static bool loaded(struct device *dev, struct error *err)
+static bool xen_platform_loaded(struct device *dev, struct error *err)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
@@ -225,9 +227,9 @@ static const struct device_class xen_platform_class = {
     .size = sizeof(struct xen_platform),
     .pci = &info,
     .state = state,
-    .realize = realize,
-    .unrealize = unrealize,
-    .reset = reset,
-    .loaded = loaded,
+    .realize = xen_platform_realize,
+    .unrealize = xen_platform_unrealize,
+    .reset = xen_platform_reset,
+    .loaded = xen_platform_loaded,
 };
 DEVICE_CLASS(xen_platform_class);

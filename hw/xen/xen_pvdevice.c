@@ -19,7 +19,7 @@ struct xen_pvdevice {
 
 static const struct region_ops memory_ops = {.max_size = 8};
 
-static bool realize(struct device *dev, struct error *err)
+static bool xen_pvdevice_realize(struct device *dev, struct error *err)
 {
     struct xen_pvdevice *pv = (struct xen_pvdevice *)dev;
 
@@ -39,7 +39,7 @@ static bool realize(struct device *dev, struct error *err)
 }
 
 /* The configuration space, which the bus resets, is all there is. */
-static void reset(struct device *dev)
+static void xen_pvdevice_reset(struct device *dev)
 {
 }
 
@@ -62,7 +62,7 @@ static const struct device_class xen_pvdevice_class = {
     .pci = &info,
     .properties = properties,
     .state = state,
-    .realize = realize,
-    .reset = reset,
+    .realize = xen_pvdevice_realize,
+    .reset = xen_pvdevice_reset,
 };
 DEVICE_CLASS(xen_pvdevice_class);
