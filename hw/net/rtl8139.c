@@ -5,208 +5,21 @@
  */
 #include <string.h>
 
-#include "hw/net/eeprom93c46.h"
-#include "hw/net/mii.h"
-#include "hw/net/net_offload.h"
-#include "hw/net/nic.h"
+#include "hw/net/rtl8139.h"
 #include "machine/machine.h"
 
-enum { BAR_SIZE = 256, TX_DESCRIPTORS = 4, TX_MAX = 1792 };
-enum { DESC_MAX = 64, TX_LARGE = 65536, REVISION_CPLUS = 0x20 };
+enum { BAR_SIZE = 256, TX_MAX = 1792 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
 
-enum {
-    IDR0 = 0x00,
-    MAR0 = 0x08,
-    TSD0 = 0x10,
-    TSAD0 = 0x20,
-    RBSTART = 0x30,
-    CR = 0x37,
-    CAPR = 0x38,
-    CBR = 0x3A,
-    IMR = 0x3C,
-    ISR = 0x3E,
-    TCR = 0x40,
-    RCR = 0x44,
-    TCTR = 0x48,
-    MPC = 0x4C,
-    EECR = 0x50, /* 9346CR */
-    CONFIG0 = 0x51,
-    CONFIG1 = 0x52,
-    TIMER_INT = 0x54,
-    MSR = 0x58,
-    CONFIG3 = 0x59,
-    CONFIG4 = 0x5A,
-    MULINT = 0x5C,
-    TSAD = 0x60,
-    BMCR = 0x62,
-    BMSR = 0x64,
-    ANAR = 0x66,
-    ANLPAR = 0x68,
-    ANER = 0x6A,
-    NWAYTR = 0x70,
-    CSCR = 0x74,
-    CRC0 = 0x84,    /* of eight wake-up frames, a byte each */
-    WAKEUP0 = 0x8C, /* which of their bytes count, eight bytes each */
-    LSBCRC0 = 0xCC,
-    WAKEUP_END = 0xD4,
-    CONFIG5 = 0xD8,
-    TPPOLL = 0xD9,
-    CPCR = 0xE0, /* C+CR */
-    RDSAR = 0xE4,
-};
-
-#define CR_BUFE 0x01
-#define CR_TE   0x04
-#define CR_RE   0x08
-#define CR_RST  0x10
-
-#define INT_ROK     0x0001
-#define INT_TOK     0x0004
-#define INT_TER     0x0008
-#define INT_RXOVW   0x0010
-#define INT_LINKCHG 0x0020
-#define INT_TDU     0x0080
-#define INT_SWINT   0x0100
-#define INT_TIMEOUT 0x4000
-#define INT_ALL     0xE1FF
-
-#define TSD_SIZE 0x00001FFFu
-#define TSD_OWN  0x00002000u
-#define TSD_TUN  0x00004000u
-#define TSD_TOK  0x00008000u
-#define TSD_TABT 0x40000000u
-
-#define TCR_HWVERID  0x74000000u /* RTL8139C */
-#define TCR_CPLUS    0x00800000u
-#define TCR_WRITABLE 0x030707F0u
-#define TCR_LOOPBACK 0x00060000u
-
-#define RCR_AAP      0x00000001u
-#define RCR_APM      0x00000002u
-#define RCR_AM       0x00000004u
-#define RCR_AB       0x00000008u
-#define RCR_WRAP     0x00000080u
-#define RCR_WRITABLE 0x0F03FFBFu
-
-/* Status in front of a received frame */
-#define RX_ROK 0x0001
-#define RX_BAR 0x2000
-#define RX_PAM 0x4000
-#define RX_MAR 0x8000
-
-#define EECR_EEM     0xC0
-#define EECR_LOAD    0x40
-#define EECR_PROGRAM 0x80
-#define EECR_CONFIG  0xC0 /* CONFIG registers can be written */
-#define EECR_CS      0x08
-#define EECR_SK      0x04
-#define EECR_DI      0x02
-#define EECR_DO      0x01
-
-#define CONFIG1_MAPPED 0x0C /* I/O and memory: as the BARs say */
-#define CONFIG1_PMEN   0x01 /* the power management capability is there */
-
-#define CONFIG3_MAGIC  0x20
-#define CONFIG3_LINKUP 0x10
-#define CONFIG3_MASK   0x70
-
-#define CONFIG4_LONGWF 0x20 /* wake-up frames of up to 128 bytes */
-#define CONFIG4_MASK   0xF5
-
-#define CONFIG5_BWF  0x40
-#define CONFIG5_MWF  0x20
-#define CONFIG5_UWF  0x10
-#define CONFIG5_MASK 0x7F
-
-#define PM_OFFSET 0x50
-#define PMC       0xF7C2 /* D1, D2; wakes from all but D0; with auxiliary power (MSR_AUX) also from D3cold */
-
-#define MSR_LINKB    0x04 /* no link */
-#define MSR_SPEED_10 0x08
-#define MSR_AUX      0x10
-
-#define CPCR_TX   0x0001
-#define CPCR_RX   0x0002
-#define CPCR_RXCS 0x0020 /* checksums are looked at (RxChkSum) */
-#define CPCR_VLAN 0x0040 /* tags are taken out */
-#define CPCR_MASK 0x027B
-
-#define DTCCR_DUMP 0x08u
-
-#define TPPOLL_NPQ 0x40
-#define TPPOLL_SWI 0x01
-
-/* First doubleword of a descriptor, and DESC_TAGC of the second */
-#define DESC_OWN     0x80000000u
-#define DESC_EOR     0x40000000u
-#define DESC_FS      0x20000000u
-#define DESC_LS      0x10000000u
-#define DESC_LGSEN   0x08000000u /* cut into segments */
-#define DESC_IPCS    0x00040000u
-#define DESC_UDPCS   0x00020000u
-#define DESC_TCPCS   0x00010000u
-#define DESC_RX_SIZE 0x1FFFu
-#define DESC_TAGC    0x00020000u
-/* First doubleword of a descriptor that comes back */
-#define DESC_LENGTH 0x0000FFFFu
-#define RX_PID_TCP  0x00010000u
-#define RX_PID_UDP  0x00020000u
-#define RX_PID_IP   0x00030000u
-#define RX_IPF      0x00008000u
-#define RX_UDPF     0x00004000u
-#define RX_TCPF     0x00002000u
-
-#define CSCR_CHANGED 0x0800 /* the link did; until the driver writes the register */
-#define CSCR_LINK_OK 0x0400
-
-struct rtl8139 {
-    struct pci_device pci;
-    struct region io, memory;
-    struct nic nic;
-    struct mii_phy phy;
-    struct eeprom eeprom;
-    struct timer timer;
-
-    uint8_t idr[6], mar[8];
-    uint32_t tsd[TX_DESCRIPTORS], tsad[TX_DESCRIPTORS];
-    uint8_t tx_next; /* the descriptor that is sent next */
-    uint32_t rbstart;
-    uint16_t capr, cbr;
-    uint8_t cr, eecr, config0, config1, config3, config4, config5;
-    uint8_t wakeup[WAKEUP_END - CRC0];
-    uint16_t imr, isr, mulint, nwaytr, cscr;
-    uint32_t tcr, rcr, mpc, timer_int;
-    int64_t timer_start; /* guest time at which the timer was 0 */
-
-    /* C+ mode */
-    uint8_t revision; /* property */
-    uint16_t cpcr;
-    uint32_t rdsar[2];
-    uint8_t rx_index, tx_index; /* of the next descriptor */
-    struct loop_work tx_work;
-    bool tx_ready, tx_last; /* all of a frame is there; its last segment */
-    bool tx_bad;            /* no frame was begun, or a part of it could not be read */
-    uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
-    uint8_t tx_data[TX_LARGE];
-    uint64_t tx_ok, rx_ok, rx_physical, rx_broadcast; /* counted since power on */
-    uint32_t rx_multicast;
-};
-
-static struct machine *rtl8139_machine_of(const struct rtl8139 *s)
-{
-    return s->pci.dev.machine;
-}
-
 /* ---- interrupts ---- */
 
-static void rtl8139_update_irq(struct rtl8139 *s)
+void rtl8139_update_irq(struct rtl8139 *s)
 {
     pci_set_intx(&s->pci, s->isr & s->imr);
 }
 
-static void rtl8139_raise(struct rtl8139 *s, uint16_t bits)
+void rtl8139_raise(struct rtl8139 *s, uint16_t bits)
 {
     s->isr |= bits;
     rtl8139_update_irq(s);
@@ -352,7 +165,7 @@ static uint16_t rtl8139_match(const struct rtl8139 *s, const uint8_t *to)
     return s->rcr & RCR_AAP ? RX_ROK : 0;
 }
 
-static void rx_done(struct rtl8139 *s, uint16_t status)
+void rtl8139_rx_done(struct rtl8139 *s, uint16_t status)
 {
     s->rx_ok++;
     s->rx_physical += !!(status & RX_PAM);
@@ -361,8 +174,7 @@ static void rx_done(struct rtl8139 *s, uint16_t status)
     rtl8139_raise(s, INT_ROK);
 }
 
-/* A frame for which the driver named no memory, or too little. */
-static void rx_miss(struct rtl8139 *s)
+void rtl8139_rx_miss(struct rtl8139 *s)
 {
     s->mpc += s->mpc < 0xFFFFFF;
 }
@@ -393,86 +205,10 @@ static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, si
         entry[i] = (uint32_t)(length << 16 | status) >> 8 * i;
     if (ring_write(s, entry, total)) {
         s->cbr = (ring_writer(s) + total) & (rtl8139_ring_size(s) - 1);
-        rx_done(s, status);
+        rtl8139_rx_done(s, status);
     } else {
-        rx_miss(s);
+        rtl8139_rx_miss(s);
     }
-    return true;
-}
-
-/* ---- C+ mode: rings of descriptors (data sheet RTL8139C+, chapter 9) ---- */
-
-static bool in_cplus(const struct rtl8139 *s)
-{
-    return s->cpcr & (CPCR_TX | CPCR_RX);
-}
-
-static uint64_t rtl8139_descriptor_at(const uint32_t base[2], unsigned index)
-{
-    return ((uint64_t)base[1] << 32 | (base[0] & ~0xFFu)) + 16 * index;
-}
-
-static uint8_t rtl8139_next_index(uint32_t command, uint8_t index)
-{
-    return command & DESC_EOR ? 0 : (index + 1) % DESC_MAX;
-}
-
-/* The tag out of a frame, as the descriptor has it: big endian, and a bit that there is one. */
-static uint32_t strip_tag(const struct rtl8139 *s, uint8_t *frame, size_t *length)
-{
-    uint16_t tag;
-
-    if (!(s->cpcr & CPCR_VLAN) || !offload_take_tag(frame, length, VLAN_TYPE, &tag))
-        return 0;
-    return 1u << 16 | __builtin_bswap16(tag);
-}
-
-/* What the checksums say; of which transport it is stands there only if that one was looked at. */
-static uint32_t cplus_verdict(const struct rtl8139 *s, const uint8_t *frame, size_t length)
-{
-    struct ip_packet packet;
-    uint32_t ip;
-
-    if (!(s->cpcr & CPCR_RXCS) || !offload_find_ip(frame, length, &packet) || packet.version != 4)
-        return 0;
-    ip = offload_check_ip(frame, &packet) == OFFLOAD_BAD ? RX_IPF : 0;
-    switch (offload_check_transport(frame, length, &packet)) {
-    case OFFLOAD_GOOD:
-        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP : RX_PID_UDP);
-    case OFFLOAD_BAD:
-        return ip | (packet.protocol == PROTOCOL_TCP ? RX_PID_TCP | RX_TCPF : RX_PID_UDP | RX_UDPF);
-    default:
-        return ip | RX_PID_IP;
-    }
-}
-
-/* False: no descriptor is free. */
-static bool cplus_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
-{
-    uint64_t at = rtl8139_descriptor_at(s->rdsar, s->rx_index);
-    uint8_t frame[NET_MAX_FRAME + NIC_FCS];
-    uint32_t desc[4], tag, verdict;
-
-    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc))) {
-        rx_miss(s);
-        return true;
-    }
-    if (!(desc[0] & DESC_OWN))
-        return false;
-    memcpy(frame, data, length);
-    tag = strip_tag(s, frame, &length);
-    verdict = cplus_verdict(s, frame, length);
-    length = nic_seal(frame, nic_pad(frame, length));
-    if (length > (desc[0] & DESC_RX_SIZE) ||
-        !pci_dma_write(&s->pci, (uint64_t)desc[3] << 32 | desc[2], frame, length)) {
-        rx_miss(s);
-        return true;
-    }
-    s->rx_index = rtl8139_next_index(desc[0], s->rx_index);
-    desc[0] = (desc[0] & DESC_EOR) | DESC_FS | DESC_LS | (status & 0xE000u) << 11 | verdict | length;
-    pci_dma_write(&s->pci, at + 4, &tag, 4);
-    pci_dma_write(&s->pci, at, desc, 4); /* the last: the descriptor is the driver's */
-    rx_done(s, status);
     return true;
 }
 
@@ -485,7 +221,7 @@ static bool rtl8139_rx_frame(struct rtl8139 *s, const uint8_t *data, size_t leng
     status = rtl8139_match(s, data);
     if (!status)
         return true;
-    return s->cpcr & CPCR_RX ? cplus_put(s, status, data, length) : ring_put(s, status, data, length);
+    return s->cpcr & CPCR_RX ? rtl8139_cplus_put(s, status, data, length) : ring_put(s, status, data, length);
 }
 
 /* ---- wake-up ---- */
@@ -583,7 +319,7 @@ static void rtl8139_card_link_changed(void *opaque, bool up)
 /* ---- transmitter ---- */
 
 /* False: the wire has no room. */
-static bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
+bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 {
     struct net_frame frame = {.data = data, .length = length ? nic_pad(data, length) : 0};
 
@@ -592,176 +328,6 @@ static bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
     if (!rtl8139_rx_frame(s, data, frame.length))
         rtl8139_raise(s, INT_RXOVW);
     return true;
-}
-
-/* ---- transmitter of C+ mode ---- */
-
-/* What the descriptor asks for; nothing beyond the frame is believed (CVE-2015-5165). */
-static void cplus_checksums(const struct rtl8139 *s, uint8_t *frame, size_t length)
-{
-    struct ip_packet packet;
-    struct offload_sum sum;
-    bool tcp;
-
-    if (!offload_find_ip(frame, length, &packet) || packet.version != 4)
-        return;
-    if (s->tx_flags & DESC_IPCS) {
-        sum = offload_ip_sum(&packet);
-        put_be16(frame + sum.place, 0);
-        offload_checksum(frame, length, &sum);
-    }
-    tcp = packet.protocol == PROTOCOL_TCP;
-    sum = offload_transport_sum(&packet);
-    if ((!tcp && packet.protocol != PROTOCOL_UDP) || !(s->tx_flags & (tcp ? DESC_TCPCS : DESC_UDPCS)) ||
-        sum.end > length || sum.place + 2 > sum.end)
-        return;
-    put_be16(frame + sum.place, offload_pseudo_sum(frame, &packet, sum.end - sum.start));
-    offload_checksum(frame, length, &sum);
-}
-
-/* The longest frame that is sent, before a tag goes in. */
-static size_t cplus_longest(const struct rtl8139 *s)
-{
-    return s->tx_tag & DESC_TAGC ? NET_MAX_FRAME - VLAN_TAG : NET_MAX_FRAME;
-}
-
-/* How the frame is cut into segments; false: it cannot be. What the driver left in the place of the checksums
- * is not part of them. */
-static bool cplus_cut(struct rtl8139 *s, struct offload_cut *cut)
-{
-    struct ip_packet packet;
-
-    if (!offload_find_ip(s->tx_data, s->tx_length, &packet) || packet.version != 4 ||
-        packet.protocol != PROTOCOL_TCP || packet.transport + 20 > s->tx_length)
-        return false;
-    *cut = (struct offload_cut){.payload = s->tx_flags >> 16 & 0x7FF,
-                                .ipv4 = true,
-                                .tcp = true,
-                                .sum_ip = true,
-                                .sum_transport = true};
-    cut->ip = packet.ip;
-    cut->transport = packet.transport;
-    cut->headers = packet.transport + (s->tx_data[packet.transport + 12] >> 4) * 4;
-    cut->ip_sum = offload_ip_sum(&packet);
-    cut->transport_sum = offload_transport_sum(&packet);
-    cut->transport_sum.end = 0; /* the segment's */
-    put_be16(s->tx_data + cut->ip_sum.place, 0);
-    put_be16(s->tx_data + cut->transport_sum.place, offload_pseudo_sum(s->tx_data, &packet, 0));
-    return true;
-}
-
-/* The next segment; its length, 0: there is none that a frame can hold. */
-static size_t cplus_segment(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
-{
-    struct offload_cut cut;
-    size_t length, taken;
-
-    if (!cplus_cut(s, &cut))
-        return 0;
-    length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
-    if (!length || length > cplus_longest(s))
-        return 0;
-    s->tx_piece = taken;
-    s->tx_last = s->tx_sent + taken == s->tx_length - cut.headers;
-    return length;
-}
-
-static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
-{
-    s->tx_last = true;
-    if (s->tx_length < NET_HEADER || s->tx_length > cplus_longest(s))
-        return 0;
-    memcpy(frame, s->tx_data, s->tx_length);
-    cplus_checksums(s, frame, s->tx_length);
-    return s->tx_length;
-}
-
-/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
-static bool cplus_large(struct rtl8139 *s, bool *room)
-{
-    struct offload_cut cut;
-
-    if (!(s->tx_flags & DESC_LGSEN) || s->tx_sent || s->tx_tag & DESC_TAGC ||
-        (s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK || !cplus_cut(s, &cut))
-        return false;
-    return offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room);
-}
-
-/* Sends the frame that was gathered, or its next segment. False: the wire has no room. */
-static bool cplus_send(struct rtl8139 *s)
-{
-    uint8_t frame[NET_MAX_FRAME];
-    size_t length;
-    bool room;
-
-    if (cplus_large(s, &room)) {
-        s->tx_ready = !room;
-        return room;
-    }
-    length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
-    if (length && s->tx_tag & DESC_TAGC)
-        length = offload_insert_tag(frame, length, VLAN_TYPE, __builtin_bswap16(s->tx_tag));
-    if (length && !rtl8139_tx_frame(s, frame, length))
-        return false;
-    s->tx_sent += s->tx_piece;
-    if (!length || s->tx_last)
-        s->tx_ready = false;
-    return true;
-}
-
-/* Takes the next descriptor's bytes. False: it is not the chip's. */
-static bool cplus_fetch(struct rtl8139 *s)
-{
-    uint64_t at = rtl8139_descriptor_at(s->tsad, s->tx_index);
-    uint32_t desc[4], command, length;
-
-    if (!pci_dma_read(&s->pci, at, desc, sizeof(desc)) || !(desc[0] & DESC_OWN))
-        return false;
-    command = desc[0];
-    if (command & DESC_FS) {
-        s->tx_length = s->tx_sent = s->tx_piece = 0;
-        s->tx_flags = command;
-        s->tx_tag = desc[1];
-        s->tx_bad = false;
-    }
-    length = command & DESC_LENGTH;
-    if (length > TX_LARGE - s->tx_length ||
-        !pci_dma_read(&s->pci, (uint64_t)desc[3] << 32 | desc[2], s->tx_data + s->tx_length, length))
-        s->tx_bad = true;
-    else
-        s->tx_length += length;
-    s->tx_index = rtl8139_next_index(command, s->tx_index);
-    s->tx_ready = command & DESC_LS && !s->tx_bad;
-    desc[0] = command & (DESC_EOR | DESC_FS | DESC_LS | DESC_LENGTH); /* the rest would tell of errors now */
-    if (!pci_dma_write(&s->pci, at, desc, 4))
-        return false;
-    if (!(command & DESC_LS))
-        return true;
-    s->tx_ok += !s->tx_bad;
-    rtl8139_raise(s, s->tx_bad ? INT_TER : INT_TOK);
-    s->tx_bad = true;
-    return true;
-}
-
-/* False: there is no more to do now. */
-static bool cplus_step(void *opaque)
-{
-    struct rtl8139 *s = opaque;
-
-    if (!(s->cr & CR_TE) || !(s->cpcr & CPCR_TX) || !pci_is_on(&s->pci))
-        return false;
-    if (s->tx_ready)
-        return cplus_send(s);
-    if (cplus_fetch(s))
-        return true;
-    rtl8139_raise(s, INT_TDU);
-    return false;
-}
-
-/* Rings that never end were a fault of others (CVE-2016-8910). */
-static void cplus_transmit(struct rtl8139 *s)
-{
-    nic_transmit(&s->nic, &s->tx_work, cplus_step);
 }
 
 /* ---- transmitter: four descriptors, in turn ---- */
@@ -790,7 +356,7 @@ static void rtl8139_transmit(void *opaque)
     struct rtl8139 *s = opaque;
 
     if (s->cpcr & CPCR_TX) {
-        cplus_transmit(s);
+        rtl8139_cplus_transmit(s);
         return;
     }
     for (int i = 0; i < TX_DESCRIPTORS && s->cr & CR_TE && pci_is_on(&s->pci); i++) {
@@ -1000,26 +566,6 @@ static void write_ring(struct rtl8139 *s, unsigned offset, uint32_t value)
     nic_resume(&s->nic);
 }
 
-/* The registers that only the C+ has. */
-static void write_cplus(struct rtl8139 *s, unsigned offset, uint32_t value)
-{
-    if (s->revision < REVISION_CPLUS)
-        return;
-    if (offset == CPCR) {
-        s->cpcr = value & CPCR_MASK;
-        nic_resume(&s->nic);
-    } else if (offset == TPPOLL) {
-        if (value & TPPOLL_SWI)
-            rtl8139_raise(s, INT_SWINT);
-        if (value & TPPOLL_NPQ)
-            cplus_transmit(s);
-    } else {
-        s->rdsar[(offset - RDSAR) / 4] = value;
-        s->rx_index = 0;
-        nic_resume(&s->nic);
-    }
-}
-
 static void write_timer(struct rtl8139 *s, unsigned offset, uint32_t value)
 {
     if (offset == TCTR)
@@ -1082,7 +628,7 @@ static void rtl8139_write_register(struct rtl8139 *s, unsigned offset, uint32_t 
     case TPPOLL:
     case RDSAR:
     case RDSAR + 4:
-        write_cplus(s, offset, value);
+        rtl8139_cplus_write(s, offset, value);
         break;
     case MULINT:
         s->mulint = value & 0x0FFF;
@@ -1107,33 +653,18 @@ static void write_array(struct rtl8139 *s, unsigned offset, uint32_t value)
         s->mar[offset - MAR0] = value;
     else if (offset >= TSAD0) {
         s->tsad[(offset - TSAD0) / 4] = value;
-        if (in_cplus(s) && offset < TSAD0 + 8)
+        if (rtl8139_in_cplus(s) && offset < TSAD0 + 8)
             s->tx_index = 0; /* TNPDS */
     }
-}
-
-/* DTCCR: the counters to memory, laid out as in the data sheet; errors do not happen here. */
-static void dump_counters(struct rtl8139 *s)
-{
-    uint8_t dump[64] = {0};
-    uint16_t missed = s->mpc;
-
-    memcpy(dump, &s->tx_ok, 8);
-    memcpy(dump + 8, &s->rx_ok, 8);
-    memcpy(dump + 28, &missed, 2);
-    memcpy(dump + 40, &s->rx_physical, 8);
-    memcpy(dump + 48, &s->rx_broadcast, 8);
-    memcpy(dump + 56, &s->rx_multicast, 4);
-    pci_dma_write(&s->pci, (uint64_t)s->tsd[1] << 32 | (s->tsd[0] & ~0x3Fu), dump, sizeof(dump));
 }
 
 /* A whole doubleword starts the descriptor; parts of one would start what is half written. */
 static void write_tsd(struct rtl8139 *s, unsigned nth, uint32_t value)
 {
-    if (in_cplus(s)) {
+    if (rtl8139_in_cplus(s)) {
         s->tsd[nth] = nth ? value : value & ~DTCCR_DUMP;
         if (!nth && value & DTCCR_DUMP)
-            dump_counters(s);
+            rtl8139_dump_counters(s);
         return;
     }
     s->tsd[nth] = value & 0x003F3FFF;
