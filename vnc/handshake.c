@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <rfb/rfb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +15,7 @@
 
 #include "base/log.h"
 #include "vnc/viewer.h"
+#include "vnc/vnc_auth.h"
 
 enum {
     HANDSHAKE_MS = 20000, /* for all of it: people type their password in between */
@@ -23,7 +23,6 @@ enum {
     SECURITY_NONE = 1,
     SECURITY_VNC = 2,
     APPLE_MINOR = 889, /* of Mac OS X: sends no ClientInit after "none" */
-    CHALLENGE_SIZE = 16,
 };
 
 bool viewer_must_quit(struct viewer *v)
@@ -131,26 +130,23 @@ static bool choose_security(struct viewer *v, unsigned minor, uint8_t type, int6
            choice == type;
 }
 
-/* Does the answer fit the challenge? DES with the password as the key, by libvncserver. */
-static bool right_answer(struct viewer *v, uint8_t challenge[CHALLENGE_SIZE],
-                         const uint8_t answer[CHALLENGE_SIZE])
+static bool right_answer(struct viewer *v, const uint8_t challenge[VNC_CHALLENGE_SIZE],
+                         const uint8_t answer[VNC_CHALLENGE_SIZE])
 {
-    char password[9];
+    char password[VNC_PASSWORD_LENGTH + 1];
     bool right;
 
     pthread_mutex_lock(&v->vnc->lock);
     memcpy(password, v->vnc->password, sizeof(password));
     pthread_mutex_unlock(&v->vnc->lock);
-    right = password[0] != 0;
-    rfbEncryptBytes(challenge, password);
-    right = right && memcmp(challenge, answer, CHALLENGE_SIZE) == 0;
+    right = vnc_auth_right(password, challenge, answer);
     explicit_bzero(password, sizeof(password));
     return right;
 }
 
 static bool authenticate(struct viewer *v, bool *right, int64_t deadline)
 {
-    uint8_t challenge[CHALLENGE_SIZE], answer[CHALLENGE_SIZE];
+    uint8_t challenge[VNC_CHALLENGE_SIZE], answer[VNC_CHALLENGE_SIZE];
 
     if (getrandom(challenge, sizeof(challenge), 0) != sizeof(challenge) ||
         !viewer_send(v, challenge, sizeof(challenge)) ||

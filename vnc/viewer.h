@@ -19,6 +19,7 @@
 
 #include "vnc/keymap.h"
 #include "vnc/vnc.h"
+#include "vnc/vnc_auth.h"
 
 /* A console surface that viewers read. Freed on the machine thread, when nobody reads it any more. */
 struct picture {
@@ -98,7 +99,7 @@ struct vnc {
     int64_t unseen_since;         /* host time of the first change that no viewer took, 0: they took all */
     bool seldom;                  /* so for long: the console draws seldom */
     struct picture *old_pictures; /* without users */
-    char password[9];             /* "" : nobody gets in, where a password is needed */
+    char password[VNC_PASSWORD_LENGTH + 1]; /* "" : nobody gets in, where a password is needed */
 };
 
 /*

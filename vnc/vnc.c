@@ -612,7 +612,7 @@ bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
     if (!vnc->need_password)
         return error_set(err, "the VNC server was started without a password: use password=on");
     pthread_mutex_lock(&vnc->lock);
-    memset(vnc->password, 0, sizeof(vnc->password));
+    explicit_bzero(vnc->password, sizeof(vnc->password));
     if (password)
         strncpy(vnc->password, password, sizeof(vnc->password) - 1);
     pthread_mutex_unlock(&vnc->lock);

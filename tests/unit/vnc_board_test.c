@@ -5,10 +5,12 @@
  */
 #include "tests/lib/cmocka.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/lib/picture.h"
@@ -230,6 +232,36 @@ static void test_password_by_qmp(void **state)
     drop_viewer(client);
 }
 
+/* A bare connection; what is sent back as the answer is the challenge. The fourth byte of the result. */
+static uint8_t answer_with_challenge(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port())};
+    struct timeval limit = {.tv_sec = PATIENCE};
+    uint8_t bytes[30];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    assert_int_equal(send(fd, "RFB 003.008\n\2", 13, 0), 13);
+    assert_int_equal(recv(fd, bytes, 30, MSG_WAITALL), 30); /* version, one type, the challenge */
+    assert_int_equal(send(fd, bytes + 14, 16, 0), 16);
+    assert_int_equal(recv(fd, bytes, 4, MSG_WAITALL), 4);
+    close(fd);
+    return bytes[3];
+}
+
+/* Where the policy of the host forbids DES to its libraries: an answer that nobody computed lets nobody in.
+ */
+static void test_forbidden_cipher_lets_nobody_in(void **state)
+{
+    setenv("LIBGCRYPT_FORCE_FIPS_MODE", "1", 1);
+    start(",password=on");
+    unsetenv("LIBGCRYPT_FORCE_FIPS_MODE");
+    set_password("secret");
+    assert_int_equal(answer_with_challenge(), 1);
+}
+
 /* What all threads of the program slept and were woken. */
 static unsigned wakeups(void)
 {
@@ -270,6 +302,7 @@ int main(void)
         cmocka_unit_test_teardown(test_keys_reach_the_controller, tear_down),
         cmocka_unit_test_teardown(test_pointer_reaches_the_mouse, tear_down),
         cmocka_unit_test_teardown(test_password_by_qmp, tear_down),
+        cmocka_unit_test_teardown(test_forbidden_cipher_lets_nobody_in, tear_down),
         cmocka_unit_test_teardown(test_quiet_program_sleeps, tear_down),
     };
 

@@ -30,6 +30,7 @@
 #include "tests/lib/viewer.h"
 #include "tests/lib/wait.h"
 #include "vnc/vnc.h"
+#include "vnc/vnc_auth.h"
 
 #define EVENTS 4096
 #define SECOND 1000000000ll
@@ -898,6 +899,61 @@ static void test_passwords(void **state)
     assert_false(let_in("another1"));
 }
 
+/* Up to the challenge, which the server is given back with `change` added to its last byte. */
+static uint8_t answer_with_challenge(uint8_t change)
+{
+    uint8_t bytes[16];
+    int fd = dial();
+
+    hear(fd, bytes, 12);
+    SAY(fd, "RFB 003.008\n");
+    hear(fd, bytes, 2);
+    assert_memory_equal(bytes, "\1\2", 2);
+    SAY(fd, "\2");
+    hear(fd, bytes, 16);
+    bytes[15] += change;
+    say(fd, bytes, 16);
+    hear(fd, bytes, 4);
+    close(fd);
+    return bytes[3];
+}
+
+/* Whatever the password: those that make weak keys of DES, which some ciphers refuse, as well. */
+static void test_challenge_sent_back_is_refused(void **state)
+{
+    static const char *const passwords[] = {"secret", "xxxxpppp", "\x80\x80\x80\x80\x80\x80\x80\x80",
+                                            "\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f", "x"};
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
+        assert_true(set_password(passwords[i]));
+        assert_int_equal(answer_with_challenge(0), 1);
+        assert_int_equal(answer_with_challenge(1), 1);
+    }
+    set_password(NULL);
+    assert_int_equal(answer_with_challenge(0), 1);
+}
+
+/* Known answers (openssl enc -des-ecb); the second password makes a weak key, and counts like another. */
+static void test_right_answers(void **state)
+{
+    static const uint8_t challenge[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    static const struct {
+        char password[9];
+        uint8_t answer[16];
+    } known[] = {
+        {"secret", "\xEE\x22\x53\x9F\x33\xA5\x98\x3E\xC1\x2F\x9C\x2E\xDB\xC9\x95\xDD"},
+        {"xxxxpppp", "\x45\x62\x92\x5D\x47\xFA\x79\xDB\xF1\xDA\x5B\xF3\xBE\xC4\x10\x45"},
+    };
+
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(vnc_auth_right(known[i].password, challenge, known[i].answer));
+        assert_false(vnc_auth_right(known[i].password, challenge, known[1 - i].answer));
+        assert_false(vnc_auth_right(known[i].password, challenge, challenge));
+        assert_false(vnc_auth_right("", challenge, known[i].answer));
+    }
+}
+
 static void test_no_password_to_set(void **state)
 {
     struct error err;
@@ -1404,6 +1460,8 @@ int main(void)
         TEST(test_stalled_viewer),
         TEST(test_nobody_takes_pictures),
         TEST(test_passwords),
+        TEST(test_challenge_sent_back_is_refused),
+        cmocka_unit_test(test_right_answers),
         TEST(test_no_password_to_set),
         TEST(test_old_versions),
         TEST(test_bad_handshakes),
