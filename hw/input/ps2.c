@@ -33,7 +33,6 @@ void ps2_reply(struct ps2_output *out, uint8_t byte)
 {
     if (out->replies < PS2_BUFFER)
         out->reply[out->replies++] = byte;
-    out->ready(out->opaque);
 }
 
 bool ps2_put(struct ps2_output *out, const uint8_t *bytes, unsigned count)
@@ -42,8 +41,13 @@ bool ps2_put(struct ps2_output *out, const uint8_t *bytes, unsigned count)
         return false;
     memcpy(out->data + out->count, bytes, count);
     out->count += count;
-    out->ready(out->opaque);
     return true;
+}
+
+void ps2_ready(struct ps2_output *out)
+{
+    if (out->replies || out->count)
+        out->ready(out->opaque);
 }
 
 void ps2_output_reset(struct ps2_output *out)

@@ -89,10 +89,15 @@ void ps2_mouse_reset(struct ps2_mouse *mouse);
 void ps2_mouse_write(struct ps2_mouse *mouse, uint8_t byte);
 bool ps2_mouse_take(struct ps2_mouse *mouse, uint8_t *byte);
 
-/* For the two devices: answers and data. */
+/*
+ * For the two devices: answers and data. They tell nobody: the controller may be in the middle of taking a
+ * byte, or an answer may not be whole yet. Who began with an event from outside calls ps2_ready at its end.
+ */
 void ps2_reply(struct ps2_output *out, uint8_t byte);
 /* The whole sequence, or, where there is no room, nothing: false. */
 bool ps2_put(struct ps2_output *out, const uint8_t *bytes, unsigned count);
+/* Tells the controller, if there is something. Never from within a take. */
+void ps2_ready(struct ps2_output *out);
 void ps2_output_reset(struct ps2_output *out);
 extern const struct state_field ps2_output_state[];
 

@@ -209,10 +209,8 @@ static bool ps2_keyboard_send_key(struct ps2_keyboard *kbd, uint16_t key, bool d
     return true;
 }
 
-static void refill(void *opaque)
+static void ps2_keyboard_send_waiting(struct ps2_keyboard *kbd)
 {
-    struct ps2_keyboard *kbd = opaque;
-
     while (kbd->waiting_count) {
         uint16_t key = kbd->waiting[0];
 
@@ -221,6 +219,14 @@ static void refill(void *opaque)
         kbd->waiting_count--;
         memmove(kbd->waiting, kbd->waiting + 1, kbd->waiting_count * sizeof(kbd->waiting[0]));
     }
+}
+
+static void refill(void *opaque)
+{
+    struct ps2_keyboard *kbd = opaque;
+
+    ps2_keyboard_send_waiting(kbd);
+    ps2_ready(&kbd->out);
 }
 
 static bool known_key(uint16_t key)
@@ -235,8 +241,10 @@ static void ps2_keyboard_key_event(void *opaque, uint16_t key, bool down)
 
     if (!kbd->scanning || !known_key(key))
         return;
-    if (!kbd->waiting_count && ps2_keyboard_send_key(kbd, key, down))
+    if (!kbd->waiting_count && ps2_keyboard_send_key(kbd, key, down)) {
+        ps2_ready(&kbd->out);
         return;
+    }
     /* The second half is for releases: a lost one is a key that hangs. */
     if (kbd->waiting_count < (down ? PS2_KEYS_WAITING / 2 : PS2_KEYS_WAITING))
         kbd->waiting[kbd->waiting_count++] = key | (down ? 0 : RELEASED);
@@ -323,7 +331,7 @@ static bool key_type_command(uint8_t command)
     return command >= KBD_KEY_TYPEMATIC && command <= KBD_KEY_MAKE;
 }
 
-void ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t byte)
+static void ps2_keyboard_byte(struct ps2_keyboard *kbd, uint8_t byte)
 {
     /* A command in the place of a parameter is a command. */
     if (kbd->command && byte < (key_type_command(kbd->command) ? KBD_SET_LEDS : 0x80)) {
@@ -381,6 +389,12 @@ void ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t byte)
         return;
     }
     ps2_reply(&kbd->out, KBD_ACK);
+}
+
+void ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t byte)
+{
+    ps2_keyboard_byte(kbd, byte);
+    ps2_ready(&kbd->out);
 }
 
 void ps2_keyboard_reset(struct ps2_keyboard *kbd)

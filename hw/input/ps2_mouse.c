@@ -132,6 +132,7 @@ static void ps2_mouse_pointer_event(void *opaque, int x, int y, int wheel, unsig
     mouse->dy = clamp(mouse->dy - y, -MOVEMENT_KEPT, MOVEMENT_KEPT);
     mouse->dz = clamp(mouse->dz - wheel, -MOVEMENT_KEPT, MOVEMENT_KEPT);
     stream(mouse);
+    ps2_ready(&mouse->out);
 }
 
 bool ps2_mouse_take(struct ps2_mouse *mouse, uint8_t *byte)
@@ -271,6 +272,7 @@ void ps2_mouse_write(struct ps2_mouse *mouse, uint8_t byte)
         mouse->command = 0;
         ps2_mouse_command(mouse, byte);
     }
+    ps2_ready(&mouse->out);
 }
 
 void ps2_mouse_reset(struct ps2_mouse *mouse)

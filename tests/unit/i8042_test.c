@@ -242,6 +242,103 @@ static void test_keys_translated_and_not(void **state)
     expect_empty();
 }
 
+static void move(int dx, int dy)
+{
+    json_decref(qtest_qmp_ok(
+        q,
+        "{'execute':'input-send-event','arguments':{'events':["
+        "{'type':'rel','data':{'axis':'x','value':%d}},{'type':'rel','data':{'axis':'y','value':%d}}]}}",
+        dx, dy));
+}
+
+static void expect_mouse_bytes(const char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        expect((uint8_t)bytes[i], AUX);
+    expect_empty();
+}
+
+#define MOUSE_SENDS(literal) expect_mouse_bytes(literal, sizeof(literal) - 1)
+
+/* What waits goes into the mouse's buffer as its last byte is taken, not into the controller's. */
+static void test_a1_no_byte_of_a_movement_is_lost(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    command(0xA8);
+    mouse(0xF4);
+    expect(0xFA, AUX);
+    move(600, 0);
+    MOUSE_SENDS("\x08\xFF\x00\x08\xFF\x00\x08\x5A\x00");
+    for (int i = 0; i < 3; i++)
+        move(7, 3);
+    MOUSE_SENDS("\x28\x07\xFD\x28\x07\xFD\x28\x07\xFD");
+}
+
+/* Bytes of the next packet are found, and none too many, however many movements come between the reads. */
+static void test_a1_stream_stays_in_step(void **state)
+{
+    static const uint8_t knock[][6] = {{0xF3, 200, 0xF3, 100, 0xF3, 80}, {0xF3, 200, 0xF3, 200, 0xF3, 80}};
+    unsigned length = 3;
+
+    if (qtest_is_qemu(q))
+        skip();
+    command(0xA8);
+    for (unsigned id = 0; id < 3; id++) {
+        int moved = 0, told = 0;
+        unsigned bytes = 0;
+
+        for (unsigned i = 0; id && i < 6; i++) {
+            mouse(knock[id - 1][i]);
+            expect(0xFA, AUX);
+            length = 4;
+        }
+        mouse(0xF4);
+        expect(0xFA, AUX);
+        for (unsigned event = 0; event < 100; event++) {
+            move(7, 0);
+            moved += 7;
+            if (event % 5 != 4)
+                continue;
+            for (; qtest_inb(q, STATUS) & OBF; bytes++) {
+                uint8_t byte = qtest_inb(q, DATA);
+
+                if (bytes % length == 0)
+                    assert_int_equal(byte, 0x08);
+                else if (bytes % length == 1)
+                    told += byte;
+                else
+                    assert_int_equal(byte, 0);
+            }
+            assert_int_equal(bytes % length, 0);
+        }
+        assert_int_equal(told, moved);
+    }
+}
+
+/* An answer of several bytes is whole before its first byte is taken, whatever movement waits. */
+static void test_a1_movement_does_not_get_into_an_answer(void **state)
+{
+    if (qtest_is_qemu(q))
+        skip();
+    command(0xA8);
+    mouse(0xF4);
+    expect(0xFA, AUX);
+    move(600, 0);
+    expect(0x08, AUX); /* the rest of the packet is given up for the command */
+    expect(0xFF, AUX);
+    mouse(0xE9);
+    expect(0x00, AUX); /* was in the controller already */
+    expect(0xFA, AUX);
+    expect(0x20, AUX);
+    expect(0x02, AUX);
+    expect(0x64, AUX);
+    mouse(0xEB);
+    expect(0x08, AUX);
+    qtest_inb(q, DATA);
+    qtest_inb(q, DATA);
+}
+
 static void test_reset_lines(void **state)
 {
     command(0xFE);
@@ -306,6 +403,9 @@ int main(void)
         TEST(test_interrupts),
         TEST(test_disabled_interfaces_hold_their_bytes),
         TEST(test_keys_translated_and_not),
+        TEST(test_a1_no_byte_of_a_movement_is_lost),
+        TEST(test_a1_stream_stays_in_step),
+        TEST(test_a1_movement_does_not_get_into_an_answer),
         TEST(test_reset_lines),
         TEST(test_reset_empties_everything),
         TEST(test_noise),
