@@ -91,7 +91,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvm
 	@echo "LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIB_LIBS)
 
-$(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o
+$(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient -lpng -lz
@@ -106,7 +106,7 @@ $(BUILD)/guests/%.img: tests/guests/%.S tests/guests/put.inc
 .PHONY: tools tests check-unit
 tools: $(TOOLS)
 tests: $(UNIT_TESTS)
-check-unit: $(BUILD)/hvm-dm $(UNIT_TESTS)
+check-unit: $(BUILD)/hvm-dm $(UNIT_TESTS) $(TOOLS)
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) tests/run-unit $(UNIT_TESTS)
 
 # hvm-dm beside Debian's QEMU, at last the cards with a guest; ROWS='words' keeps the rows whose name contains one of the words.

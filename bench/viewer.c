@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "bench/measure.h"
+#include "tests/lib/viewer.h"
 
 struct viewer {
     struct qtest *q;
     rfbClient *client;
-    unsigned updates;
+    unsigned updates; /* with pixels */
+    bool drawn;       /* the one that is coming has some */
 };
 
 static int client_tag;
@@ -39,11 +41,19 @@ int viewer_free_port(void)
     exit(1);
 }
 
+static void got_rectangle(rfbClient *client, int x, int y, int w, int h)
+{
+    struct viewer *viewer = rfbClientGetClientData(client, &client_tag);
+
+    viewer->drawn |= viewer_drew(client);
+}
+
 static void finished_update(rfbClient *client)
 {
     struct viewer *viewer = rfbClientGetClientData(client, &client_tag);
 
-    viewer->updates++;
+    viewer->updates += viewer->drawn;
+    viewer->drawn = false;
 }
 
 /*
@@ -68,6 +78,7 @@ static rfbClient *connect_client(struct viewer *viewer, int port)
     client->serverPort = port;
     client->appData.encodingsString = "raw";
     client->canHandleNewFBSize = TRUE;
+    client->GotFrameBufferUpdate = got_rectangle;
     client->FinishedFrameBufferUpdate = finished_update;
     /* 0x00RRGGBB in memory of this machine */
     client->format.redShift = 16;
@@ -125,11 +136,6 @@ uint32_t viewer_pixel(const struct viewer *viewer, unsigned x, unsigned y)
     return ((const uint32_t *)client->frameBuffer)[(size_t)y * client->width + x] & 0xFFFFFF;
 }
 
-unsigned viewer_updates(const struct viewer *viewer)
-{
-    return viewer->updates;
-}
-
 /* Handles one message if one comes before the deadline; false: the deadline is over. */
 static bool handle_one(struct viewer *viewer, int64_t deadline)
 {
@@ -137,7 +143,7 @@ static bool handle_one(struct viewer *viewer, int64_t deadline)
 
     if (left <= 0)
         return false;
-    int n = WaitForMessage(viewer->client, left / 1000 + 1);
+    int n = viewer_wait(viewer->client, left / 1000 + 1);
     if (n < 0 || (n > 0 && !HandleRFBServerMessage(viewer->client)))
         qtest_fail(viewer->q, "The VNC server hung up");
     return true;

@@ -22,8 +22,6 @@ unsigned viewer_width(const struct viewer *viewer);
 unsigned viewer_height(const struct viewer *viewer);
 /* 0x00RRGGBB; outside of the screen: all ones. */
 uint32_t viewer_pixel(const struct viewer *viewer, unsigned x, unsigned y);
-/* Updates handled so far. */
-unsigned viewer_updates(const struct viewer *viewer);
 
 /* Handles what the server sends for that long. */
 void viewer_run(struct viewer *viewer, double seconds);

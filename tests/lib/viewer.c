@@ -40,6 +40,21 @@ rfbClient *viewer_connect(int port, const char *encodings, bool exclusive)
     return rfbInitClient(client, NULL, NULL) ? client : NULL;
 }
 
+int viewer_wait(rfbClient *client, unsigned microseconds)
+{
+    return client->buffered > 0 ? 1 : WaitForMessage(client, microseconds);
+}
+
+bool viewer_drew(rfbClient *client)
+{
+    /* Reading that word sets this bit, whether or not it was set. */
+    uint8_t *flags = &client->supportedMessages.client2server[rfbQemuEvent / 8], bit = 1 << rfbQemuEvent % 8;
+    bool was_word = *flags & bit;
+
+    *flags &= (uint8_t)~bit;
+    return !was_word;
+}
+
 void viewer_drop(rfbClient *client)
 {
     free(client->frameBuffer);

@@ -14,4 +14,17 @@ extern const char *viewer_password;
 rfbClient *viewer_connect(int port, const char *encodings, bool exclusive);
 void viewer_drop(rfbClient *client);
 
+/*
+ * Waits at most so long for a message of the server's: 1 there is one, 0 not in that time, -1 the connection
+ * is gone. libvncclient reads ahead, so its buffer is asked before the socket: WaitForMessage alone sleeps on
+ * what has come already.
+ */
+int viewer_wait(rfbClient *client, unsigned microseconds);
+
+/*
+ * For GotFrameBufferUpdate: was this rectangle pixels? The library calls it as well for the word that the
+ * server takes extended keys, a rectangle that has the screen's size and no pixel.
+ */
+bool viewer_drew(rfbClient *client);
+
 #endif

@@ -18,6 +18,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "tests/lib/viewer.h"
+
 static const char usage_text[] =
     "vncdo [-s HOST:PORT] [-p PASSWORD-FILE] [-w SECONDS] [-t SECONDS] [-d MILLISECONDS] [-S SECONDS] [-e "
     "LEVELS] [-v] "
@@ -117,7 +119,8 @@ static rfbBool on_size(rfbClient *rfb)
 
 static void on_update(rfbClient *rfb, int x, int y, int w, int h)
 {
-    of_client(rfb)->covered += (uint64_t)w * (uint64_t)h;
+    if (viewer_drew(rfb))
+        of_client(rfb)->covered += (uint64_t)w * (uint64_t)h;
 }
 
 static void on_finished(rfbClient *rfb)
@@ -203,7 +206,7 @@ static bool pump(struct vncdo *v, double seconds)
     double left = seconds;
 
     do {
-        int n = WaitForMessage(v->rfb, (unsigned)(left > 0.2 ? 200000 : left * 1e6));
+        int n = viewer_wait(v->rfb, (unsigned)(left > 0.2 ? 200000 : left * 1e6));
         if (n < 0 || (n > 0 && !HandleRFBServerMessage(v->rfb)))
             return fail("the server closed the connection");
         if (n > 0)

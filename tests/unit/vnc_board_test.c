@@ -73,7 +73,7 @@ static void drop_viewer(rfbClient *client)
 /* Handles what the server sends; false when nothing comes. */
 static bool listen_once(rfbClient *client)
 {
-    int n = client->buffered ? 1 : WaitForMessage(client, PATIENCE * 1000000);
+    int n = viewer_wait(client, PATIENCE * 1000000);
 
     return n > 0 && HandleRFBServerMessage(client);
 }
@@ -287,7 +287,7 @@ static void test_quiet_program_sleeps(void **state)
     client = connect_viewer();
     assert_non_null(client);
     expect_dump(client);
-    while (WaitForMessage(client, 1000000) > 0)
+    while (viewer_wait(client, 1000000) > 0)
         HandleRFBServerMessage(client);
     before = wakeups();
     sleep(2);

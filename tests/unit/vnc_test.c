@@ -299,7 +299,7 @@ static rfbClient *connect_viewer(const struct viewer_options *options)
 /* Handles what comes, for at most so long; false: disconnected. */
 static bool listen_for(rfbClient *client, int ms)
 {
-    int n = client->buffered ? 1 : WaitForMessage(client, ms * 1000);
+    int n = viewer_wait(client, ms * 1000);
 
     return n == 0 || (n > 0 && HandleRFBServerMessage(client));
 }
