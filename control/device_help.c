@@ -8,27 +8,25 @@
 #include "control/absent.h"
 #include "control/opts.h"
 #include "machine/device.h"
-#include "machine/pci.h"
+
+static void list_classes_on(const struct bus_ops *bus)
+{
+    bool any = false;
+
+    for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls)) {
+        if (cls->internal || cls->bus != bus)
+            continue;
+        if (!any)
+            printf("%s:\n", bus->title);
+        any = true;
+        printf("  %-16s %s\n", cls->name, cls->description ? cls->description : "");
+    }
+}
 
 static void list_classes(void)
 {
-    static const char *const titles[] = {[BUS_ISA] = "ISA devices",
-                                         [BUS_PCI] = "PCI devices",
-                                         [BUS_IDE] = "Drives",
-                                         [BUS_FLOPPY] = "Floppy drives"};
-
-    for (size_t kind = 0; kind < sizeof(titles) / sizeof(titles[0]); kind++) {
-        bool any = false;
-
-        for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls)) {
-            if (cls->internal || cls->bus != kind)
-                continue;
-            if (!any)
-                printf("%s:\n", titles[kind]);
-            any = true;
-            printf("  %-16s %s\n", cls->name, cls->description ? cls->description : "");
-        }
-    }
+    for (const struct bus_ops *bus = bus_ops_next(NULL); bus; bus = bus_ops_next(bus))
+        list_classes_on(bus);
 }
 
 static void list_table(const struct property *table)
@@ -53,11 +51,9 @@ static void device_help_list_properties(const struct device_class *cls)
 {
     printf("%s: %s\n", cls->name, cls->description ? cls->description : "");
     puts("  id=<text>  - a name for commands and other options");
-    if (cls->bus != BUS_ISA)
-        puts("  bus=<text>  - where it is plugged in");
+    puts("  bus=<text>  - where it is plugged in");
     list_table(cls->properties);
-    if (cls->bus == BUS_PCI)
-        list_table(pci_properties);
+    list_table(cls->bus->properties);
 }
 
 bool device_help(const char *arg)

@@ -211,9 +211,12 @@ static void info_pci(struct hmp *h)
 
 static void info_qtree(struct hmp *h)
 {
-    for (struct device *dev = h->c->m.devices; dev; dev = dev->next)
-        fprintf(h->out, "dev: %s, id \"%s\"%s%s\r\n", dev->cls->name, dev->id ? dev->id : "",
-                dev->bus ? ", bus " : "", dev->bus ? dev->bus->name : "");
+    char place[DEVICE_PLACE];
+
+    for (struct device *dev = h->c->m.devices; dev; dev = dev->next) {
+        device_place(dev, place);
+        fprintf(h->out, "dev: %s, id \"%s\", at %s\r\n", dev->cls->name, dev->id ? dev->id : "", place);
+    }
 }
 
 static void info_mtree(struct hmp *h)

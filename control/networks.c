@@ -101,7 +101,7 @@ static bool open_network(struct control *c, const struct opts *opts, size_t nth,
 
 static bool is_network_card(const struct device_class *cls)
 {
-    return cls && cls->bus == BUS_PCI && cls->pci && cls->pci->class_code == PCI_CLASS_ETHERNET;
+    return cls && cls->bus == &pci_bus_ops && pci_info_of(cls)->class_code == PCI_CLASS_ETHERNET;
 }
 
 void networks_list_cards(void)

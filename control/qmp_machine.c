@@ -92,27 +92,29 @@ static const struct type base_types[] = {
     {"object", NULL, true},
     {"device", "object", true},
     {"machine", "object", true},
-    {"isa-device", "device", true},
-    {"pci-device", "device", true},
-    {"ide-device", "device", true},
-    {"floppy-device", "device", true},
     {"x86-machine", "machine", true},
     {"pc-i440fx-7.2-machine", "x86-machine", false},
     {"xenfv-4.2-machine", "x86-machine", false},
     {"none-machine", "machine", false},
 };
 
-static const char *const bus_types[] = {[BUS_ISA] = "isa-device",
-                                        [BUS_PCI] = "pci-device",
-                                        [BUS_IDE] = "ide-device",
-                                        [BUS_FLOPPY] = "floppy-device"};
+static bool is_bus_type(const char *name)
+{
+    const struct bus_ops *bus = bus_ops_next(NULL);
+
+    while (bus && strcmp(bus->type, name))
+        bus = bus_ops_next(bus);
+    return bus != NULL;
+}
 
 static const char *parent_of(const char *name)
 {
     const struct device_class *cls = device_find_class(name);
 
     if (cls)
-        return bus_types[cls->bus];
+        return cls->bus->type;
+    if (is_bus_type(name))
+        return "device";
     for (size_t i = 0; i < sizeof(base_types) / sizeof(base_types[0]); i++)
         if (!strcmp(base_types[i].name, name))
             return base_types[i].parent;
@@ -147,8 +149,10 @@ static bool qom_list_types(struct qmp_call *call)
     call->result = json_array();
     for (size_t i = 0; i < sizeof(base_types) / sizeof(base_types[0]); i++)
         list_type(call, &base_types[i]);
+    for (const struct bus_ops *bus = bus_ops_next(NULL); bus; bus = bus_ops_next(bus))
+        list_type(call, &(struct type){bus->type, "device", true});
     for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls))
-        list_type(call, &(struct type){cls->name, bus_types[cls->bus], false});
+        list_type(call, &(struct type){cls->name, cls->bus->type, false});
     return true;
 }
 
@@ -184,8 +188,7 @@ static bool device_list_properties(struct qmp_call *call)
     }
     call->result = json_array();
     qmp_list_properties(call, cls->properties);
-    if (cls->bus == BUS_PCI)
-        qmp_list_properties(call, pci_properties);
+    qmp_list_properties(call, cls->bus->properties);
     return true;
 }
 

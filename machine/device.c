@@ -11,14 +11,52 @@
 #include "machine/machine.h"
 #include "net/net.h"
 
-static struct device_class *classes; /* sorted by name; written before main only */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Both are written before main only. */
+static struct device_class *classes; /* sorted by name */
+static const struct bus_ops *bus_kinds[16];
+
+static size_t bus_kinds_count(void)
+{
+    size_t n = 0;
+
+    while (n < COUNT(bus_kinds) && bus_kinds[n])
+        n++;
+    return n;
+}
+
+/* Puts the kind into the table, which is sorted by title. False: it is full. */
+static bool register_bus_kind(const struct bus_ops *ops)
+{
+    size_t n = bus_kinds_count(), at = 0;
+
+    while (at < n && strcmp(bus_kinds[at]->title, ops->title) < 0)
+        at++;
+    if (at < n && bus_kinds[at] == ops)
+        return true;
+    if (n == COUNT(bus_kinds))
+        return false;
+    memmove(bus_kinds + at + 1, bus_kinds + at, (n - at) * sizeof(bus_kinds[0]));
+    bus_kinds[at] = ops;
+    return true;
+}
+
+const struct bus_ops *bus_ops_next(const struct bus_ops *ops)
+{
+    size_t n = bus_kinds_count(), at = 0;
+
+    while (ops && at < n && bus_kinds[at++] != ops)
+        ;
+    return at < n ? bus_kinds[at] : NULL;
+}
 
 void device_register(struct device_class *cls)
 {
     struct device_class **at = &classes;
 
-    if (!cls->reset || !cls->state || !cls->realize) {
-        fprintf(stderr, "hvm-dm: device class %s has no realize, reset or state: not registered\n",
+    if (!cls->reset || !cls->state || !cls->realize || !cls->bus || !register_bus_kind(cls->bus)) {
+        fprintf(stderr, "hvm-dm: device class %s has no realize, reset, state or bus: not registered\n",
                 cls->name);
         return;
     }
@@ -43,7 +81,7 @@ const struct device_class *device_find_class(const char *name)
 
 /* ---- properties ---- */
 
-/* The tables that a class's devices understand: its own, then those of every PCI device. */
+/* The tables that a class's devices understand: its own, then its bus's. */
 static const struct property *property_table(const struct device_class *cls, int nth)
 {
     static const struct property none[] = {{.name = NULL}};
@@ -52,7 +90,7 @@ static const struct property *property_table(const struct device_class *cls, int
     case 0:
         return cls->properties ? cls->properties : none;
     case 1:
-        return cls->bus == BUS_PCI ? pci_properties : none;
+        return cls->bus->properties ? cls->bus->properties : none;
     default:
         return NULL;
     }
@@ -234,31 +272,58 @@ struct bus_node *bus_node_find(struct machine *machine, const char *name)
     return node;
 }
 
+static bool is_full(const struct bus_node *node)
+{
+    return node->ops->full && node->ops->full(node);
+}
+
 static bool find_bus(struct device *dev, const char *name, struct error *err)
 {
-    static const char *const kinds[] = {
-        [BUS_ISA] = "ISA", [BUS_PCI] = "PCI", [BUS_IDE] = "IDE", [BUS_FLOPPY] = "floppy"};
+    const struct bus_ops *ops = dev->cls->bus;
     struct bus_node *node;
 
-    if (dev->cls->bus == BUS_ISA)
-        return true; /* the one ISA bus is the board itself */
     if (name) {
         node = bus_node_find(dev->machine, name);
         if (!node)
             return error_set(err, "device %s: there is no bus '%s'", dev->cls->name, name);
-        if (node->kind != dev->cls->bus)
+        if (node->ops != ops)
             return error_set(err, "device %s needs a bus of the kind %s, and '%s' is none", dev->cls->name,
-                             kinds[dev->cls->bus], name);
+                             ops->name, name);
     } else {
-        for (node = dev->machine->buses; node; node = node->next)
-            if (node->kind == dev->cls->bus && !(node->full && node->full(node)))
-                break;
+        node = dev->machine->buses;
+        while (node && (node->ops != ops || is_full(node)))
+            node = node->next;
         if (!node)
             return error_set(err, "device %s: this machine has no %s bus with room for it", dev->cls->name,
-                             kinds[dev->cls->bus]);
+                             ops->name);
     }
     dev->bus = node;
     return true;
+}
+
+/* How many devices of the class come before this one on its bus. */
+static unsigned same_before(const struct device *dev)
+{
+    unsigned n = 0;
+
+    for (const struct device *other = dev->machine->devices; other && other != dev; other = other->next)
+        n += other->cls == dev->cls && other->bus == dev->bus;
+    return n;
+}
+
+void device_place(const struct device *dev, char text[DEVICE_PLACE])
+{
+    int used = snprintf(text, DEVICE_PLACE, "%.20s/", dev->bus->name);
+    unsigned nth;
+
+    if (dev->bus->ops->address) {
+        dev->bus->ops->address(dev, text + used, DEVICE_PLACE - used);
+        return;
+    }
+    nth = same_before(dev);
+    used += snprintf(text + used, DEVICE_PLACE - used, "%.30s", dev->cls->name);
+    if (nth)
+        snprintf(text + used, DEVICE_PLACE - used, ".%u", nth);
 }
 
 /* ---- life ---- */
@@ -317,11 +382,34 @@ struct device *device_new(struct machine *machine, const char *name, struct erro
     return dev;
 }
 
-static bool realize(struct device *dev, struct error *err)
+static void unplug(struct device *dev)
 {
-    if (dev->cls->bus == BUS_PCI)
-        return pci_device_realize((struct pci_device *)dev, &dev->machine->pci, err);
-    return dev->cls->realize(dev, err);
+    if (dev->bus->ops->unplug)
+        dev->bus->ops->unplug(dev->bus, dev);
+}
+
+static void unrealize(struct device *dev)
+{
+    if (dev->cls->unrealize)
+        dev->cls->unrealize(dev);
+}
+
+static bool plug(struct device *dev, struct error *err)
+{
+    const struct bus_ops *ops = dev->bus->ops;
+
+    if (ops->plug && !ops->plug(dev->bus, dev, err))
+        return false;
+    if (!dev->cls->realize(dev, err)) {
+        unplug(dev);
+        return false;
+    }
+    if (ops->plugged && !ops->plugged(dev->bus, dev, err)) {
+        unplug(dev);
+        unrealize(dev);
+        return false;
+    }
+    return true;
 }
 
 bool device_realize(struct device *dev, const char *bus, struct error *err)
@@ -330,7 +418,7 @@ bool device_realize(struct device *dev, const char *bus, struct error *err)
 
     if ((dev->id && device_find(dev->machine, dev->id) &&
          !error_set(err, "device %s: the id '%s' is taken", dev->cls->name, dev->id)) ||
-        !find_bus(dev, bus, err) || !realize(dev, err)) {
+        !find_bus(dev, bus, err) || !plug(dev, err)) {
         device_discard(dev);
         return false;
     }
@@ -348,10 +436,8 @@ void device_delete(struct device *dev)
         at = &(*at)->next;
     if (*at)
         *at = dev->next;
-    if (dev->cls->bus == BUS_PCI)
-        pci_device_unrealize((struct pci_device *)dev);
-    else if (dev->cls->unrealize)
-        dev->cls->unrealize(dev);
+    unplug(dev);
+    unrealize(dev);
     device_discard(dev);
 }
 
@@ -369,4 +455,12 @@ struct device *device_find(struct machine *machine, const char *id)
     while (dev && (!dev->id || strcmp(dev->id, id)))
         dev = dev->next;
     return dev;
+}
+
+void device_reset(struct device *dev)
+{
+    if (dev->bus->ops->reset)
+        dev->bus->ops->reset(dev);
+    else
+        dev->cls->reset(dev);
 }

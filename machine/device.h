@@ -21,9 +21,8 @@
 
 struct machine;
 struct device;
-
-/* What a device sits on, and so what `-device NAME,bus=` may name. */
-enum bus_kind { BUS_ISA, BUS_PCI, BUS_IDE, BUS_FLOPPY };
+struct bus_ops;
+struct bus_node;
 
 /* ---- properties: what `-device NAME,key=value` and `-global NAME.key=value` take ---- */
 
@@ -109,18 +108,16 @@ struct state_field {
 
 /* ---- the class ---- */
 
-struct pci_info; /* machine/pci.h */
-
 struct device_class {
-    const char *name;        /* as in -device */
-    const char *alias;       /* a second name that is taken, or NULL */
-    const char *description; /* a line for -device help */
-    enum bus_kind bus;
-    bool internal; /* part of the board: not for -device */
-    size_t size;   /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
-    const struct pci_info *pci;        /* BUS_PCI only */
+    const char *name;          /* as in -device */
+    const char *alias;         /* a second name that is taken, or NULL */
+    const char *description;   /* a line for -device help */
+    const struct bus_ops *bus; /* the kind of bus that it sits on, and so what `-device NAME,bus=` may name */
+    const void *bus_info;      /* what that kind wants to know of a class; PCI: struct pci_info */
+    bool internal;             /* part of the board: not for -device */
+    size_t size; /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
     const struct property *properties; /* or NULL */
-    const struct state_field *state;   /* never NULL; PCI configuration space is saved by pci.c */
+    const struct state_field *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
     bool (*realize)(struct device *dev, struct error *err);
     void (*unrealize)(
         struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
@@ -133,7 +130,7 @@ struct device_class {
 struct device {
     const struct device_class *cls;
     struct machine *machine;
-    struct bus_node *bus; /* where it sits, NULL for the board's own */
+    struct bus_node *bus; /* where it sits */
     char *id;             /* from -device id=, or NULL */
     struct device *next;  /* in order of creation, which is the order of reset */
 };
@@ -152,23 +149,58 @@ const struct device_class *device_find_class(const char *name); /* by name or al
 /* All classes, by name: pass NULL for the first. */
 const struct device_class *device_next_class(const struct device_class *cls);
 
-/* ---- buses that devices offer to other devices ---- */
+/* ---- buses: what devices are plugged into ---- */
 
 /*
- * A place that devices can be plugged into, offered by a realized device: "pci.0", "ide.0", "ide.1",
- * "floppy.0". The child's realize finds the parent by dev->bus->owner and the interface behind it.
+ * A kind of bus. One constant for each, by the name of <kind>_bus_ops in the kind's header: pci_bus_ops,
+ * ide_bus_ops. Classes name it as what they sit on; who offers such a bus adds a bus_node with it. Functions
+ * may be NULL where there is nothing to do; the machine lock is held.
+ */
+struct bus_ops {
+    const char *name;                  /* as messages say it: "PCI" */
+    const char *title;                 /* of its classes in -device help: "PCI devices" */
+    const char *type;                  /* of its classes as QMP's qom-list-types says it: "pci-device" */
+    const struct property *properties; /* what every child has beside its class's own */
+    const struct state_field *state;   /* what the bus keeps in every child's struct */
+
+    /* There is no place for one more. */
+    bool (*full)(const struct bus_node *bus);
+    /* Before the class's realize: gives the device its place there (address, unit). False with *err. */
+    bool (*plug)(struct bus_node *bus, struct device *dev, struct error *err);
+    /* After it: from now on the guest finds the device. False with *err: unplug and unrealize follow. */
+    bool (*plugged)(struct bus_node *bus, struct device *dev, struct error *err);
+    /* Undoes both, before unrealize or after a realize that failed: nobody reaches the device any more. */
+    void (*unplug)(struct bus_node *bus, struct device *dev);
+    /* A reset of the child, which calls the class's; NULL: the class's alone. */
+    void (*reset)(struct device *dev);
+    /* After a state was loaded, before the class's loaded: derives what follows from the bus's part. */
+    bool (*loaded)(struct device *dev, struct error *err);
+    /* Where on the bus the child is: "01.2", "0". NULL: its class's name, and a number if there are more. */
+    void (*address)(const struct device *dev, char *text, size_t size);
+};
+
+/* All kinds that a class sits on, by title: pass NULL for the first. */
+const struct bus_ops *bus_ops_next(const struct bus_ops *ops);
+
+/*
+ * A bus of this machine: "isa.0", "pci.0", "ide.0", "ide.1", "floppy.0". Offered by a realized device, or by
+ * the machine itself.
  */
 struct bus_node {
     const char *name;
-    enum bus_kind kind;
-    struct device *owner;
-    const void *interface; /* what children call; its type belongs to the owner's header */
-    bool (*full)(const struct bus_node *node); /* no room for one more; NULL: there always is */
+    const struct bus_ops *ops;
+    struct device *owner; /* NULL: the machine */
+    void *bus;            /* the kind's own struct: struct pci_bus, struct ide_channel ... */
     struct bus_node *next;
 };
 void bus_node_add(struct machine *machine, struct bus_node *node);
 void bus_node_remove(struct machine *machine, struct bus_node *node);
 struct bus_node *bus_node_find(struct machine *machine, const char *name);
+
+/* Bus and address on it: "pci.0/01.2", "ide.0/0", "isa.0/isa-serial.1". No two devices of a machine share it,
+ * and a machine of the same options has the same. */
+enum { DEVICE_PLACE = 64 };
+void device_place(const struct device *dev, char text[DEVICE_PLACE]);
 
 /* ---- making devices ---- */
 
@@ -188,5 +220,9 @@ void device_delete(struct device *dev);
 struct device *device_create(struct machine *machine, const char *name, struct error *err);
 
 struct device *device_find(struct machine *machine, const char *id);
+
+/* To power-on state, by way of its bus. A machine's devices are reset in the order of their creation, so what
+ * offers a bus before what sits on it. */
+void device_reset(struct device *dev);
 
 #endif

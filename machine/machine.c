@@ -68,8 +68,8 @@ bool machine_init(struct machine *m, const struct machine_config *config, const 
     bus_init(&m->bus);
     m->lines.changed = line_changed;
     m->lines.opaque = m;
-    m->pci.node = (struct bus_node){.name = "pci.0", .kind = BUS_PCI};
-    bus_node_add(m, &m->pci.node);
+    isa_bus_init(&m->isa, m);
+    pci_bus_init(&m->pci, m);
     clock_gettime(CLOCK_REALTIME, &now);
     m->start_wall_ns = now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     m->control_work = (struct loop_work){.run = machine_control_work, .opaque = m};
@@ -178,12 +178,8 @@ void machine_fail(struct machine *m)
 void machine_reset(struct machine *m)
 {
     bus_begin(&m->bus);
-    for (struct device *dev = m->devices; dev; dev = dev->next) {
-        if (dev->cls->bus == BUS_PCI)
-            pci_device_reset((struct pci_device *)dev);
-        else
-            dev->cls->reset(dev);
-    }
+    for (struct device *dev = m->devices; dev; dev = dev->next)
+        device_reset(dev);
     bus_commit(&m->bus);
     if (m->accel->reset_cpus)
         m->accel->reset_cpus(m);

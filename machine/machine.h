@@ -14,6 +14,7 @@
 #include "machine/bus.h"
 #include "machine/device.h"
 #include "machine/irq.h"
+#include "machine/isa.h"
 #include "machine/pci.h"
 #include "machine/ram.h"
 
@@ -92,6 +93,7 @@ struct machine {
     struct ram ram;
     struct region ram_low, ram_high;
     struct irq_lines lines;
+    struct bus_node isa;
     struct pci_bus pci;
     struct bus_node *buses;
     struct device *devices;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "machine/pci.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #define ROM_ENABLE        0x1u
 #define ROM_MAX           (16u << 20)
 
-const struct property pci_properties[] = {
+static const struct property pci_properties[] = {
     PROPERTY(PROP_STRING, struct pci_device, addr, "addr", .help = "slot[.function], hexadecimal"),
     PROPERTY(PROP_STRING, struct pci_device, romfile, "romfile", .help = "option ROM file, empty for none"),
     PROPERTY(PROP_BOOL, struct pci_device, rombar, "rombar", .initial = "on",
@@ -383,7 +384,7 @@ static bool load_rom(struct pci_device *pci_dev, const char *file, struct error 
 
 static const char *rom_file(const struct pci_device *pci_dev)
 {
-    const char *file = pci_dev->romfile ? pci_dev->romfile : pci_dev->dev.cls->pci->rom;
+    const char *file = pci_dev->romfile ? pci_dev->romfile : pci_info_of(pci_dev->dev.cls)->rom;
 
     return pci_dev->rombar && file && *file ? file : NULL;
 }
@@ -400,21 +401,24 @@ static void mark_multifunction(struct pci_bus *bus, unsigned devfn)
             first->config[PCI_HEADER_TYPE] |= 0x80;
 }
 
-bool pci_device_realize(struct pci_device *pci_dev, struct pci_bus *bus, struct error *err)
+static bool pci_plug(struct bus_node *node, struct device *dev, struct error *err)
 {
-    const struct device_class *cls = pci_dev->dev.cls;
+    struct pci_device *pci_dev = (struct pci_device *)dev;
 
-    pci_dev->pci = bus;
+    pci_dev->pci = node->bus;
     if (!choose_devfn(pci_dev, err))
         return false;
-    init_header(pci_dev, cls->pci);
-    if (!cls->realize(&pci_dev->dev, err))
+    init_header(pci_dev, pci_info_of(dev->cls));
+    return true;
+}
+
+static bool pci_plugged(struct bus_node *node, struct device *dev, struct error *err)
+{
+    struct pci_device *pci_dev = (struct pci_device *)dev;
+    struct pci_bus *bus = node->bus;
+
+    if (rom_file(pci_dev) && !load_rom(pci_dev, rom_file(pci_dev), err))
         return false;
-    if (rom_file(pci_dev) && !load_rom(pci_dev, rom_file(pci_dev), err)) {
-        if (cls->unrealize)
-            cls->unrealize(&pci_dev->dev);
-        return false;
-    }
     bus->functions[pci_dev->devfn] = pci_dev;
     mark_multifunction(bus, pci_dev->devfn);
     if (bus->function_changed)
@@ -438,16 +442,66 @@ void pci_remove(struct pci_device *pci_dev)
         pci_dev->unplugged(pci_dev->unplugged_opaque);
 }
 
-void pci_device_unrealize(struct pci_device *pci_dev)
+static void pci_unplug(struct bus_node *node, struct device *dev)
 {
+    struct pci_device *pci_dev = (struct pci_device *)dev;
+    struct pci_bus *bus = node->bus;
+
+    if (bus->functions[pci_dev->devfn] != pci_dev)
+        return;
     pci_remove(pci_dev);
-    if (pci_dev->dev.cls->unrealize)
-        pci_dev->dev.cls->unrealize(&pci_dev->dev);
-    pci_dev->pci->functions[pci_dev->devfn] = NULL;
+    bus->functions[pci_dev->devfn] = NULL;
     free(pci_dev->rom);
+    pci_dev->rom = NULL;
 }
 
-void pci_device_reset(struct pci_device *pci_dev)
+static void pci_reset(struct device *dev)
 {
+    struct pci_device *pci_dev = (struct pci_device *)dev;
+
     reset_function(pci_dev, pm_abilities(pci_dev) & PCI_PM_PMC_PME_D3COLD);
+}
+
+/* What is mapped and which pins are held follows from the configuration space. */
+static bool pci_loaded(struct device *dev, struct error *err)
+{
+    struct pci_device *pci_dev = (struct pci_device *)dev;
+
+    update_bars(pci_dev);
+    update_intx(pci_dev);
+    return true;
+}
+
+static void pci_address(const struct device *dev, char *text, size_t size)
+{
+    unsigned devfn = ((const struct pci_device *)dev)->devfn;
+
+    snprintf(text, size, "%02x.%x", devfn >> 3, devfn & 7);
+}
+
+static const struct state_field pci_state[] = {
+    STATE_ARRAY(struct pci_device, config),
+    STATE_FIELD_MAX(struct pci_device, removed, 1),
+    STATE_FIELD_MAX(struct pci_device, intx, 1),
+    STATE_END,
+};
+
+const struct bus_ops pci_bus_ops = {
+    .name = "PCI",
+    .title = "PCI devices",
+    .type = "pci-device",
+    .properties = pci_properties,
+    .state = pci_state,
+    .plug = pci_plug,
+    .plugged = pci_plugged,
+    .unplug = pci_unplug,
+    .reset = pci_reset,
+    .loaded = pci_loaded,
+    .address = pci_address,
+};
+
+void pci_bus_init(struct pci_bus *bus, struct machine *machine)
+{
+    bus->node = (struct bus_node){.name = "pci.0", .ops = &pci_bus_ops, .bus = bus};
+    bus_node_add(machine, &bus->node);
 }

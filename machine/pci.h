@@ -98,9 +98,11 @@ struct pci_device {
     bool multifunction;
 };
 
-/* The properties that every PCI device has beside those in its class's table: addr, romfile, rombar,
- * multifunction. */
-extern const struct property pci_properties[];
+/*
+ * Classes with it as their bus have a struct pci_info as bus_info, begin with struct pci_device and have the
+ * properties addr, romfile, rombar and multifunction. Addresses on it are "SLOT.FUNCTION", hexadecimal.
+ */
+extern const struct bus_ops pci_bus_ops;
 
 struct pci_bus {
     struct pci_device *functions[256];
@@ -116,10 +118,13 @@ struct pci_bus {
     void *function_opaque;
 };
 
-/* The realize, unrealize and reset of the class are called by device.c through these. */
-bool pci_device_realize(struct pci_device *pci_dev, struct pci_bus *bus, struct error *err);
-void pci_device_unrealize(struct pci_device *pci_dev);
-void pci_device_reset(struct pci_device *pci_dev);
+/* The machine's bus "pci.0". */
+void pci_bus_init(struct pci_bus *bus, struct machine *machine);
+/* What a class says of its function. */
+static inline const struct pci_info *pci_info_of(const struct device_class *cls)
+{
+    return cls->bus_info;
+}
 
 /* Declares a BAR before realize returns; the region is mapped and unmapped by the guest's writes from then
  * on. */

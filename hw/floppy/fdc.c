@@ -16,6 +16,7 @@
  */
 #include "hw/floppy/fdc.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -990,9 +991,10 @@ static const struct region_ops dir_ops = {.read = fdc_dir_read, .write = fdc_ccr
 
 /* ---- the bus of drives ---- */
 
-static bool fdc_plug(struct device *dev, struct floppy *drive, struct error *err)
+static bool fdc_plug(struct bus_node *node, struct device *dev, struct error *err)
 {
-    struct fdc *fdc = (struct fdc *)dev;
+    struct fdc *fdc = node->bus;
+    struct floppy *drive = (struct floppy *)dev;
 
     if (drive->unit == 0xFF)
         drive->unit = fdc->drives[0] ? 1 : 0;
@@ -1004,9 +1006,10 @@ static bool fdc_plug(struct device *dev, struct floppy *drive, struct error *err
     return true;
 }
 
-static void fdc_unplug(struct device *dev, struct floppy *drive)
+static void fdc_unplug(struct bus_node *node, struct device *dev)
 {
-    struct fdc *fdc = (struct fdc *)dev;
+    struct fdc *fdc = node->bus;
+    struct floppy *drive = (struct floppy *)dev;
 
     if (fdc->in_flight && fdc->x.select == drive->unit) {
         cancel(fdc);
@@ -1017,12 +1020,25 @@ static void fdc_unplug(struct device *dev, struct floppy *drive)
 
 static bool fdc_bus_full(const struct bus_node *node)
 {
-    const struct fdc *fdc = (const struct fdc *)node->owner;
+    const struct fdc *fdc = node->bus;
 
     return fdc->drives[0] && fdc->drives[1];
 }
 
-static const struct floppy_bus floppy_bus = {.plug = fdc_plug, .unplug = fdc_unplug};
+static void fdc_bus_address(const struct device *dev, char *text, size_t size)
+{
+    snprintf(text, size, "%u", ((const struct floppy *)dev)->unit);
+}
+
+const struct bus_ops floppy_bus_ops = {
+    .name = "floppy",
+    .title = "Floppy drives",
+    .type = "floppy-device",
+    .full = fdc_bus_full,
+    .plug = fdc_plug,
+    .unplug = fdc_unplug,
+    .address = fdc_bus_address,
+};
 
 uint8_t fdc_drive_type(struct device *dev, unsigned unit)
 {
@@ -1043,8 +1059,7 @@ static bool fdc_realize(struct device *dev, struct error *err)
     fdc->dma = i8237_find(m);
     if (fdc->dma)
         i8237_attach(fdc->dma, fdc->dma_channel, dma_ready, fdc);
-    fdc->bus = (struct bus_node){
-        .name = "floppy.0", .kind = BUS_FLOPPY, .owner = dev, .interface = &floppy_bus, .full = fdc_bus_full};
+    fdc->bus = (struct bus_node){.name = "floppy.0", .ops = &floppy_bus_ops, .owner = dev, .bus = fdc};
     bus_node_add(m, &fdc->bus);
     machine_map_ports(m, &fdc->region, "isa-fdc", &fdc_ops, fdc, fdc->iobase + 2, 4);
     machine_map_ports(m, &fdc->dir_region, "isa-fdc-dir", &dir_ops, fdc, fdc->iobase + 7, 1);
@@ -1158,7 +1173,7 @@ static const struct state_field fdc_state[] = {
 static const struct device_class fdc_class = {
     .name = "isa-fdc",
     .description = "82077AA floppy controller",
-    .bus = BUS_ISA,
+    .bus = &isa_bus_ops,
     .size = sizeof(struct fdc),
     .properties = fdc_properties,
     .state = fdc_state,

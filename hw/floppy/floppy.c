@@ -76,16 +76,10 @@ static bool floppy_realize(struct device *dev, struct error *err)
 {
     static const struct block_events events = {.medium_changed = floppy_medium_changed};
     struct floppy *drive = (struct floppy *)dev;
-    const struct floppy_bus *bus = dev->bus->interface;
 
     if (drive->block && !block_attach(drive->block, dev->id ? dev->id : "floppy", &events, drive))
         return error_set(err, "floppy: drive '%s' is in use by %s", block_id(drive->block),
                          block_owner(drive->block));
-    if (!bus->plug(dev->bus->owner, drive, err)) {
-        if (drive->block)
-            block_detach(drive->block);
-        return false;
-    }
     take_medium(drive);
     drive->type = drive->format->type;
     return true;
@@ -94,9 +88,7 @@ static bool floppy_realize(struct device *dev, struct error *err)
 static void floppy_unrealize(struct device *dev)
 {
     struct floppy *drive = (struct floppy *)dev;
-    const struct floppy_bus *bus = dev->bus->interface;
 
-    bus->unplug(dev->bus->owner, drive);
     if (drive->block)
         block_detach(drive->block);
 }
@@ -121,7 +113,7 @@ static const struct state_field floppy_state[] = {
 static const struct device_class floppy_class = {
     .name = "floppy",
     .description = "floppy drive",
-    .bus = BUS_FLOPPY,
+    .bus = &floppy_bus_ops,
     .size = sizeof(struct floppy),
     .properties = floppy_properties,
     .state = floppy_state,

@@ -36,12 +36,8 @@ struct floppy {
     bool disk_changed; /* the DSKCHG line: since a medium went or came no step was made with one inside */
 };
 
-/* What a controller offers on its bus (bus_node.interface). */
-struct floppy_bus {
-    bool (*plug)(struct device *controller, struct floppy *drive,
-                 struct error *err); /* chooses a free unit for 255 */
-    void (*unplug)(struct device *controller, struct floppy *drive);
-};
+/* The bus of a controller (fdc.c): units 0 and 1. */
+extern const struct bus_ops floppy_bus_ops;
 
 /* drive may be NULL here: there is none. */
 bool floppy_ready(const struct floppy *drive); /* a medium is inside */

@@ -605,13 +605,6 @@ static const struct region_ops control_ops = {
 
 /* ---- channels ---- */
 
-static bool ide_bus_full(const struct bus_node *node)
-{
-    const struct ide_channel *channel = node->interface;
-
-    return channel->drives[0] && channel->drives[1];
-}
-
 void ide_channel_init(struct ide_channel *channel, struct device *owner, const char *bus_name, unsigned irq,
                       const struct ide_bus_master *master, void *master_opaque)
 {
@@ -623,8 +616,7 @@ void ide_channel_init(struct ide_channel *channel, struct device *owner, const c
     channel->control_port =
         (struct region){.name = "ide-control", .size = 1, .ops = &control_ops, .opaque = channel};
     machine_irq(owner->machine, &channel->irq, irq);
-    channel->node = (struct bus_node){
-        .name = bus_name, .kind = BUS_IDE, .owner = owner, .interface = channel, .full = ide_bus_full};
+    channel->node = (struct bus_node){.name = bus_name, .ops = &ide_bus_ops, .owner = owner, .bus = channel};
     bus_node_add(owner->machine, &channel->node);
 }
 
@@ -681,34 +673,69 @@ static bool choose_unit(struct ide_drive *drive, struct error *err)
     return true;
 }
 
+static bool ide_bus_full(const struct bus_node *node)
+{
+    const struct ide_channel *channel = node->bus;
+
+    return channel->drives[0] && channel->drives[1];
+}
+
+static bool ide_bus_plug(struct bus_node *node, struct device *dev, struct error *err)
+{
+    struct ide_drive *drive = (struct ide_drive *)dev;
+
+    drive->channel = node->bus;
+    if (!choose_unit(drive, err))
+        return false;
+    drive->channel->drives[drive->unit] = drive;
+    return true;
+}
+
+static void ide_bus_unplug(struct bus_node *node, struct device *dev)
+{
+    struct ide_drive *drive = (struct ide_drive *)dev;
+    struct ide_channel *channel = node->bus;
+
+    if (channel->drives[drive->unit] != drive)
+        return;
+    channel->drives[drive->unit] = NULL;
+    ide_update_irq(channel);
+}
+
+static void ide_bus_address(const struct device *dev, char *text, size_t size)
+{
+    snprintf(text, size, "%u", ((const struct ide_drive *)dev)->unit);
+}
+
+const struct bus_ops ide_bus_ops = {
+    .name = "IDE",
+    .title = "Drives",
+    .type = "ide-device",
+    .full = ide_bus_full,
+    .plug = ide_bus_plug,
+    .unplug = ide_bus_unplug,
+    .address = ide_bus_address,
+};
+
 bool ide_drive_attach(struct ide_drive *drive, const struct ide_drive_ops *ops,
                       const struct block_events *events, struct error *err)
 {
     const char *name = drive->dev.cls->name;
 
     drive->ops = ops;
-    drive->channel = (struct ide_channel *)drive->dev.bus->interface;
-    if (!choose_unit(drive, err))
-        return false;
     if (!drive->block)
         return error_set(err, "device %s needs drive=, the id of a -drive", name);
     if (!block_attach(drive->block, drive->dev.id ? drive->dev.id : name, events, drive))
         return error_set(err, "device %s: drive '%s' is in use by %s", name, block_id(drive->block),
                          block_owner(drive->block));
-    drive->channel->drives[drive->unit] = drive;
     return true;
 }
 
 void ide_drive_unrealize(struct device *dev)
 {
     struct ide_drive *drive = (struct ide_drive *)dev;
-    struct ide_channel *channel = drive->channel;
 
     ide_cancel(drive);
-    if (channel->drives[drive->unit] == drive) {
-        channel->drives[drive->unit] = NULL;
-        ide_update_irq(channel);
-    }
     if (drive->block)
         block_detach(drive->block);
     drive->block = NULL;
@@ -718,6 +745,7 @@ void ide_drive_unplug(struct ide_drive *drive)
 {
     struct block *block = drive->block;
 
+    ide_bus_unplug(drive->dev.bus, &drive->dev);
     ide_drive_unrealize(&drive->dev);
     if (block)
         block_release(block);

@@ -154,11 +154,14 @@ void ide_dma_started(struct ide_channel *channel);
 /* The bus master was stopped: what it had in flight is taken back. */
 void ide_dma_stopped(struct ide_channel *channel);
 
+/* The bus of a channel: units 0 and 1, of struct ide_drive; bus_node.bus is the channel. */
+extern const struct bus_ops ide_bus_ops;
+
 extern const struct state_field ide_channel_state[];
 
 /* ---- a drive's side ---- */
 
-/* Takes a place on the channel and the slot `block`. False with *err. */
+/* For realize: takes the slot `block`. False with *err. */
 bool ide_drive_attach(struct ide_drive *drive, const struct ide_drive_ops *ops,
                       const struct block_events *events, struct error *err);
 /* A drive class's unrealize and reset. */

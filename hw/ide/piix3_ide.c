@@ -347,10 +347,10 @@ static const struct pci_info info = {.vendor = 0x8086, .device = 0x7010, .class_
 static const struct device_class piix3_ide_class = {
     .name = "piix3-ide",
     .description = "Intel PIIX3 IDE controller",
-    .bus = BUS_PCI,
+    .bus = &pci_bus_ops,
     .internal = true,
     .size = sizeof(struct piix3_ide),
-    .pci = &info,
+    .bus_info = &info,
     .state = state,
     .realize = piix3_ide_realize,
     .unrealize = piix3_ide_unrealize,

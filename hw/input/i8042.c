@@ -336,7 +336,7 @@ static bool i8042_loaded(struct device *dev, struct error *err)
 static const struct device_class i8042_class = {
     .name = "i8042",
     .description = "PS/2 keyboard and mouse controller",
-    .bus = BUS_ISA,
+    .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct i8042),
     .state = i8042_state,

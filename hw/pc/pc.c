@@ -256,6 +256,7 @@ static const struct state_field board_state[] = {STATE_FIELD(struct pc_board, st
 static const struct device_class board_class = {
     .name = "pc-board",
     .description = "PC board: chipset, small chips, BIOS",
+    .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct pc_board),
     .state = board_state,

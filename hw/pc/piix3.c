@@ -146,10 +146,10 @@ static const struct pci_info info = {.vendor = 0x8086, .device = 0x7000, .class_
 static const struct device_class piix3_class = {
     .name = "piix3",
     .description = "Intel PIIX3 PCI to ISA bridge",
-    .bus = BUS_PCI,
+    .bus = &pci_bus_ops,
     .internal = true,
     .size = sizeof(struct piix3),
-    .pci = &info,
+    .bus_info = &info,
     .state = state,
     .realize = piix3_realize,
     .unrealize = piix3_unrealize,

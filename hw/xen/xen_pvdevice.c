@@ -57,9 +57,9 @@ static const struct pci_info info = {.vendor = 0x5853, .device = 0xFFFF, .class_
 static const struct device_class xen_pvdevice_class = {
     .name = "xen-pvdevice",
     .description = "Xen: finds a vendor's drivers in Windows (vendor_device=)",
-    .bus = BUS_PCI,
+    .bus = &pci_bus_ops,
     .size = sizeof(struct xen_pvdevice),
-    .pci = &info,
+    .bus_info = &info,
     .properties = properties,
     .state = state,
     .realize = xen_pvdevice_realize,

@@ -184,7 +184,7 @@ static void identify_packet_device(void **state)
     assert_int_equal(w[255] & 0xFF, 0xA5);
 }
 
-static void device_reset(void **state)
+static void device_reset_command(void **state)
 {
     ide_packet(&ide, READ_10(0, 4), 2048, false);
     ide_out(&ide, R_STATUS, 0x08);
@@ -902,7 +902,7 @@ int main(void)
         cd_test(the_signature_of_a_packet_device),
         cd_test(identify_device_is_refused_with_the_signature),
         cd_test(identify_packet_device),
-        cd_test(device_reset),
+        cd_test(device_reset_command),
         cd_test(cve_2015_6855_disk_commands),
         cd_test(inquiry),
         cd_test(vital_product_data),

@@ -304,7 +304,8 @@ static void defaults_and_none(void **state)
     assert_hmp_has(q, "info block", "ide1-cd0: [not inserted]");
     assert_hmp_has(q, "info block", "floppy0: [not inserted]");
     assert_hmp_has(q, "info pci", "1234:1111");
-    assert_hmp_has(q, "info qtree", "isa-serial");
+    assert_hmp_has(q, "info qtree", "dev: isa-serial, id \"\", at isa.0/isa-serial\r\n");
+    assert_hmp_has(q, "info qtree", "at pci.0/01.1\r\n");
     qtest_stop(q);
     q = start(state, "-nodefaults");
     assert_hmp_lacks(q, "info block", "cd0");
