@@ -18,6 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/acceptor.h"
 #include "base/log.h"
 
 enum {
@@ -41,15 +42,15 @@ struct chardev {
     struct chardev_user users[2];
     unsigned user_count, focus;
     bool mux, escaped;
-    uint32_t watched;         /* the events that the line is watched for */
-    struct loop_fd watch;     /* the open line: a client, a terminal, a file */
-    struct loop_fd out_watch; /* stdio: standard output, while it does not take what there is */
-    struct loop_fd listening; /* a server's, while it has no client */
-    int fd;                   /* -1: no line is open */
-    int write_fd;             /* the same, or stdio's other half */
-    int listen_fd;            /* -1: no server */
-    int pty_slave;            /* held open, so that the pty never hangs up; -1: none */
-    char *unlink_path;        /* a UNIX server's socket file, removed at the end */
+    uint32_t watched;          /* the events that the line is watched for */
+    struct loop_fd watch;      /* the open line: a client, a terminal, a file */
+    struct loop_fd out_watch;  /* stdio: standard output, while it does not take what there is */
+    struct acceptor listening; /* a server's, while it has no client */
+    int fd;                    /* -1: no line is open */
+    int write_fd;              /* the same, or stdio's other half */
+    int listen_fd;             /* -1: no server */
+    int pty_slave;             /* held open, so that the pty never hangs up; -1: none */
+    char *unlink_path;         /* a UNIX server's socket file, removed at the end */
     bool socket, input_ended, nodelay;
     bool tty_saved; /* stdio: the terminal's settings are put back */
     struct termios tty;
@@ -386,22 +387,22 @@ static void open_line(struct chardev *chr, int fd)
     chardev_update_watch(chr);
 }
 
-static void accept_ready(void *opaque, uint32_t events)
+static void accept_ready(void *opaque)
 {
     struct chardev *chr = opaque;
-    int fd = accept4(chr->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = acceptor_take(&chr->listening, NULL, NULL);
 
     if (fd < 0)
         return;
     /* One client at a time: the next waits in the kernel's queue. */
-    loop_unwatch(chr->loop, &chr->listening);
+    acceptor_stop(&chr->listening);
     open_line(chr, fd);
 }
 
 static void start_listening(struct chardev *chr)
 {
     if (chr->listen_fd >= 0)
-        loop_watch(chr->loop, &chr->listening, chr->listen_fd, EPOLLIN, accept_ready, chr);
+        acceptor_start(&chr->listening, chr->loop, chr->listen_fd, accept_ready, chr);
 }
 
 /* The socket file of a process that is gone is in the way; one that answers is somebody's. */
@@ -674,7 +675,7 @@ struct chardev *chardev_open(struct loop *loop, const char *id, const struct cha
     }
     chr->loop = loop;
     chr->fd = chr->write_fd = chr->listen_fd = chr->pty_slave = -1;
-    chr->watch.fd = chr->out_watch.fd = chr->listening.fd = -1;
+    chr->watch.fd = chr->out_watch.fd = chr->listening.watch.fd = chr->listening.fd = -1;
     chr->mux = options->mux;
     chr->id = strdup(id);
     if (!open_backend(chr, options, err)) {
@@ -691,7 +692,7 @@ void chardev_close(struct chardev *chr)
     chr->user_count = 0;
     close_line(chr);
     if (chr->listen_fd >= 0) {
-        loop_unwatch(chr->loop, &chr->listening);
+        acceptor_stop(&chr->listening);
         close(chr->listen_fd);
     }
     if (chr->unlink_path)

@@ -30,7 +30,7 @@ static bool listen_on(struct vnc *vnc, int fd, struct error *err)
     for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
         if (vnc->listeners[i].fd >= 0)
             continue;
-        if (loop_watch(vnc->loop, &vnc->listeners[i], fd, EPOLLIN, vnc_connection, vnc))
+        if (acceptor_start(&vnc->listeners[i], vnc->loop, fd, vnc_connection, vnc))
             return true;
         break;
     }
@@ -45,7 +45,7 @@ void listen_stop(struct vnc *vnc)
 
         if (fd < 0)
             continue;
-        loop_unwatch(vnc->loop, &vnc->listeners[i]);
+        acceptor_stop(&vnc->listeners[i]);
         close(fd);
     }
 }

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "base/acceptor.h"
 #include "vnc/keymap.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
@@ -89,7 +90,7 @@ struct vnc {
     enum vnc_share share;
     struct vnc_endpoint server;
     char *socket_path;
-    struct loop_fd listeners[4];
+    struct acceptor listeners[4];
     struct loop_work work;
 
     pthread_mutex_t lock;
@@ -120,7 +121,7 @@ bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct erro
 void listen_stop(struct vnc *vnc);
 void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length);
 /* Somebody connects: takes all in. */
-void vnc_connection(void *opaque, uint32_t events);
+void vnc_connection(void *opaque);
 
 /* Wakes the machine thread for what viewers changed; lock held or not. */
 void vnc_ask(struct vnc *vnc);

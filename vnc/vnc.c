@@ -398,6 +398,8 @@ static void remove_gone(struct vnc *vnc)
 
         let_out(gone);
         gone = next;
+        for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++)
+            acceptor_retry(&vnc->listeners[i]);
     }
 }
 
@@ -515,7 +517,7 @@ static unsigned count_threads(const struct vnc *vnc)
     return n;
 }
 
-void vnc_connection(void *opaque, uint32_t events)
+void vnc_connection(void *opaque)
 {
     struct vnc *vnc = opaque;
 
@@ -527,7 +529,7 @@ void vnc_connection(void *opaque, uint32_t events)
 
         if (vnc->listeners[i].fd < 0)
             continue;
-        fd = accept4(vnc->listeners[i].fd, (struct sockaddr *)&addr, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        fd = acceptor_take(&vnc->listeners[i], &addr, &length);
         if (fd < 0)
             continue;
         limit_handshakes(vnc);

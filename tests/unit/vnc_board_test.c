@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/lib/picture.h"
@@ -33,6 +35,7 @@ static void start(const char *options)
 static int tear_down(void **state)
 {
     qtest_stop(q);
+    q = NULL;
     return 0;
 }
 
@@ -295,6 +298,86 @@ static void test_quiet_program_sleeps(void **state)
     drop_viewer(client);
 }
 
+/* The processor's time that the program took, in hundredths of a second. */
+static unsigned ticks(void)
+{
+    char path[64], line[512];
+    unsigned user = 0, system = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", qtest_pid(q));
+    file = fopen(path, "r");
+    assert_non_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    assert_int_equal(
+        sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %u %u", &user, &system), 2);
+    return user + system;
+}
+
+/* The program may have no more descriptors than it has; or as many as it likes. */
+static void limit_descriptors(bool limited)
+{
+    struct rlimit limit;
+    char command[64];
+    unsigned highest = 0, n;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command), "ls /proc/%d/fd", qtest_pid(q));
+    pipe = popen(command, "r");
+    while (fscanf(pipe, "%u", &n) == 1)
+        highest = n > highest ? n : highest;
+    pclose(pipe);
+    assert_int_equal(prlimit(qtest_pid(q), RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = limited ? highest + 1 : limit.rlim_max;
+    assert_int_equal(prlimit(qtest_pid(q), RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static int dial_unix(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = PATIENCE};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(addr.sun_path, path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    return fd;
+}
+
+/* Who connects while there are no descriptors waits, and costs next to nothing, until there are some. */
+static void test_without_descriptors_viewers_and_clients_wait(void **state)
+{
+    char directory[] = "/tmp/vnc-board-XXXXXX", vnc[64], serial[64], byte;
+    unsigned before;
+    int viewer, client;
+
+    assert_non_null(mkdtemp(directory));
+    snprintf(vnc, sizeof(vnc), "%s/vnc", directory);
+    snprintf(serial, sizeof(serial), "%s/serial", directory);
+    q = qtest_startf("-machine pc -nodefaults -vga std -vnc unix:%s -serial unix:%s,server=on,wait=off", vnc,
+                     serial);
+    limit_descriptors(true);
+    viewer = dial_unix(vnc);
+    client = dial_unix(serial);
+    usleep(100000);
+    before = ticks();
+    usleep(500000);
+    assert_in_range(ticks() - before, 0, 5);
+    limit_descriptors(false);
+    assert_int_equal(recv(viewer, &byte, 1, 0), 1);
+    assert_int_equal(byte, 'R');
+    assert_int_equal(send(client, "x", 1, 0), 1);
+    assert_true(SOON(qtest_inb(q, 0x3FD) & 1));
+    assert_int_equal(qtest_inb(q, 0x3F8), 'x');
+    close(viewer);
+    close(client);
+    qtest_stop(q);
+    q = NULL;
+    unlink(vnc);
+    unlink(serial);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +387,7 @@ int main(void)
         cmocka_unit_test_teardown(test_password_by_qmp, tear_down),
         cmocka_unit_test_teardown(test_forbidden_cipher_lets_nobody_in, tear_down),
         cmocka_unit_test_teardown(test_quiet_program_sleeps, tear_down),
+        cmocka_unit_test_teardown(test_without_descriptors_viewers_and_clients_wait, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
