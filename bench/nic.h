@@ -9,7 +9,7 @@
 #include "bench/row.h"
 #include "tests/lib/qpci.h"
 
-enum { NIC_RING = 64, NIC_BUFFER = 2048 };
+enum { NIC_RING = 64, NIC_BUFFER = 2048, NIC_DESCRIPTOR = 16 };
 
 struct nic;
 
@@ -25,7 +25,7 @@ struct nic_chip {
 };
 
 enum nic_model { NIC_RTL8139, NIC_RTL8139C_PLUS, NIC_E1000, NIC_PCNET };
-extern const struct nic_chip nic_chips[];
+extern const struct nic_chip nic_rtl8139, nic_rtl8139c_plus, nic_e1000, nic_pcnet;
 
 struct nic {
     const struct nic_chip *chip;

@@ -50,6 +50,7 @@ enum {
 #define CR_RST  0x10
 
 #define INT_ROK     0x0001
+#define INT_RER     0x0002
 #define INT_TOK     0x0004
 #define INT_TER     0x0008
 #define INT_RXOVW   0x0010
@@ -57,6 +58,7 @@ enum {
 #define INT_TDU     0x0080
 #define INT_SWINT   0x0100
 #define INT_TIMEOUT 0x4000
+#define INT_SERR    0x8000
 #define INT_ALL     0xE1FF
 
 #define TSD_SIZE 0x00001FFFu

@@ -6,90 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hw/net/e1000_regs.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
 #include "tests/lib/wait.h"
 #include "tests/lib/wire.h"
 
-enum {
-    CTRL = 0x0000,
-    STATUS = 0x0008,
-    EECD = 0x0010,
-    EERD = 0x0014,
-    MDIC = 0x0020,
-    VET = 0x0038,
-    ICR = 0x00C0,
-    ITR = 0x00C4,
-    ICS = 0x00C8,
-    IMS = 0x00D0,
-    IMC = 0x00D8,
-    RCTL = 0x0100,
-    TCTL = 0x0400,
-    PBA = 0x1000,
-    RDBAL = 0x2800,
-    RDLEN = 0x2808,
-    RDH = 0x2810,
-    RDT = 0x2818,
-    RDTR = 0x2820,
-    RADV = 0x282C,
-    TDBAL = 0x3800,
-    TDLEN = 0x3808,
-    TDH = 0x3810,
-    TDT = 0x3818,
-    TIDV = 0x3820,
-    TXDCTL = 0x3828,
-    TADV = 0x382C,
-    MPC = 0x4010,
-    PRC64 = 0x405C,
-    PRC127 = 0x4060,
-    PRC1522 = 0x4070,
-    GPRC = 0x4074,
-    BPRC = 0x4078,
-    MPRC = 0x407C,
-    GPTC = 0x4080,
-    GORCL = 0x4088,
-    RNBC = 0x40A0,
-    TOTL = 0x40C8,
-    TPR = 0x40D0,
-    PTC127 = 0x40DC,
-    MPTC = 0x40F0,
-    TSCTC = 0x40F8,
-    RXCSUM = 0x5000,
-    MTA = 0x5200,
-    RA = 0x5400,
-    VFTA = 0x5600,
-    WUC = 0x5800,
-    WUFC = 0x5808,
-    WUS = 0x5810,
-    IPAV = 0x5838,
-    IP4AT = 0x5840,
-    IP6AT = 0x5880,
-    WUPL = 0x5900,
-    WUPM = 0x5A00,
-    FFLT = 0x5F00,
-    FFMT = 0x9000,
-    FFVT = 0x9800,
-};
+enum { RING = 16, BUFFER = 2048 };
 
-enum { EN = 2, UPE = 8, MPE = 0x10, BAM = 0x8000, VFE = 0x40000, SECRC = 0x4000000, LBM_MAC = 0x40 };
-enum { RING = 16, BUFFER = 2048, DD = 1, EOP = 2, IXSM = 4, VP = 8, TCPCS = 0x20, IPCS = 0x40, PIF = 0x80 };
-enum { TXDW = 1, TXQE = 2, LSC = 4, RXDMT0 = 0x10, RXO = 0x40, RXT0 = 0x80, MDAC = 0x200 };
-
-/* Commands of transmit descriptors */
-#define TX_EOP  0x01000000u
-#define TX_IC   0x04000000u
-#define TX_TSE  0x04000000u
-#define TX_RS   0x08000000u
-#define TX_DATA 0x20100000u
-#define TX_CTX  0x20000000u
-#define TX_VLE  0x40000000u
-#define TX_IDE  0x80000000u
-#define OPT_IP  0x00000100u
-#define OPT_TCP 0x00000200u
-
-#define CTRL_VME 0x40000000u
-#define CTRL_RST 0x04000000u
+#define TX_DATA (TX_DEXT | TX_DTYP_DATA)
+#define TX_CTX  TX_DEXT
 
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
@@ -162,8 +89,8 @@ static inline void enable(struct nic *n, uint32_t rctl)
     set(n, TDBAL, n->tx_ring);
     set(n, TDLEN, RING * 16);
     set(n, RDT, RING - 1);
-    set(n, TCTL, EN | 8);
-    set(n, RCTL, rctl | EN);
+    set(n, TCTL, TCTL_EN | TCTL_PSP);
+    set(n, RCTL, rctl | RCTL_EN);
     n->rx = n->tx = 0;
 }
 
@@ -173,7 +100,7 @@ static inline unsigned take(struct nic *n, uint32_t *status, uint8_t frame[BUFFE
     uint64_t at = n->rx_ring + 16 * n->rx;
     unsigned length;
 
-    assert_true(SOON(qtest_readl(n->q, at + 12) & DD));
+    assert_true(SOON(qtest_readl(n->q, at + 12) & RX_DD));
     *status = qtest_readl(n->q, at + 12);
     length = qtest_readw(n->q, at + 8);
     assert_in_range(length, 1, BUFFER);

@@ -6,25 +6,7 @@
 #include "tests/lib/packet.h"
 #include "tests/unit/e1000_card.h"
 
-enum {
-    CTRL_EXT = 0x0018,
-    FCAL = 0x0028,
-    FCAH = 0x002C,
-    FCT = 0x0030,
-    FCTTV = 0x0170,
-    AIT = 0x0458,
-    TIPG = 0x0410,
-    RXDCTL = 0x2828,
-    RDBAH = 0x2804,
-    TDBAH = 0x3804,
-    MANC = 0x5820,
-};
-enum { PSP = 8, FOREVER = 60000, RXSEQ = 8, TXD_LOW = 0x8000, CAUSES = LSC | RXDMT0 | RXO | RXT0 | TXDW };
-
-#define TX_IFCS  0x02000000u
-#define CTRL_SLU 0x00000040u
-#define FPD      0x80000000u
-#define EE_RST   0x00002000u
+enum { FOREVER = 60000, CAUSES = INT_LSC | INT_RXDMT0 | INT_RXO | INT_RXT0 | INT_TXDW };
 
 struct driver {
     void (*attach)(struct nic *n);
@@ -70,9 +52,9 @@ static void send_frame(struct nic *n, const struct driver *d, unsigned mark)
     assert_int_equal(wire_take(&n->wire, frame, FOREVER), sizeof(data));
     assert_memory_equal(frame, data, sizeof(data));
     assert_int_equal(get(n, TDH), n->tx);
-    assert_int_equal(qtest_readl(n->q, at + 12) & DD, !!(d->command & TX_RS));
+    assert_int_equal(qtest_readl(n->q, at + 12) & RX_DD, !!(d->command & TX_RS));
     if (!d->silent)
-        assert_true(causes(n, d) & (TXDW | TXQE));
+        assert_true(causes(n, d) & (INT_TXDW | INT_TXQE));
 }
 
 static void receive_frame(struct nic *n, const struct driver *d, unsigned mark)
@@ -84,9 +66,9 @@ static void receive_frame(struct nic *n, const struct driver *d, unsigned mark)
         assert_int_equal((get(n, RDT) + 1) % RING, n->rx);
     wire_send(&n->wire, mac, mark, 300);
     assert_true(SOON(get(n, RDH) == (n->rx + 1) % RING));
-    assert_true(causes(n, d) & RXT0);
+    assert_true(causes(n, d) & INT_RXT0);
     assert_int_equal(take(n, &status, frame), 300 + d->trailer);
-    assert_int_equal(status & ~(IXSM | PIF), DD | EOP);
+    assert_int_equal(status & ~(RX_IXSM | RX_PIF), RX_DD | RX_EOP);
     assert_int_equal(frame[200], (uint8_t)mark);
 }
 
@@ -116,7 +98,7 @@ static void reset_by_ports(struct nic *n)
 {
     set(n, IMC, 0xFFFFFFFF);
     set(n, RCTL, 0);
-    set(n, TCTL, PSP);
+    set(n, TCTL, TCTL_PSP);
     qtest_outl(n->q, n->io, CTRL);
     qtest_outl(n->q, n->io + 4, get(n, CTRL) | CTRL_RST);
     assert_int_equal(get(n, CTRL) & CTRL_RST, 0);
@@ -345,17 +327,17 @@ static void lem_begin(struct nic *n)
     set(n, TIPG, 0x00602008);
     set(n, TIDV, 64);
     set(n, TADV, 64);
-    set(n, TCTL, (get(n, TCTL) & ~0x0FF0) | PSP | EN | 0x010000F0);
-    set(n, RCTL, get(n, RCTL) & ~EN);
+    set(n, TCTL, (get(n, TCTL) & ~0x0FF0) | TCTL_PSP | TCTL_EN | 0x010000F0);
+    set(n, RCTL, get(n, RCTL) & ~RCTL_EN);
     set(n, RADV, 64);
     set(n, ITR, 488);
     rx_ring(n, 0);
     set(n, RXCSUM, get(n, RXCSUM) | 0x0300);
-    set(n, RCTL, EN | BAM);
+    set(n, RCTL, RCTL_EN | RCTL_BAM);
     set(n, RDH, 0); /* descriptors are given with the receiver on */
     set(n, RDT, RING - 1);
     set(n, RDTR, 0);
-    set(n, IMS, TXDW | LSC | RXSEQ | RXDMT0 | RXT0);
+    set(n, IMS, INT_TXDW | INT_LSC | INT_RXSEQ | INT_RXDMT0 | INT_RXT0);
 }
 
 static const struct driver lem = {lem_attach, lem_begin, TX_RS | TX_IDE, .trailer = 4};
@@ -369,7 +351,7 @@ static void lem_of_freebsd(void **state)
     assert_int_equal(get(&n, GPTC), RING + 2);
     assert_int_equal(get(&n, GPRC), 0);
     wire_set_link(n.q, "c", false);
-    assert_true(causes(&n, &lem) & LSC);
+    assert_true(causes(&n, &lem) & INT_LSC);
     assert_int_equal(get(&n, STATUS) & 2, 0);
     finish(&n);
 }
@@ -391,9 +373,9 @@ static void checksums_of_lem(void **state)
         if (!i)
             tx_put(&n, 14 | 24 << 8 | 33 << 16 | (34ull | 50 << 8) << 32,
                    TX_CTX | TX_RS | TX_IDE | 0x03000000, 0);
-        tx_put(&n, n.data, TX_DATA | TX_IFCS | 100, OPT_IP | OPT_TCP);
+        tx_put(&n, n.data, TX_DATA | TX_IFCS | 100, TX_IXSM | TX_TXSM);
         tx_put(&n, n.data + 100, TX_DATA | TX_IFCS | TX_EOP | TX_RS | TX_IDE | (length - 100),
-               OPT_IP | OPT_TCP);
+               TX_IXSM | TX_TXSM);
         kick(&n);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), length);
         packet_check(frame);
@@ -424,7 +406,7 @@ static void wm_begin(struct nic *n)
     set(n, TXDCTL, 0);
     set(n, RXDCTL, 1 << 16);
     rx_ring(n, 0);
-    set(n, RDTR, 375 | FPD);
+    set(n, RDTR, 375 | DELAY_FPD);
     set(n, RADV, 375);
     set(n, VET, 0);
     for (unsigned i = 0; i < 128; i++)
@@ -433,12 +415,12 @@ static void wm_begin(struct nic *n)
     set(n, CTRL, get(n, CTRL) | CTRL_SLU);
     set(n, RXCSUM, 0x0300);
     set(n, IMC, 0xFFFFFFFF);
-    set(n, IMS, CAUSES | RXSEQ);
+    set(n, IMS, CAUSES | INT_RXSEQ);
     set(n, ITR, 1500);
     set(n, VET, 0x8100);
-    set(n, TCTL, EN | PSP | 0x010400F0);
+    set(n, TCTL, TCTL_EN | TCTL_PSP | 0x010400F0);
     set_address(n);
-    set(n, RCTL, EN | BAM);
+    set(n, RCTL, RCTL_EN | RCTL_BAM);
     set(n, RDT, RING - 1);
 }
 
@@ -466,15 +448,15 @@ static void reactos_begin(struct nic *n)
     tx_ring(n);
     set(n, TADV, 96);
     set(n, TIDV, 16);
-    set(n, TCTL, EN | PSP);
+    set(n, TCTL, TCTL_EN | TCTL_PSP);
     set(n, TIPG, 0x00602008);
     set(n, RCTL, 0);
     rx_ring(n, RING - 1);
     set(n, RADV, 96);
     set(n, RDTR, 16);
-    set(n, RCTL, SECRC | EN);
-    set(n, RCTL, get(n, RCTL) | BAM);
-    set(n, IMS, LSC | TXDW | TXQE | TXD_LOW | RXDMT0 | RXT0);
+    set(n, RCTL, RCTL_SECRC | RCTL_EN);
+    set(n, RCTL, get(n, RCTL) | RCTL_BAM);
+    set(n, IMS, INT_LSC | INT_TXDW | INT_TXQE | INT_TXD_LOW | INT_RXDMT0 | INT_RXT0);
 }
 
 static void e1000_of_reactos(void **state)
@@ -513,11 +495,11 @@ static void minix_begin(struct nic *n)
     set(n, RA + 4, get(n, RA + 4) | 0x80000000);
     rx_ring(n, RING - 1);
     set(n, RCTL, get(n, RCTL) & ~0x00030000);
-    set(n, RCTL, get(n, RCTL) | EN);
+    set(n, RCTL, get(n, RCTL) | RCTL_EN);
     tx_ring(n);
-    set(n, TCTL, get(n, TCTL) | EN | PSP);
-    set(n, IMS, get(n, IMS) | LSC | RXO | RXT0 | TXQE | TXDW);
-    set(n, RCTL, (get(n, RCTL) & ~(BAM | MPE | UPE)) | BAM | MPE);
+    set(n, TCTL, get(n, TCTL) | TCTL_EN | TCTL_PSP);
+    set(n, IMS, get(n, IMS) | INT_LSC | INT_RXO | INT_RXT0 | INT_TXQE | INT_TXDW);
+    set(n, RCTL, (get(n, RCTL) & ~(RCTL_BAM | RCTL_MPE | RCTL_UPE)) | RCTL_BAM | RCTL_MPE);
 }
 
 static void e1000_of_minix(void **state)
@@ -563,8 +545,8 @@ static void plan9_attach(struct nic *n)
     set(n, TCTL, 0);
     set(n, CTRL, CTRL_RST);
     assert_int_equal(get(n, CTRL) & CTRL_RST, 0);
-    set(n, CTRL_EXT, get(n, CTRL_EXT) | EE_RST);
-    assert_int_equal(get(n, CTRL_EXT) & EE_RST, 0);
+    set(n, CTRL_EXT, get(n, CTRL_EXT) | CTRL_EXT_EE_RST);
+    assert_int_equal(get(n, CTRL_EXT) & CTRL_EXT_EE_RST, 0);
     set(n, MANC, get(n, MANC) & ~0x2000);
     set(n, IMC, 0xFFFFFFFF);
     get(n, ICR);
@@ -582,23 +564,23 @@ static void plan9_attach(struct nic *n)
 /* Completion by TDH, delays of zero, replenished when half is used: here one by one. */
 static void plan9_begin(struct nic *n)
 {
-    set(n, TCTL, 0x000420F0 | PSP);
+    set(n, TCTL, 0x000420F0 | TCTL_PSP);
     set(n, TIPG, 0x00602008);
     set(n, AIT, 0);
     tx_ring(n);
     set(n, TIDV, 128);
     set(n, TADV, 64);
     set(n, TXDCTL, 0x01040000);
-    set(n, TCTL, get(n, TCTL) | EN);
-    set(n, RCTL, BAM | MPE | 0x00400000);
+    set(n, TCTL, get(n, TCTL) | TCTL_EN);
+    set(n, RCTL, RCTL_BAM | RCTL_MPE | 0x00400000);
     rx_ring(n, 0);
-    set(n, RDTR, FPD);
+    set(n, RDTR, DELAY_FPD);
     set(n, RDT, RING - 1);
     set(n, RADV, 64);
     set(n, RXDCTL, 0x00080804);
     set(n, RXCSUM, 14);
-    set(n, RCTL, get(n, RCTL) | EN);
-    set(n, IMS, RXT0 | RXO | RXDMT0 | RXSEQ | LSC);
+    set(n, RCTL, get(n, RCTL) | RCTL_EN);
+    set(n, IMS, INT_RXT0 | INT_RXO | INT_RXDMT0 | INT_RXSEQ | INT_LSC);
 }
 
 static void etherigbe_of_plan9(void **state)
@@ -626,16 +608,16 @@ static void redox_begin(struct nic *n)
     check_receive_address(n);
     rx_ring(n, RING - 1);
     tx_ring(n);
-    set(n, IMS, RXT0 | RXO | RXDMT0 | RXSEQ);
-    set_flag(n, RCTL, EN);
-    set_flag(n, RCTL, UPE);
+    set(n, IMS, INT_RXT0 | INT_RXO | INT_RXDMT0 | INT_RXSEQ);
+    set_flag(n, RCTL, RCTL_EN);
+    set_flag(n, RCTL, RCTL_UPE);
     set_flag(n, RCTL, 0x20);
-    set_flag(n, RCTL, BAM);
+    set_flag(n, RCTL, RCTL_BAM);
     set_flag(n, RCTL, 0x00010000);
     set_flag(n, RCTL, 0x02000000);
-    set_flag(n, RCTL, SECRC);
-    set_flag(n, TCTL, EN);
-    set_flag(n, TCTL, PSP);
+    set_flag(n, RCTL, RCTL_SECRC);
+    set_flag(n, TCTL, TCTL_EN);
+    set_flag(n, TCTL, TCTL_PSP);
     assert_true(get(n, STATUS) & 2);
 }
 
@@ -654,13 +636,13 @@ static void serenity_begin(struct nic *n)
 {
     set(n, IMC, 0xFFFFFFFF);
     rx_ring(n, RING - 1);
-    set(n, RCTL, EN | 4 | UPE | MPE | BAM | SECRC);
+    set(n, RCTL, RCTL_EN | 4 | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
     tx_ring(n);
-    set(n, TCTL, get(n, TCTL) | EN | PSP);
+    set(n, TCTL, get(n, TCTL) | TCTL_EN | TCTL_PSP);
     set(n, TIPG, 0x0060200A);
     set(n, CTRL, get(n, CTRL) | CTRL_SLU);
     set(n, ITR, 6000);
-    set(n, IMS, LSC | RXT0 | RXO);
+    set(n, IMS, INT_LSC | INT_RXT0 | INT_RXO);
     assert_true(get(n, STATUS) & 2);
 }
 
@@ -703,28 +685,28 @@ static void helenos_attach(struct nic *n)
 /* After a reset, the second time; where the rings are is not said again. */
 static void helenos_begin(struct nic *n)
 {
-    set(n, TCTL, get(n, TCTL) & ~EN);
-    set(n, RCTL, get(n, RCTL) & ~EN);
+    set(n, TCTL, get(n, TCTL) & ~TCTL_EN);
+    set(n, RCTL, get(n, RCTL) & ~RCTL_EN);
     set(n, CTRL, CTRL_RST);
     assert_int_equal(get(n, CTRL) & CTRL_RST, 0);
     helenos_registers(n);
     set(n, RDLEN, RING * 16);
     set(n, RDH, 0);
     set(n, RDT, RING - 1);
-    set(n, RCTL, BAM);
+    set(n, RCTL, RCTL_BAM);
     set(n, TDLEN, RING * 16);
     set(n, TDH, 0);
     set(n, TDT, 0);
     set(n, TIPG, 0x0060200A);
-    set(n, TCTL, 0x000400F0 | PSP);
+    set(n, TCTL, 0x000400F0 | TCTL_PSP);
     set_address(n);
-    set(n, IMS, RXT0);
+    set(n, IMS, INT_RXT0);
     n->rx = n->tx = 0;
     for (unsigned i = 0; i < RING; i++)
         rx_descriptor(n, i, n->buffers + i * BUFFER);
     qtest_memset(n->q, n->tx_ring, 0, RING * 16);
-    set(n, RCTL, get(n, RCTL) | EN);
-    set(n, TCTL, get(n, TCTL) | EN);
+    set(n, RCTL, get(n, RCTL) | RCTL_EN);
+    set(n, TCTL, get(n, TCTL) | TCTL_EN);
     set(n, CTRL, get(n, CTRL) | CTRL_SLU);
 }
 
@@ -749,7 +731,7 @@ static void e1000_of_uboot(void **state)
     check_eeprom_shared(&n, intel_word);
     set(&n, IMC, 0xFFFFFFFF);
     set(&n, RCTL, 0);
-    set(&n, TCTL, PSP);
+    set(&n, TCTL, TCTL_PSP);
     set(&n, CTRL, get(&n, CTRL) | CTRL_RST);
     set(&n, MANC, get(&n, MANC) & ~0x2000);
     get(&n, ICR);
@@ -758,12 +740,12 @@ static void e1000_of_uboot(void **state)
     set_address(&n);
     tx_ring(&n);
     set(&n, TIPG, 0x00602008);
-    set(&n, TCTL, EN | PSP | 0x000400F0);
-    set(&n, RCTL, EN | BAM);
-    set(&n, RCTL, get(&n, RCTL) & ~EN);
+    set(&n, TCTL, TCTL_EN | TCTL_PSP | 0x000400F0);
+    set(&n, RCTL, RCTL_EN | RCTL_BAM);
+    set(&n, RCTL, get(&n, RCTL) & ~RCTL_EN);
     set(&n, ITR, 488);
     rx_ring(&n, 0);
-    set(&n, RCTL, EN | BAM);
+    set(&n, RCTL, RCTL_EN | RCTL_BAM);
     for (unsigned i = 0; i < RING + 2; i++) {
         uint64_t at = n.rx_ring + 16 * (i % RING);
 
@@ -773,7 +755,7 @@ static void e1000_of_uboot(void **state)
         kick(&n);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
         wire_send(&n.wire, mac, i, 100);
-        assert_true(SOON(qtest_readl(n.q, at + 12) & DD));
+        assert_true(SOON(qtest_readl(n.q, at + 12) & RX_DD));
         assert_int_equal(qtest_readw(n.q, at + 8), 104);
         assert_false(line_is_up(&n));
     }

@@ -17,10 +17,7 @@
 #include "tests/lib/suspend.h"
 #include "tests/unit/e1000_card.h"
 
-enum { PM = 0xDC, PMCSR = PM + 4, D3 = 3, PME_EN = 0x0100, PME_STATUS = 0x8000 };
-enum { WU_LNKC = 1, WU_MAG = 2, WU_EX = 4, WU_MC = 8, WU_BC = 0x10, WU_ARP = 0x20, WU_IPV4 = 0x40 };
-enum { WU_IPV6 = 0x80, WU_FLX1 = 0x20000, WUC_APME = 1, WUC_PME_EN = 2, WUC_PME_STATUS = 4, WUC_APMPME = 8 };
-
+enum { PMCSR = PM_OFFSET + 4, D3 = 3, PME_EN = 0x0100, PME_STATUS = 0x8000 };
 static bool taps; /* may we have a namespace and taps? */
 
 static void identity(void **state)
@@ -74,7 +71,7 @@ static void a_reset_leaves_the_rings_where_they_are(void **state)
     struct nic n;
 
     start(&n, state);
-    enable(&n, BAM);
+    enable(&n, RCTL_BAM);
     set(&n, CTRL, CTRL_RST);
     assert_int_equal(get(&n, RDBAL), n.rx_ring);
     assert_int_equal(get(&n, TDBAL), n.tx_ring);
@@ -234,7 +231,7 @@ static void phy(void **state)
     phy_write(&n, 0, 0x1200);
     assert_int_equal(phy_read(&n, 0), 0x1000);
     assert_int_equal(get(&n, STATUS) & 0xC3, 0x42);
-    assert_int_equal(get(&n, ICR), LSC);
+    assert_int_equal(get(&n, ICR), INT_LSC);
     assert_int_equal(phy_read(&n, 19), 0x0C00);
     assert_int_equal(phy_read(&n, 19), 0);
     /* 10 Mbit/s, forced */
@@ -250,7 +247,7 @@ static void phy(void **state)
     /* an interrupt at the end of an access, if asked for */
     get(&n, ICR);
     set(&n, MDIC, 0x28220000);
-    assert_int_equal(get(&n, ICR), MDAC);
+    assert_int_equal(get(&n, ICR), INT_MDAC);
     finish(&n);
 }
 
@@ -264,11 +261,11 @@ static void the_link_goes_down_and_up(void **state)
     wire_set_link(n.q, "c", false);
     assert_int_equal(get(&n, STATUS) & 2, 0);
     assert_int_equal(phy_read(&n, 1) & 0x24, 0);
-    assert_int_equal(get(&n, ICR), LSC);
+    assert_int_equal(get(&n, ICR), INT_LSC);
     assert_int_equal(get(&n, ICR), 0);
     wire_set_link(n.q, "n", true);
     assert_int_equal(get(&n, STATUS) & 2, 2);
-    assert_int_equal(get(&n, ICR), LSC);
+    assert_int_equal(get(&n, ICR), INT_LSC);
     finish(&n);
 }
 
@@ -355,12 +352,12 @@ static void transmits(void **state)
         qtest_memwrite(n.q, n.data, data, length);
         tx_put(&n, n.data, TX_EOP | TX_RS | length, 0);
         kick(&n);
-        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * at + 12), DD);
+        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * at + 12), RX_DD);
         assert_int_equal(get(&n, TDH), n.tx);
         assert_int_equal(wire_take(&n.wire, frame, 60000), length);
         assert_memory_equal(frame, data, length);
     }
-    assert_int_equal(get(&n, ICR), TXDW | TXQE);
+    assert_int_equal(get(&n, ICR), INT_TXDW | INT_TXQE);
     assert_int_equal(get(&n, GPTC), 40);
     assert_int_equal(get(&n, GPTC), 0); /* cleared by reading */
     assert_int_equal(get(&n, PTC127), 39 - 1);
@@ -416,8 +413,8 @@ static void odd_frames_are_sent_or_gone(void **state)
     assert_int_equal(wire_take(&n.wire, frame, 60000), 1518);
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     for (int i = 0; i < 9; i++)
-        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * i + 12) & DD, DD);
-    set(&n, TCTL, EN);
+        assert_int_equal(qtest_readl(n.q, n.tx_ring + 16 * i + 12) & RX_DD, RX_DD);
+    set(&n, TCTL, TCTL_EN);
     tx_put(&n, n.data, TX_EOP | 20, 0);
     kick(&n);
     assert_int_equal(wire_take(&n.wire, frame, 60000), 20);
@@ -425,7 +422,7 @@ static void odd_frames_are_sent_or_gone(void **state)
     tx_put(&n, n.data, TX_EOP | 100, 0);
     kick(&n);
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
-    set(&n, TCTL, EN);
+    set(&n, TCTL, TCTL_EN);
     assert_int_equal(wire_take(&n.wire, frame, 60000), 100);
     finish(&n);
 }
@@ -470,7 +467,7 @@ static void checksums_are_inserted(void **state)
         put_seed(data, 777 + i + (tcp ? 20 : 8));
         qtest_memwrite(n.q, n.data, data, length);
         context(&n, cases[i].version, tcp, false, 0);
-        tx_put(&n, n.data, TX_DATA | 60, cases[i].version == 4 ? OPT_IP | OPT_TCP : OPT_TCP);
+        tx_put(&n, n.data, TX_DATA | 60, cases[i].version == 4 ? TX_IXSM | TX_TXSM : TX_TXSM);
         tx_put(&n, n.data + 60, TX_DATA | TX_EOP | (length - 60), 0);
         kick(&n);
         assert_int_equal(wire_take(&n.wire, frame, 60000), length);
@@ -514,7 +511,7 @@ static size_t send_to_be_cut(struct nic *n, unsigned version, size_t payload, un
     put_seed(data, 0);
     qtest_memwrite(n->q, n->data, data, length);
     context(n, version, true, true, mss);
-    tx_put(n, n->data, TX_DATA | TX_TSE | headers, OPT_TCP | (version == 4 ? OPT_IP : 0));
+    tx_put(n, n->data, TX_DATA | TX_TSE | headers, TX_TXSM | (version == 4 ? TX_IXSM : 0));
     tx_put(n, n->data + headers, TX_DATA | TX_TSE | TX_EOP | (length - headers), 0);
     kick(n);
     return headers;
@@ -555,11 +552,11 @@ static void packets_are_cut_into_segments(void **state)
     assert_int_equal(get(&n, TSCTC), 5);
     /* segments that no frame holds, or of no bytes, and headers that are not there */
     context(&n, 4, true, true, 0xFFFF);
-    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, OPT_TCP);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, TX_TXSM);
     context(&n, 4, true, true, 0);
-    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, OPT_TCP);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 3000, TX_TXSM);
     context(&n, 6, true, true, 1000);
-    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 50, OPT_TCP);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | 50, TX_TXSM);
     kick(&n);
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     assert_int_equal(get(&n, TDH), n.tx);
@@ -610,7 +607,7 @@ static void udp_is_cut_too(void **state)
     memset(data + 16, 0, 2);
     qtest_memwrite(n.q, n.data, data, length);
     context(&n, 4, false, true, 1400);
-    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | length, OPT_IP | OPT_TCP);
+    tx_put(&n, n.data, TX_DATA | TX_TSE | TX_EOP | length, TX_IXSM | TX_TXSM);
     kick(&n);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(wire_take(&n.wire, frame, 60000), i < 2 ? 1442 : 242);
@@ -661,27 +658,27 @@ static void transmit_interrupts_wait(void **state)
     get(&n, ICR);
     tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
     kick(&n);
-    assert_int_equal(get(&n, ICR), TXQE);
+    assert_int_equal(get(&n, ICR), INT_TXQE);
     qtest_clock_step(n.q, 10000);
     tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
     kick(&n);
     qtest_clock_step(n.q, 5359);
-    assert_int_equal(get(&n, ICR), TXQE);
+    assert_int_equal(get(&n, ICR), INT_TXQE);
     qtest_clock_step(n.q, 1);
-    assert_int_equal(get(&n, ICR), TXDW);
+    assert_int_equal(get(&n, ICR), INT_TXDW);
     tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
     kick(&n);
     get(&n, ICR);
     set(&n, TIDV, 0x80000000 | 10); /* now */
-    assert_int_equal(get(&n, ICR), TXDW);
+    assert_int_equal(get(&n, ICR), INT_TXDW);
     /* one that comes anyway tells of it too, and the line rises no more often than it may */
-    set(&n, IMS, TXDW | RXT0);
+    set(&n, IMS, INT_TXDW | INT_RXT0);
     tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
     kick(&n);
     assert_false(line(&n));
-    set(&n, ICS, RXT0);
+    set(&n, ICS, INT_RXT0);
     assert_true(line(&n));
-    assert_int_equal(get(&n, ICR), TXQE | TXDW | RXT0);
+    assert_int_equal(get(&n, ICR), INT_TXQE | INT_TXDW | INT_RXT0);
     set(&n, ITR, 400); /* 102.4 us */
     tx_put(&n, n.data, TX_EOP | TX_RS | TX_IDE | 60, 0);
     kick(&n);
@@ -689,7 +686,7 @@ static void transmit_interrupts_wait(void **state)
     assert_false(line(&n));
     qtest_clock_step(n.q, 1);
     assert_true(line(&n));
-    assert_int_equal(get(&n, ICR), TXQE | TXDW);
+    assert_int_equal(get(&n, ICR), INT_TXQE | INT_TXDW);
     qtest_clock_step(n.q, 1000000);
     assert_false(line(&n));
     set(&n, IMC, -1);
@@ -698,7 +695,7 @@ static void transmit_interrupts_wait(void **state)
     for (int i = 0; i < 10; i++)
         tx_put(&n, n.data, TX_EOP | 60, 0);
     kick(&n);
-    assert_int_equal(get(&n, ICR), 0x8000 | TXQE);
+    assert_int_equal(get(&n, ICR), 0x8000 | INT_TXQE);
     finish(&n);
 }
 
@@ -709,22 +706,22 @@ static void receives(void **state)
     uint32_t status, crc;
 
     start(&n, state);
-    enable(&n, BAM);
+    enable(&n, RCTL_BAM);
     get(&n, ICR);
     wire_send(&n.wire, mac, 0x77, 100);
     assert_int_equal(take(&n, &status, frame), 104);
-    assert_int_equal(status, DD | EOP | IXSM);
+    assert_int_equal(status, RX_DD | RX_EOP | RX_IXSM);
     assert_memory_equal(frame, mac, 6);
     assert_int_equal(frame[99], 0x77);
     memcpy(&crc, frame + 100, 4);
     assert_int_equal(crc, wire_crc(frame, 100));
-    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0);
     assert_int_equal(get(&n, RDH), 1);
     wire_send(&n.wire, broadcast, 0x78, 42); /* short ones are filled up */
     assert_int_equal(take(&n, &status, frame), 64);
     assert_int_equal(frame[41], 0x78);
     assert_int_equal(frame[42], 0);
-    set(&n, RCTL, EN | BAM | SECRC);
+    set(&n, RCTL, RCTL_EN | RCTL_BAM | RCTL_SECRC);
     wire_send(&n.wire, mac, 0x79, 1514);
     assert_int_equal(take(&n, &status, frame), 1514);
     assert_int_equal(get(&n, GPRC), 3);
@@ -733,8 +730,8 @@ static void receives(void **state)
     assert_int_equal(get(&n, PRC64), 1);
     assert_int_equal(get(&n, PRC127), 1);
     assert_int_equal(get(&n, PRC1522), 1);
-    assert_int_equal(get(&n, GORCL), 104 + 64 + 1518);
-    assert_int_equal(get(&n, GORCL), 0);
+    assert_int_equal(get(&n, GORC), 104 + 64 + 1518);
+    assert_int_equal(get(&n, GORC), 0);
     finish(&n);
 }
 
@@ -745,7 +742,7 @@ static void receives_round_the_ring(void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     for (int i = 0; i < 50; i++) {
         wire_send(&n.wire, mac, i, 60 + 29 * i);
         assert_int_equal(take(&n, &status, frame), 60 + 29 * i);
@@ -769,14 +766,14 @@ static void long_frames_take_several_buffers(void **state)
     for (int c = 0; c < 4; c++) {
         unsigned size = cases[c].size, done = 0;
 
-        enable(&n, SECRC | cases[c].rctl);
+        enable(&n, RCTL_SECRC | cases[c].rctl);
         wire_send_bytes(&n.wire, data, sizeof(data));
         for (unsigned i = 0; done < sizeof(data); i++) {
             unsigned part = sizeof(data) - done < size ? sizeof(data) - done : size;
             uint64_t at = n.rx_ring + 16 * i;
 
-            assert_true(SOON(qtest_readb(n.q, at + 12) & DD));
-            assert_int_equal(qtest_readb(n.q, at + 12) & EOP, done + part == sizeof(data) ? EOP : 0);
+            assert_true(SOON(qtest_readb(n.q, at + 12) & RX_DD));
+            assert_int_equal(qtest_readb(n.q, at + 12) & RX_EOP, done + part == sizeof(data) ? RX_EOP : 0);
             assert_int_equal(qtest_readw(n.q, at + 8), part);
             qtest_memread(n.q, n.buffers + i * BUFFER, frame, part);
             assert_memory_equal(frame, data + done, part);
@@ -796,10 +793,18 @@ static void filters(void **state)
         bool taken;
         uint32_t status;
     } cases[] = {
-        {0, mac, -1, true, 0},          {0, broadcast, -1, false, 0},   {BAM, broadcast, -1, true, 0},
-        {BAM, other, -1, false, 0},     {UPE, other, -1, true, 0},      {UPE, group, -1, false, 0},
-        {MPE, group, -1, true, 0},      {MPE, other, -1, false, 0},     {0, group, 0, true, PIF},
-        {1 << 12, group, 1, true, PIF}, {2 << 12, group, 2, true, PIF}, {3 << 12, group, 3, true, PIF},
+        {0, mac, -1, true, 0},
+        {0, broadcast, -1, false, 0},
+        {RCTL_BAM, broadcast, -1, true, 0},
+        {RCTL_BAM, other, -1, false, 0},
+        {RCTL_UPE, other, -1, true, 0},
+        {RCTL_UPE, group, -1, false, 0},
+        {RCTL_MPE, group, -1, true, 0},
+        {RCTL_MPE, other, -1, false, 0},
+        {0, group, 0, true, RX_PIF},
+        {1 << 12, group, 1, true, RX_PIF},
+        {2 << 12, group, 2, true, RX_PIF},
+        {3 << 12, group, 3, true, RX_PIF},
         {3 << 12, group, 2, false, 0},
     };
     static const unsigned shifts[4] = {4, 3, 2, 0};
@@ -820,7 +825,7 @@ static void filters(void **state)
         if (cases[i].taken) {
             assert_int_equal(take(&n, &status, frame), 68);
             assert_int_equal(frame[60], i);
-            assert_int_equal(status & 0xFF, DD | EOP | IXSM | cases[i].status);
+            assert_int_equal(status & 0xFF, RX_DD | RX_EOP | RX_IXSM | cases[i].status);
         }
         assert_int_equal(take(&n, &status, frame), 74);
         assert_int_equal(get(&n, TPR), 2);
@@ -857,19 +862,19 @@ static void tags_are_taken_out_and_filtered(void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     send_tagged(&n, 0x1234);
     assert_int_equal(take(&n, &status, frame), 100);
-    assert_int_equal(status & VP, 0);
+    assert_int_equal(status & RX_VP, 0);
     set(&n, CTRL, get(&n, CTRL) | CTRL_VME);
     send_tagged(&n, 0x1234);
     assert_int_equal(take(&n, &status, frame), 96);
-    assert_int_equal(status & VP, VP);
+    assert_int_equal(status & RX_VP, RX_VP);
     assert_int_equal(qtest_readl(n.q, n.rx_ring + 12), 0);
     assert_int_equal(status >> 16, 0x1234);
     assert_int_equal(packet_be16(frame + 12), 0x5555);
     /* the filter: only tag 0x234 passes, and what has none */
-    set(&n, RCTL, EN | SECRC | VFE);
+    set(&n, RCTL, RCTL_EN | RCTL_SECRC | RCTL_VFE);
     set(&n, VFTA + 0x234 / 32 * 4, 1u << 0x234 % 32);
     send_tagged(&n, 0x233);
     send_tagged(&n, 0x234);
@@ -878,7 +883,7 @@ static void tags_are_taken_out_and_filtered(void **state)
     assert_int_equal(status >> 16, 0x234);
     assert_int_equal(take(&n, &status, frame), 80);
     /* and the canonical form's bit */
-    set(&n, RCTL, EN | SECRC | VFE | 0x80000);
+    set(&n, RCTL, RCTL_EN | RCTL_SECRC | RCTL_VFE | 0x80000);
     send_tagged(&n, 0x1234);
     send_tagged(&n, 0x2234);
     assert_int_equal(take(&n, &status, frame), 96);
@@ -894,11 +899,11 @@ static void checksums_are_looked_at(void **state)
     size_t length;
 
     start(&n, state);
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     set(&n, RXCSUM, 0x300 | 14);
     for (unsigned version = 4; version <= 6; version += 2)
         for (int tcp = 0; tcp < 2; tcp++) {
-            uint32_t good = DD | EOP | TCPCS | (version == 4 ? IPCS : 0);
+            uint32_t good = RX_DD | RX_EOP | RX_TCPCS | (version == 4 ? RX_IPCS : 0);
 
             length = packet_make(data, mac, version, tcp ? PACKET_TCP : PACKET_UDP, 333 + tcp);
             packet_seal(data);
@@ -913,7 +918,7 @@ static void checksums_are_looked_at(void **state)
             data[21] ^= version == 4; /* a fragment, and the header's sum is wrong */
             wire_send_bytes(&n.wire, data, length);
             assert_int_equal(take(&n, &status, frame), length);
-            assert_int_equal(status, version == 4 ? DD | EOP | IPCS | 0x4000 : good);
+            assert_int_equal(status, version == 4 ? RX_DD | RX_EOP | RX_IPCS | 0x4000 : good);
         }
     /* UDP without a checksum, a length that lies, no IP */
     length = packet_make(data, mac, 4, PACKET_UDP, 100);
@@ -921,16 +926,16 @@ static void checksums_are_looked_at(void **state)
     memset(data + 40, 0, 2);
     wire_send_bytes(&n.wire, data, length);
     take(&n, &status, frame);
-    assert_int_equal(status, DD | EOP | IPCS);
+    assert_int_equal(status, RX_DD | RX_EOP | RX_IPCS);
     length = packet_make(data, mac, 4, PACKET_TCP, 100);
     packet_seal(data);
     data[16] = 0xFF;
     wire_send_bytes(&n.wire, data, length);
     take(&n, &status, frame);
-    assert_int_equal(status, DD | EOP | IPCS | 0x4000);
+    assert_int_equal(status, RX_DD | RX_EOP | RX_IPCS | 0x4000);
     wire_send(&n.wire, mac, 8, 100);
     take(&n, &status, frame);
-    assert_int_equal(status, DD | EOP | IXSM);
+    assert_int_equal(status, RX_DD | RX_EOP | RX_IXSM);
     /* the sum of all from PCSS on */
     assert_int_equal(qtest_readw(n.q, n.rx_ring + 16 * ((n.rx + RING - 1) % RING) + 10),
                      (uint16_t)~packet_sum(frame + 14, 86, 0));
@@ -944,7 +949,7 @@ static void receive_interrupts_wait(void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     get(&n, ICR);
     set(&n, RDTR, 10);
     set(&n, RADV, 15);
@@ -957,11 +962,11 @@ static void receive_interrupts_wait(void **state)
     qtest_clock_step(n.q, 5359);
     assert_int_equal(get(&n, ICR), 0);
     qtest_clock_step(n.q, 1);
-    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0);
     wire_send(&n.wire, mac, 1, 100);
     take(&n, &status, frame);
     set(&n, RDTR, 0x80000000);
-    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0);
     /* small ones at once */
     set(&n, RDTR, 10);
     set(&n, 0x2C00, 80);
@@ -1015,7 +1020,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     set(&n, RDT, 4);
     get(&n, ICR);
     for (int i = 0; i < 10; i++)
@@ -1025,7 +1030,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     assert_int_equal(get(&n, RNBC), 0); /* told once */
     for (int i = 0; i < 10; i++) {
         set(&n, RDT, (4 + i) % RING);
-        assert_true(SOON(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12) & DD));
+        assert_true(SOON(qtest_readb(n.q, n.rx_ring + 16 * n.rx + 12) & RX_DD));
         qtest_memread(n.q, n.buffers + n.rx * BUFFER, frame, 1514);
         assert_int_equal(frame[1513], i);
         qtest_writel(n.q, n.rx_ring + 16 * n.rx + 12, 0);
@@ -1034,7 +1039,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     assert_int_equal(get(&n, MPC), 0);
     assert_int_equal(get(&n, GPRC), 10);
     /* a frame for which there are not enough of them waits whole */
-    enable(&n, SECRC | 0x30000);
+    enable(&n, RCTL_SECRC | 0x30000);
     set(&n, RDT, 5);
     wire_send(&n.wire, mac, 0x21, 1514);
     assert_true(SOON(get(&n, RNBC)));
@@ -1042,23 +1047,23 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     set(&n, RDT, 6);
     assert_true(SOON(get(&n, RDH) == 6));
     /* the threshold */
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     get(&n, ICR);
     for (int i = 0; i < 6; i++)
         wire_send(&n.wire, mac, i, 60);
     assert_true(SOON(get(&n, RDH) == 6));
-    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0);
     wire_send(&n.wire, mac, 7, 60);
     assert_true(SOON(get(&n, RDH) == 7));
-    assert_int_equal(get(&n, ICR), RXT0 | RXDMT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0 | INT_RXDMT0);
     wire_send(&n.wire, mac, 8, 60);
     assert_true(SOON(get(&n, RDH) == 8));
-    assert_int_equal(get(&n, ICR), RXT0);
+    assert_int_equal(get(&n, ICR), INT_RXT0);
     /* a reset in between: the wire goes on */
     set(&n, RDT, 8);
     wire_send(&n.wire, mac, 9, 60);
     assert_true(SOON(get(&n, RNBC)));
-    enable(&n, SECRC);
+    enable(&n, RCTL_SECRC);
     wire_send(&n.wire, mac, 10, 60);
     do
         take(&n, &status, frame);
@@ -1073,7 +1078,7 @@ static void bad_packets_from_the_wire(void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, UPE | MPE | BAM | SECRC);
+    enable(&n, RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
     wire_send_limits(&n.wire, mac);
     assert_int_equal(take(&n, &status, frame), 60);
     assert_int_equal(frame[13], 2);
@@ -1089,7 +1094,7 @@ static void loopback_goes_round(bool by_phy, void **state)
     uint32_t status;
 
     start(&n, state);
-    enable(&n, BAM | SECRC | (by_phy ? 0 : LBM_MAC));
+    enable(&n, RCTL_BAM | RCTL_SECRC | (by_phy ? 0 : RCTL_LBM_MAC));
     if (by_phy)
         phy_write(&n, 0, 0x4140);
     get(&n, ICR);
@@ -1108,7 +1113,7 @@ static void loopback_goes_round(bool by_phy, void **state)
         tx_put(&n, n.data, TX_EOP | 1024, 0);
         kick(&n);
     }
-    assert_int_equal(get(&n, ICR), TXQE | RXT0 | RXDMT0 | RXO);
+    assert_int_equal(get(&n, ICR), INT_TXQE | INT_RXT0 | INT_RXDMT0 | INT_RXO);
     assert_int_equal(get(&n, MPC), RING + 1);
     assert_int_equal(wire_take(&n.wire, frame, 10), -1);
     finish(&n);
@@ -1140,7 +1145,7 @@ static void rings_without_memory_lose_frames_only(void **state)
     wire_send(&n.wire, mac, 1, 100);
     assert_true(SOON(get(&n, MPC)));
     assert_int_equal(get(&n, TPR), 3); /* they came, but were not received */
-    assert_int_equal(get(&n, GPRC) | get(&n, GORCL), 0);
+    assert_int_equal(get(&n, GPRC) | get(&n, GORC), 0);
     set(&n, TDBAL, n.mem);
     set(&n, TDT, 5);
     assert_int_equal(get(&n, TDH), 0);
@@ -1185,7 +1190,7 @@ static void a_ring_that_feeds_itself_stops_nobody(void **state)
     uint8_t data[1024];
 
     start(&n, state);
-    enable(&n, UPE | MPE | BAM | LBM_MAC);
+    enable(&n, RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_LBM_MAC);
     memset(data, 0xFF, sizeof(data));
     qtest_memwrite(n.q, n.data, data, sizeof(data));
     for (unsigned i = 0; i < RING; i++)
@@ -1246,14 +1251,14 @@ static void power_management(void **state)
 
     start(&n, state);
     assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0x10);
-    assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
-    assert_int_equal(qpci_readl(&n.pci, PM), 0xC8220001);
+    assert_int_equal(qpci_readb(&n.pci, 0x34), PM_OFFSET);
+    assert_int_equal(qpci_readl(&n.pci, PM_OFFSET), 0xC8220001);
     for (uint16_t absent = 1; absent < 3; absent++) {
         qpci_writew(&n.pci, PMCSR, PME_EN | absent);
         assert_int_equal(qpci_readl(&n.pci, PMCSR), PME_EN);
         assert_int_equal(get(&n, RA), 0x12005452);
     }
-    enable(&n, BAM);
+    enable(&n, RCTL_BAM);
     qpci_writew(&n.pci, PMCSR, PME_EN | D3);
     assert_int_equal(get(&n, RA), 0xFFFFFFFF); /* nobody there */
     wire_send(&n.wire, broadcast, 1, 100);
@@ -1264,7 +1269,7 @@ static void power_management(void **state)
     power_up(&n);
     assert_int_equal(get(&n, RA), 0x12005452);
     assert_int_equal(get(&n, RCTL), 0);
-    enable(&n, BAM);
+    enable(&n, RCTL_BAM);
     wire_send(&n.wire, broadcast, 2, 100); /* the first is gone */
     take(&n, &status, frame);
     assert_int_equal(frame[20], 2);
@@ -1346,7 +1351,7 @@ static void a_frame_that_waited_does_not_keep_the_guest_asleep(void **state)
     uint8_t frame[200];
 
     start(&n, state);
-    enable(&n, BAM);
+    enable(&n, RCTL_BAM);
     set(&n, RDT, 0);
     wire_send(&n.wire, broadcast, 1, 100);
     assert_true(SOON(get(&n, RNBC)));
@@ -1381,11 +1386,11 @@ static void make_wakers(struct waker w[WAKERS])
                          ipv6[16] = {0xFD, [15] = 9};
 
     w[0] = make_waker(mac, 0x9000, WU_EX, 0);
-    w[1] = make_waker(broadcast, 0x9000, WU_BC, BAM);
-    w[2] = make_waker(group, 0x9000, WU_MC, MPE);
+    w[1] = make_waker(broadcast, 0x9000, WU_BC, RCTL_BAM);
+    w[2] = make_waker(group, 0x9000, WU_MC, RCTL_MPE);
     w[3] = make_waker(mac, 0x0842, WU_EX | WU_MAG, 0);
     packet_magic(w[3].frame, mac, mac);
-    w[4] = make_waker(broadcast, 0x0806, WU_BC | WU_ARP, BAM);
+    w[4] = make_waker(broadcast, 0x0806, WU_BC | WU_ARP, RCTL_BAM);
     w[4].frame[21] = 1; /* a question */
     memcpy(w[4].frame + 38, ipv4, 4);
     w[5] = make_waker(mac, 0x0800, WU_EX | WU_IPV4, 0);
@@ -1553,7 +1558,7 @@ static void hostile_registers(void **state)
     uint8_t frame[2048] = {0};
 
     start(&n, state);
-    enable(&n, UPE | MPE);
+    enable(&n, RCTL_UPE | RCTL_MPE);
     srand(82540);
     for (int round = 0; round < 4000; round++) {
         static const unsigned interesting[] = {RCTL,  TCTL,  RDBAL, RDLEN, RDH, RDT,

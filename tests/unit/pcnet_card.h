@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hw/net/pcnet_regs.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
@@ -15,10 +16,8 @@
 #include "tests/lib/window.h"
 #include "tests/lib/wire.h"
 
-enum { INIT = 1, STRT = 2, STOP = 4, TDMD = 8, TXON = 0x10, RXON = 0x20, IENA = 0x40, INTR = 0x80 };
-enum { IDON = 0x100, TINT = 0x200, RINT = 0x400, MERR = 0x800, MISS = 0x1000, ERR = 0x8000, BABL = 0x4000 };
-enum { OWN = 0x80, BAD = 0x40, STP = 2, ENP = 1 }; /* in the status byte of descriptors */
-enum { LOOP = 4, DXMTFCS = 8, DRCVBC = 0x4000, DRCVPA = 0x2000, PROM = 0x8000 };
+/* In the status byte of descriptors */
+enum { OWN = DESC_OWN >> 24, BAD = DESC_ERR >> 24, STP = DESC_STP >> 24, ENP = DESC_ENP >> 24 };
 enum { RX_SIZE = 1544, RING = 8 };
 enum { PHY = 30, FOREVER = 60000 };
 
@@ -177,7 +176,7 @@ static inline void write_block(struct nic *n, uint16_t mode)
 /* As a driver does it: rings of eight, all descriptors of the receiver given. */
 static inline void bring_up(struct nic *n, unsigned style, uint16_t mode)
 {
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
     n->style = style;
     n->rx_next = n->tx_next = 0;
     set_bcr(n, 20, style);
@@ -189,10 +188,11 @@ static inline void bring_up(struct nic *n, unsigned style, uint16_t mode)
     set_csr(n, 1, n->block);
     set_csr(n, 2, n->block >> 16);
     set_csr(n, 4, 0x0915);
-    set_csr(n, 0, INIT);
-    assert_int_equal(csr(n, 0), INTR | IDON | INIT);
-    set_csr(n, 0, STRT | IENA | IDON);
-    assert_int_equal(csr(n, 0), (mode & 2 ? 0 : TXON) | (mode & 1 ? 0 : RXON) | IENA | STRT | INIT);
+    set_csr(n, 0, CSR0_INIT);
+    assert_int_equal(csr(n, 0), CSR0_INTR | CSR0_IDON | CSR0_INIT);
+    set_csr(n, 0, CSR0_STRT | CSR0_IENA | CSR0_IDON);
+    assert_int_equal(csr(n, 0), (mode & 2 ? 0 : CSR0_TXON) | (mode & 1 ? 0 : CSR0_RXON) | CSR0_IENA |
+                                    CSR0_STRT | CSR0_INIT);
 }
 
 /* The next descriptor of the transmitter, from nth bytes on in the buffer. */
@@ -211,7 +211,7 @@ static inline uint64_t transmit(struct nic *n, const void *data, unsigned length
 
     qtest_memwrite(n->q, n->tx_buffer, data, length);
     at = put(n, 0, length, OWN | STP | ENP);
-    set_csr(n, 0, IENA | TDMD);
+    set_csr(n, 0, CSR0_IENA | CSR0_TDMD);
     return at;
 }
 
@@ -252,7 +252,7 @@ static inline void check_frame(const uint8_t *frame, unsigned length, const uint
 static inline void nothing_arrives(struct nic *n)
 {
     usleep(3000);
-    assert_int_equal(csr(n, 0) & RINT, 0);
+    assert_int_equal(csr(n, 0) & CSR0_RINT, 0);
     assert_true(status_of(n, place(n, n->rx, n->rx_next)) & OWN);
 }
 

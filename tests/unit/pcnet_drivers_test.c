@@ -5,7 +5,7 @@
  */
 #include "tests/unit/pcnet_card.h"
 
-enum { ONES = 0xF000, ADD_FCS = 0x20, LTINT = 0x10, CERR = 0x2000, EVENTS = 0x7F00 };
+enum { ONES = 0xF000, ADD_FCS = TMD_ADD_FCS >> 24, LTINT = TMD_LTINT >> 24 };
 
 struct driver {
     const char *properties; /* of the card that it knows */
@@ -67,15 +67,15 @@ static void exchange(struct nic *n, const struct driver *d)
         memset(data, i, sizeof(data));
         qtest_memwrite(n->q, n->tx_buffer, data, sizeof(data));
         at = put(n, 0, sizeof(data), OWN | STP | ENP | d->flags);
-        set_csr(n, 0, d->polls ? TDMD : IENA | TDMD);
+        set_csr(n, 0, d->polls ? CSR0_TDMD : CSR0_IENA | CSR0_TDMD);
         assert_int_equal(wire_take(&n->wire, frame, FOREVER), sizeof(data));
         assert_memory_equal(frame, data, sizeof(data));
-        assert_true(SOON(told(n, d, TINT)));
-        assert_true(d->interrupt(n) & TINT);
+        assert_true(SOON(told(n, d, CSR0_TINT)));
+        assert_true(d->interrupt(n) & CSR0_TINT);
         assert_int_equal(status_of(n, at), STP | ENP | (d->flags & ADD_FCS));
         wire_send(&n->wire, mac, 0x80 + i, 200);
-        assert_true(SOON(told(n, d, RINT)));
-        assert_true(d->interrupt(n) & RINT);
+        assert_true(SOON(told(n, d, CSR0_RINT)));
+        assert_true(d->interrupt(n) & CSR0_RINT);
         assert_int_equal(take(n, frame), 204);
         check_frame(frame, 204, mac, 0x80 + i);
         assert_false(line_is_up(n));
@@ -98,21 +98,21 @@ static void le_attach(struct nic *n)
 {
     n->style = 2;
     address_bytes(n);
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
 }
 
 static void le_begin(struct nic *n)
 {
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
     set_bcr(n, 20, 2);
     set_csr(n, 3, 0);
     set_bcr(n, 2, bcr(n, 2) | 2);
     set_bcr(n, 9, bcr(n, 9) & ~1);
     clear_rings(n);
     load_block(n, 0);
-    set_csr(n, 0, INIT);
-    assert_true(csr(n, 0) & IDON);
-    set_csr(n, 0, IENA | STRT);
+    set_csr(n, 0, CSR0_INIT);
+    assert_true(csr(n, 0) & CSR0_IDON);
+    set_csr(n, 0, CSR0_IENA | CSR0_STRT);
 }
 
 /* All causes off with the interrupt off; then on again. */
@@ -120,11 +120,12 @@ static uint16_t le_interrupt(struct nic *n)
 {
     uint16_t isr = csr(n, 0);
 
-    assert_true(isr & INTR);
-    set_csr(n, 0, isr & ~(IENA | TDMD | STOP | STRT | INIT));
+    assert_true(isr & CSR0_INTR);
+    set_csr(n, 0, isr & ~(CSR0_IENA | CSR0_TDMD | CSR0_STOP | CSR0_STRT | CSR0_INIT));
     assert_false(line_is_up(n));
-    assert_int_equal(isr & (ERR | RXON | TXON), RXON | TXON); /* else it starts anew */
-    set_csr(n, 0, IENA);
+    assert_int_equal(isr & (CSR0_ERR | CSR0_RXON | CSR0_TXON),
+                     CSR0_RXON | CSR0_TXON); /* else it starts anew */
+    set_csr(n, 0, CSR0_IENA);
     return isr;
 }
 
@@ -217,7 +218,7 @@ static void load_registers(struct nic *n)
 
 static void pcn_begin(struct nic *n)
 {
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
     pcn_reset(n);
     set_bcr(n, 20, 3);
     clear_rings(n);
@@ -229,7 +230,7 @@ static void pcn_begin(struct nic *n)
     set_csr(n, 5, csr(n, 5) & ~1);
     load_registers(n);
     set_bcr(n, 32, bcr(n, 32) | 0x0080);
-    set_csr(n, 0, IENA | STRT);
+    set_csr(n, 0, CSR0_IENA | CSR0_STRT);
     set_bcr(n, 9, bcr(n, 9) | 1);
 }
 
@@ -238,12 +239,12 @@ static uint16_t write_back_interrupt(struct nic *n)
 {
     uint16_t status, all = 0;
 
-    while ((status = csr(n, 0)) & INTR) {
+    while ((status = csr(n, 0)) & CSR0_INTR) {
         set_csr(n, 0, status);
-        assert_int_equal(status & ERR, 0);
+        assert_int_equal(status & CSR0_ERR, 0);
         all |= status;
     }
-    assert_int_equal(csr(n, 0) & (TXON | RXON | IENA), TXON | RXON | IENA);
+    assert_int_equal(csr(n, 0) & (CSR0_TXON | CSR0_RXON | CSR0_IENA), CSR0_TXON | CSR0_RXON | CSR0_IENA);
     return all;
 }
 
@@ -252,7 +253,7 @@ static void is_received(struct nic *n, const struct driver *d, const uint8_t to[
     uint8_t frame[2048];
 
     wire_send(&n->wire, to, 7, 100);
-    assert_true(SOON(told(n, d, RINT)));
+    assert_true(SOON(told(n, d, CSR0_RINT)));
     d->interrupt(n);
     take(n, frame);
 }
@@ -266,9 +267,9 @@ static void pcn_of_freebsd(void **state)
 
     drive(&n, state, &d);
     set_csr(&n, 5, csr(&n, 5) | 1); /* promiscuous while it runs */
-    set_csr(&n, 15, csr(&n, 15) | PROM);
+    set_csr(&n, 15, csr(&n, 15) | MODE_PROM);
     set_csr(&n, 5, csr(&n, 5) & ~1);
-    set_csr(&n, 0, IENA | STRT);
+    set_csr(&n, 0, CSR0_IENA | CSR0_STRT);
     is_received(&n, &d, other);
     exchange(&n, &d);
     finish(&n);
@@ -279,7 +280,7 @@ static void pcn_of_freebsd(void **state)
 static void illumos_begin(struct nic *n)
 {
     set_csr(n, 5, csr(n, 5) & ~0x0400);
-    set_csr(n, 0, csr(n, 0) | STOP);
+    set_csr(n, 0, csr(n, 0) | CSR0_STOP);
     pcn_reset(n);
     set_bcr(n, 20, 3);
     set_bcr(n, 2, bcr(n, 2) & ~2);
@@ -289,8 +290,8 @@ static void illumos_begin(struct nic *n)
         set_csr(n, 8 + i, 0);
     clear_rings(n);
     load_registers(n);
-    set_csr(n, 0, csr(n, 0) | STRT | IENA);
-    assert_int_equal(csr(n, 0), TXON | RXON | STRT | IENA);
+    set_csr(n, 0, csr(n, 0) | CSR0_STRT | CSR0_IENA);
+    assert_int_equal(csr(n, 0), CSR0_TXON | CSR0_RXON | CSR0_STRT | CSR0_IENA);
     set_csr(n, 5, csr(n, 5) | 0x0400);
     set_bcr(n, 31, 0xA000);
 }
@@ -309,8 +310,8 @@ static void pcn_of_illumos(void **state)
     set_csr(&n, 5, csr(&n, 5) & ~1);
     is_received(&n, &d, group);
     set_csr(&n, 5, csr(&n, 5) & ~0x0400); /* for a fast reboot */
-    set_csr(&n, 0, (csr(&n, 0) & ~IENA) | STOP);
-    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, (csr(&n, 0) & ~CSR0_IENA) | CSR0_STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     finish(&n);
 }
 
@@ -333,22 +334,22 @@ static void netbsd_attach(struct nic *n)
 
 static void netbsd_begin(struct nic *n)
 {
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
     pcn_reset(n);
     set_bcr(n, 20, 3);
     clear_rings(n);
-    set_csr(n, 3, MISS | IDON | 0x0040);
+    set_csr(n, 3, CSR0_MISS | CSR0_IDON | 0x0040);
     set_csr(n, 4, 0x4000 | 0x0800 | 0x0100 | 0x0010 | 0x0004);
     set_csr(n, 5, 0x4000 | 0x0400); /* LTINTEN, SINTE */
     set_csr(n, 7, 0x8000);
     set_bcr(n, 18, bcr(n, 18) | 0x0060);
     set_csr(n, 80, 0x1400);
     load_block(n, 0);
-    set_csr(n, 0, INIT);
-    assert_true(csr(n, 0) & IDON);
+    set_csr(n, 0, CSR0_INIT);
+    assert_true(csr(n, 0) & CSR0_IDON);
     set_bcr(n, 2, bcr(n, 2) | 2);
     set_bcr(n, 9, 0);
-    set_csr(n, 0, IENA | STRT | IDON);
+    set_csr(n, 0, CSR0_IENA | CSR0_STRT | CSR0_IDON);
     assert_false(line_is_up(n));
 }
 
@@ -356,9 +357,10 @@ static uint16_t netbsd_interrupt(struct nic *n)
 {
     uint16_t status, all = 0;
 
-    while ((status = csr(n, 0)) & INTR) {
-        set_csr(n, 0, status & (IENA | BABL | MISS | MERR | RINT | TINT | IDON));
-        assert_int_equal(status & (ERR | RXON | TXON), RXON | TXON);
+    while ((status = csr(n, 0)) & CSR0_INTR) {
+        set_csr(n, 0,
+                status & (CSR0_IENA | CSR0_BABL | CSR0_MISS | CSR0_MERR | CSR0_RINT | CSR0_TINT | CSR0_IDON));
+        assert_int_equal(status & (CSR0_ERR | CSR0_RXON | CSR0_TXON), CSR0_RXON | CSR0_TXON);
         all |= status;
     }
     return all;
@@ -378,7 +380,7 @@ static void pcn_of_netbsd(void **state)
         /* a frame that asks for no interrupt makes none, and its descriptors come back by themselves */
         at = put(&n, 0, 40, OWN | STP);
         put(&n, 40, 60, OWN | ENP);
-        set_csr(&n, 0, IENA | TDMD);
+        set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 100);
         assert_int_equal(status_of(&n, at), STP);
         assert_false(line_is_up(&n));
@@ -400,14 +402,14 @@ static void reactos_begin(struct nic *n)
 {
     port_read(n, 0x18, 2);
     port_read(n, 0x14, 2);
-    set_csr(n, 0, STOP);
+    set_csr(n, 0, CSR0_STOP);
     set_csr(n, 58, csr(n, 58) | 2);
     set_csr(n, 4, csr(n, 4) | 0x0800 | 0x0004 | 0x4000);
     set_bcr(n, 18, bcr(n, 18) | 0x0060);
     clear_rings(n);
     load_block(n, 0);
     set_csr(n, 15, 0);
-    set_csr(n, 0, STRT | INIT | IENA); /* both at once; IDON interrupts */
+    set_csr(n, 0, CSR0_STRT | CSR0_INIT | CSR0_IENA); /* both at once; IDON interrupts */
     set_bcr(n, 2, 0x1000);
     set_bcr(n, 4, 0x00C0);
     set_bcr(n, 5, 0x0180);
@@ -421,15 +423,15 @@ static uint16_t reactos_interrupt(struct nic *n)
 {
     uint16_t rap = port_read(n, 0x12, 2), status, all = 0;
 
-    assert_true(csr(n, 0) & INTR);
+    assert_true(csr(n, 0) & CSR0_INTR);
     set_csr(n, 0, 0);
     assert_false(line_is_up(n));
     port_write(n, 0x12, 2, rap);
-    while ((status = csr(n, 0)) & INTR) {
+    while ((status = csr(n, 0)) & CSR0_INTR) {
         set_csr(n, 0, status);
         all |= status;
     }
-    set_csr(n, 0, IENA);
+    set_csr(n, 0, CSR0_IENA);
     return all;
 }
 
@@ -452,7 +454,7 @@ static void uboot_attach(struct nic *n)
     assert_int_equal(qpci_readw(&n->pci, 0x04) & 7, 6);
     qpci_writeb(&n->pci, 0x0D, 0x20);
     port_read(n, 0x14, 2);
-    assert_int_equal(csr(n, 0), STOP);
+    assert_int_equal(csr(n, 0), CSR0_STOP);
     port_write(n, 0x12, 2, 88);
     assert_int_equal(port_read(n, 0x12, 2), 88);
     assert_int_equal(chip_id(n), 0x02621003);
@@ -463,7 +465,7 @@ static void uboot_attach(struct nic *n)
 static void uboot_begin(struct nic *n)
 {
     port_read(n, 0x14, 2); /* the halt of the last time */
-    assert_true(csr(n, 0) & STOP);
+    assert_true(csr(n, 0) & CSR0_STOP);
     set_bcr(n, 20, 2);
     set_bcr(n, 2, bcr(n, 2) | 2);
     set_bcr(n, 32, (bcr(n, 32) & ~0x98) | 0x20);
@@ -472,16 +474,16 @@ static void uboot_begin(struct nic *n)
     clear_rings(n);
     load_block(n, 0);
     set_csr(n, 4, 0x0915);
-    set_csr(n, 0, INIT);
-    assert_true(csr(n, 0) & IDON);
-    set_csr(n, 0, STRT);
+    set_csr(n, 0, CSR0_INIT);
+    assert_true(csr(n, 0) & CSR0_IDON);
+    set_csr(n, 0, CSR0_STRT);
 }
 
 static uint16_t polled(struct nic *n)
 {
     uint16_t status = csr(n, 0);
 
-    set_csr(n, 0, status & EVENTS);
+    set_csr(n, 0, status & CSR0_EVENTS);
     return status;
 }
 
@@ -508,7 +510,7 @@ static void pcnet_of_uboot(void **state)
 static void minix_attach(struct nic *n)
 {
     port_read(n, 0x14, 2);
-    assert_int_equal(csr(n, 0), STOP);
+    assert_int_equal(csr(n, 0), CSR0_STOP);
     port_write(n, 0x12, 2, 88);
     assert_int_equal(port_read(n, 0x12, 2), 88);
     assert_int_equal(chip_id(n), 0x02621003);
@@ -522,23 +524,23 @@ static void minix_attach(struct nic *n)
 
 static void minix_begin(struct nic *n)
 {
-    set_csr(n, 0, STOP);
-    set_csr(n, 0, INIT);
-    assert_true(csr(n, 0) & IDON);
+    set_csr(n, 0, CSR0_STOP);
+    set_csr(n, 0, CSR0_INIT);
+    assert_true(csr(n, 0) & CSR0_IDON);
     for (int i = 0; i < 4; i++)
         set_csr(n, 8 + i, 0xFFFF);
     set_csr(n, 15, 0);
     clear_rings(n);
-    set_csr(n, 0, IDON | IENA | STRT);
+    set_csr(n, 0, CSR0_IDON | CSR0_IENA | CSR0_STRT);
 }
 
 static uint16_t minix_interrupt(struct nic *n)
 {
     uint16_t isr, all = 0;
 
-    while ((isr = csr(n, 0)) & (ERR | RINT | TINT)) {
-        set_csr(n, 0, isr & ~(IENA | TDMD | STOP | STRT | INIT));
-        set_csr(n, 0, BABL | CERR | MISS | MERR | IDON | IENA);
+    while ((isr = csr(n, 0)) & (CSR0_ERR | CSR0_RINT | CSR0_TINT)) {
+        set_csr(n, 0, isr & ~(CSR0_IENA | CSR0_TDMD | CSR0_STOP | CSR0_STRT | CSR0_INIT));
+        set_csr(n, 0, CSR0_BABL | CSR0_CERR | CSR0_MISS | CSR0_MERR | CSR0_IDON | CSR0_IENA);
         all |= isr;
     }
     return all;
@@ -563,7 +565,7 @@ static void plan9_attach(struct nic *n)
     n->style = 2;
     port_read(n, 0x18, 4);
     port_read(n, 0x14, 2);
-    assert_int_equal(csr(n, 0), STOP);
+    assert_int_equal(csr(n, 0), CSR0_STOP);
     assert_int_equal(chip_id(n) & 0x0FFFFFFF, 0x02621003);
     set_bcr(n, 20, 2);
     set_csr(n, 4, csr(n, 4) | 0x0800);
@@ -572,19 +574,19 @@ static void plan9_attach(struct nic *n)
     check_address((uint8_t *)address);
     clear_rings(n);
     load_block(n, 0);
-    set_csr(n, 3, IDON);
-    set_csr(n, 0, INIT);
-    assert_true(csr(n, 0) & IDON);
-    set_csr(n, 0, IENA | STRT);
+    set_csr(n, 3, CSR0_IDON);
+    set_csr(n, 0, CSR0_INIT);
+    assert_true(csr(n, 0) & CSR0_IDON);
+    set_csr(n, 0, CSR0_IENA | CSR0_STRT);
 }
 
 /* A change of the filter: no init block this time. */
 static void plan9_begin(struct nic *n)
 {
-    set_csr(n, 0, STOP);
-    set_csr(n, 15, csr(n, 15) | PROM);
+    set_csr(n, 0, CSR0_STOP);
+    set_csr(n, 15, csr(n, 15) | MODE_PROM);
     clear_rings(n);
-    set_csr(n, 0, IENA | STRT);
+    set_csr(n, 0, CSR0_IENA | CSR0_STRT);
 }
 
 static uint16_t plan9_interrupt(struct nic *n)
@@ -593,9 +595,9 @@ static uint16_t plan9_interrupt(struct nic *n)
 
     do {
         status = csr(n, 0);
-        set_csr(n, 0, BABL | CERR | MISS | MERR | RINT | TINT | IENA);
+        set_csr(n, 0, CSR0_BABL | CSR0_CERR | CSR0_MISS | CSR0_MERR | CSR0_RINT | CSR0_TINT | CSR0_IENA);
         all |= status;
-    } while (status & (RINT | TINT));
+    } while (status & (CSR0_RINT | CSR0_TINT));
     return all;
 }
 
@@ -623,26 +625,26 @@ static void boot_of_netbsd(void **state)
     uint8_t data[64] = {1, 2, 3}, frame[2048];
 
     start(&n, state);
-    set_csr(&n, 0, STOP);
-    assert_true(csr(&n, 0) & STOP);
+    set_csr(&n, 0, CSR0_STOP);
+    assert_true(csr(&n, 0) & CSR0_STOP);
     address_bytes(&n);
     clear_rings(&n);
     load_block(&n, 0);
     qtest_writew(n.q, n.block + 22, n.tx >> 16);
     set_csr(&n, 3, 0);
-    set_csr(&n, 0, INIT | STRT);
-    assert_int_equal(csr(&n, 0) & (IDON | TXON | RXON), IDON | TXON | RXON);
+    set_csr(&n, 0, CSR0_INIT | CSR0_STRT);
+    assert_int_equal(csr(&n, 0) & (CSR0_IDON | CSR0_TXON | CSR0_RXON), CSR0_IDON | CSR0_TXON | CSR0_RXON);
     qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
     for (int i = 0; i < 3; i++) {
         n.tx_next = 0;
         put(&n, 0, sizeof(data), OWN | STP | ENP);
-        qtest_outw(n.q, n.io + 0x10, TDMD); /* the address register stays */
-        assert_true(SOON(qtest_inw(n.q, n.io + 0x10) & TINT));
-        qtest_outw(n.q, n.io + 0x10, TINT);
+        qtest_outw(n.q, n.io + 0x10, CSR0_TDMD); /* the address register stays */
+        assert_true(SOON(qtest_inw(n.q, n.io + 0x10) & CSR0_TINT));
+        qtest_outw(n.q, n.io + 0x10, CSR0_TINT);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), sizeof(data));
         wire_send(&n.wire, mac, i, 100);
         assert_int_equal(take(&n, frame), 104);
-        assert_true(polled(&n) & RINT);
+        assert_true(polled(&n) & CSR0_RINT);
     }
     finish(&n);
 }

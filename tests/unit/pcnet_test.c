@@ -79,7 +79,7 @@ static void the_reset_port(void **state)
     set_bcr(&n, 2, 0x1002);
     assert_int_equal(qtest_inw(n.q, n.io + 0x14), 0);
     assert_int_equal(qtest_inw(n.q, n.io + 0x12), 0);
-    assert_int_equal(csr(&n, 0), STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     assert_int_equal(csr(&n, 3), 0);
     assert_int_equal(bcr(&n, 2), 0x1002);
     assert_int_equal(bcr(&n, 20), 0x0302);
@@ -129,18 +129,18 @@ static void registers_are_locked_while_it_runs(void **state)
 
     start(&n, state);
     bring_up(&n, 2, 0);
-    set_csr(&n, 15, PROM);
+    set_csr(&n, 15, MODE_PROM);
     set_csr(&n, 8, 0xFFFF);
     assert_int_equal(csr(&n, 15), 0);
     assert_int_equal(csr(&n, 8), 0);
     set_csr(&n, 5, 1); /* suspended */
     assert_int_equal(csr(&n, 5), 1);
-    set_csr(&n, 15, PROM);
+    set_csr(&n, 15, MODE_PROM);
     set_csr(&n, 8, 0xFFFF);
     set_csr(&n, 5, 0);
-    assert_int_equal(csr(&n, 15), PROM);
+    assert_int_equal(csr(&n, 15), MODE_PROM);
     assert_int_equal(csr(&n, 8), 0xFFFF);
-    assert_int_equal(csr(&n, 0), TXON | RXON | IENA | STRT | INIT);
+    assert_int_equal(csr(&n, 0), CSR0_TXON | CSR0_RXON | CSR0_IENA | CSR0_STRT | CSR0_INIT);
     finish(&n);
 }
 
@@ -153,11 +153,11 @@ static void the_filter_is_set_between_init_and_start(void **state)
     write_block(&n, 0);
     set_csr(&n, 1, n.block);
     set_csr(&n, 2, n.block >> 16);
-    set_csr(&n, 0, INIT);
-    set_csr(&n, 15, PROM);
+    set_csr(&n, 0, CSR0_INIT);
+    set_csr(&n, 15, MODE_PROM);
     set_csr(&n, 8, 0xFFFF);
-    set_csr(&n, 0, STRT | IDON);
-    assert_int_equal(csr(&n, 15), PROM);
+    set_csr(&n, 0, CSR0_STRT | CSR0_IDON);
+    assert_int_equal(csr(&n, 15), MODE_PROM);
     assert_int_equal(csr(&n, 8), 0xFFFF);
     finish(&n);
 }
@@ -171,7 +171,7 @@ static unsigned fill_the_wire(struct nic *n)
     for (;; sent++) {
         uint64_t at = put(n, 0, 1000, OWN | STP | ENP);
 
-        set_csr(n, 0, IENA | TDMD);
+        set_csr(n, 0, CSR0_IENA | CSR0_TDMD);
         if (status_of(n, at) & OWN)
             return sent;
     }
@@ -186,7 +186,7 @@ static void a_stop_takes_back_what_the_wire_has_no_room_for(void **state)
     start(&n, state);
     bring_up(&n, 2, 0);
     sent = fill_the_wire(&n);
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     for (unsigned i = 0; i < sent; i++)
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1000);
     bring_up(&n, 2, 0);
@@ -219,7 +219,7 @@ static void a_descriptor_that_changes_while_it_waits(void **state)
     for (unsigned i = 0; i < sent; i++)
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1000);
     give(&n, at, n.tx_buffer, 900, OWN | STP | ENP);
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 900);
     finish(&n);
 }
@@ -239,11 +239,11 @@ static void a_start_without_init_begins_the_rings_anew(void **state)
         transmit(&n, frame, 60);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
     }
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     for (unsigned i = 0; i < RING; i++)
         give_rx(&n, i);
     n.rx_next = n.tx_next = 0;
-    set_csr(&n, 0, STRT | IENA);
+    set_csr(&n, 0, CSR0_STRT | CSR0_IENA);
     wire_send(&n.wire, mac, 9, 100);
     assert_int_equal(take(&n, frame), 104);
     at = transmit(&n, frame, 60);
@@ -258,12 +258,12 @@ static void a_start_that_writes_stop_as_it_was_read(void **state)
     struct nic n;
 
     start(&n, state);
-    set_csr(&n, 0, csr(&n, 0) | STRT | IENA);
-    assert_int_equal(csr(&n, 0), TXON | RXON | IENA | STRT);
-    set_csr(&n, 0, csr(&n, 0) | STOP);
-    assert_int_equal(csr(&n, 0), STOP);
-    set_csr(&n, 0, STOP | STRT | INIT);
-    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, csr(&n, 0) | CSR0_STRT | CSR0_IENA);
+    assert_int_equal(csr(&n, 0), CSR0_TXON | CSR0_RXON | CSR0_IENA | CSR0_STRT);
+    set_csr(&n, 0, csr(&n, 0) | CSR0_STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
+    set_csr(&n, 0, CSR0_STOP | CSR0_STRT | CSR0_INIT);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     finish(&n);
 }
 
@@ -324,9 +324,9 @@ static void the_init_block(void **state)
         assert_int_equal(csr(&n, 78), 0x10000 - RING);
         assert_int_equal(csr(&n, 17) << 16 | csr(&n, 16), n.block);
     }
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     qtest_writew(n.q, n.block + 2, 0xF0F0); /* the longest: 512 */
-    set_csr(&n, 0, INIT);
+    set_csr(&n, 0, CSR0_INIT);
     assert_int_equal(csr(&n, 76), 0x10000 - 512);
     finish(&n);
 }
@@ -340,19 +340,19 @@ static void interrupts_are_masked(void **state)
     bring_up(&n, 2, 0);
     assert_false(line_is_up(&n));
     transmit(&n, frame, sizeof(frame));
-    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT | INTR);
+    assert_int_equal(csr(&n, 0) & (CSR0_TINT | CSR0_INTR), CSR0_TINT | CSR0_INTR);
     assert_true(line_is_up(&n));
     set_csr(&n, 0, 0); /* IENA */
-    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT | INTR);
+    assert_int_equal(csr(&n, 0) & (CSR0_TINT | CSR0_INTR), CSR0_TINT | CSR0_INTR);
     assert_false(line_is_up(&n));
-    set_csr(&n, 0, IENA);
+    set_csr(&n, 0, CSR0_IENA);
     assert_true(line_is_up(&n));
-    set_csr(&n, 3, TINT);
-    assert_int_equal(csr(&n, 0) & (TINT | INTR), TINT);
+    set_csr(&n, 3, CSR0_TINT);
+    assert_int_equal(csr(&n, 0) & (CSR0_TINT | CSR0_INTR), CSR0_TINT);
     assert_false(line_is_up(&n));
     set_csr(&n, 3, 0);
-    set_csr(&n, 0, IENA | TINT);
-    assert_int_equal(csr(&n, 0) & (TINT | INTR), 0);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TINT);
+    assert_int_equal(csr(&n, 0) & (CSR0_TINT | CSR0_INTR), 0);
     assert_false(line_is_up(&n));
     /* by the user's command, and the start of transmission */
     set_csr(&n, 4, 0x0995);
@@ -364,8 +364,8 @@ static void interrupts_are_masked(void **state)
     assert_true(line_is_up(&n)); /* TXSTRT, from before, is not masked any more */
     set_csr(&n, 4, 0x0919);
     assert_false(line_is_up(&n));
-    set_csr(&n, 0, STOP);
-    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, CSR0_STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     finish(&n);
 }
 
@@ -387,7 +387,8 @@ static void transmits_in_every_style(void **state)
             assert_memory_equal(frame, data, length);
             assert_int_equal(status_of(&n, at), STP | ENP);
         }
-        assert_int_equal(csr(&n, 0) & ~(INIT | STRT), TINT | INTR | IENA | RXON | TXON);
+        assert_int_equal(csr(&n, 0) & ~(CSR0_INIT | CSR0_STRT),
+                         CSR0_TINT | CSR0_INTR | CSR0_IENA | CSR0_RXON | CSR0_TXON);
         assert_int_equal(csr(&n, 4), 0x091D);
     }
     finish(&n);
@@ -407,20 +408,20 @@ static void transmits_chains(void **state)
         for (int round = 0; round < 5; round++) {
             put(&n, 0, 13, OWN | STP);
             put(&n, 13, 500, OWN);
-            set_csr(&n, 0, IENA | TDMD); /* the rest is not there yet: nothing goes out */
+            set_csr(&n, 0, CSR0_IENA | CSR0_TDMD); /* the rest is not there yet: nothing goes out */
             assert_int_equal(wire_take(&n.wire, frame, 5), -1);
-            assert_int_equal(csr(&n, 0) & TINT, 0);
+            assert_int_equal(csr(&n, 0) & CSR0_TINT, 0);
             put(&n, 513, 487, OWN | ENP);
-            set_csr(&n, 0, IENA | TDMD);
+            set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
             assert_int_equal(wire_take(&n.wire, frame, FOREVER), sizeof(data));
             assert_memory_equal(frame, data, sizeof(data));
-            assert_int_equal(csr(&n, 0) & TINT, TINT);
-            set_csr(&n, 0, IENA | TINT);
+            assert_int_equal(csr(&n, 0) & CSR0_TINT, CSR0_TINT);
+            set_csr(&n, 0, CSR0_IENA | CSR0_TINT);
         }
         /* one without a beginning is passed over */
         uint64_t at = put(&n, 0, 100, OWN | ENP);
         put(&n, 0, 60, OWN | STP | ENP);
-        set_csr(&n, 0, IENA | TDMD);
+        set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
         assert_int_equal(status_of(&n, at), ENP);
     }
@@ -460,17 +461,17 @@ static void short_and_long_frames(void **state)
     assert_int_equal(frame[20], 0);
     transmit(&n, data, 1518);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 1518);
-    assert_int_equal(csr(&n, 0) & (BABL | ERR), 0);
+    assert_int_equal(csr(&n, 0) & (CSR0_BABL | CSR0_ERR), 0);
     transmit(&n, data, 1519);
-    assert_int_equal(csr(&n, 0) & (BABL | ERR), BABL | ERR);
-    set_csr(&n, 0, IENA | BABL);
-    assert_int_equal(csr(&n, 0) & (BABL | ERR), 0);
+    assert_int_equal(csr(&n, 0) & (CSR0_BABL | CSR0_ERR), CSR0_BABL | CSR0_ERR);
+    set_csr(&n, 0, CSR0_IENA | CSR0_BABL);
+    assert_int_equal(csr(&n, 0) & (CSR0_BABL | CSR0_ERR), 0);
     put(&n, 0, 4096, OWN | STP); /* a count of zero, and more than any frame */
     put(&n, 0, 4096, OWN);
     at = put(&n, 0, 4096, OWN | ENP);
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     assert_int_equal(status_of(&n, at), ENP);
-    assert_int_equal(csr(&n, 0) & BABL, BABL);
+    assert_int_equal(csr(&n, 0) & CSR0_BABL, CSR0_BABL);
     assert_int_equal(wire_take(&n.wire, frame, 20), -1);
     finish(&n);
 }
@@ -485,17 +486,17 @@ static void check_sequences_of_the_drivers_own(void **state)
     memset(data, 0x37, sizeof(data));
     crc = wire_crc(data, 100);
     memcpy(data + 100, &crc, 4);
-    bring_up(&n, 2, DXMTFCS);
+    bring_up(&n, 2, MODE_DXMTFCS);
     transmit(&n, data, 104); /* it has one, which the wire does not carry */
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 100);
     transmit(&n, data, 99); /* it has none: nobody would take it */
     assert_int_equal(wire_take(&n.wire, frame, 5), -1);
     put(&n, 0, 99, OWN | STP | ENP | 0x20); /* ADD_FCS */
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 99);
     bring_up(&n, 1, 0);
     put(&n, 0, 104, OWN | STP | ENP | 0x20); /* here it is NO_FCS */
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 100);
     finish(&n);
 }
@@ -509,13 +510,13 @@ static void transmit_interrupts_as_asked(void **state)
     bring_up(&n, 3, 0);
     set_csr(&n, 5, 0x8000); /* TOKINTD: errors only */
     transmit(&n, data, sizeof(data));
-    assert_int_equal(csr(&n, 0) & TINT, 0);
+    assert_int_equal(csr(&n, 0) & CSR0_TINT, 0);
     set_csr(&n, 5, 0x4000); /* LTINTEN: where the descriptor says */
     transmit(&n, data, sizeof(data));
-    assert_int_equal(csr(&n, 0) & TINT, 0);
+    assert_int_equal(csr(&n, 0) & CSR0_TINT, 0);
     put(&n, 0, 60, OWN | STP | ENP | 0x10);
-    set_csr(&n, 0, IENA | TDMD);
-    assert_int_equal(csr(&n, 0) & TINT, TINT);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
+    assert_int_equal(csr(&n, 0) & CSR0_TINT, CSR0_TINT);
     finish(&n);
 }
 
@@ -536,7 +537,7 @@ static void polls_for_drivers_that_do_not_demand(void **state)
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
     /* whoever demanded once always does */
     put(&n, 0, 60, OWN | STP | ENP);
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
     put(&n, 0, 60, OWN | STP | ENP);
     qtest_clock_step(n.q, 1000000000);
@@ -561,9 +562,9 @@ static void starts_with_what_is_there(void **state)
 
     start(&n, state);
     bring_up(&n, 2, 0);
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     put(&n, 0, 61, OWN | STP | ENP);
-    set_csr(&n, 0, STRT);
+    set_csr(&n, 0, CSR0_STRT);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 61);
     finish(&n);
 }
@@ -588,8 +589,8 @@ static void receives_in_every_style(void **state)
                 assert_int_equal(frame[41], i);
                 assert_int_equal(frame[42], 0);
             }
-            assert_int_equal(csr(&n, 0) & (RINT | INTR), RINT | INTR);
-            set_csr(&n, 0, IENA | RINT);
+            assert_int_equal(csr(&n, 0) & (CSR0_RINT | CSR0_INTR), CSR0_RINT | CSR0_INTR);
+            set_csr(&n, 0, CSR0_IENA | CSR0_RINT);
             assert_false(line_is_up(&n));
         }
     }
@@ -669,10 +670,17 @@ static void filters(void **state)
         const uint8_t *to;
         bool hash, taken;
     } cases[] = {
-        {0, mac, false, true},          {0, everyone, false, true},  {0, other, false, false},
-        {0, group, false, false},       {0, group, true, true},      {PROM, other, false, true},
-        {PROM, group, false, true},     {DRCVPA, mac, false, false}, {DRCVBC, everyone, false, false},
-        {DRCVBC, everyone, true, true}, {1, mac, false, false},
+        {0, mac, false, true},
+        {0, everyone, false, true},
+        {0, other, false, false},
+        {0, group, false, false},
+        {0, group, true, true},
+        {MODE_PROM, other, false, true},
+        {MODE_PROM, group, false, true},
+        {MODE_DRCVPA, mac, false, false},
+        {MODE_DRCVBC, everyone, false, false},
+        {MODE_DRCVBC, everyone, true, true},
+        {1, mac, false, false},
     };
     struct nic n;
     uint8_t frame[2048];
@@ -729,7 +737,7 @@ static void a_receiver_without_descriptors_makes_the_wire_wait(void **state)
     n.rx_next = RING - 1;
     assert_true(arrived(&n));
     usleep(3000);
-    assert_int_equal(csr(&n, 0) & MISS, 0);
+    assert_int_equal(csr(&n, 0) & CSR0_MISS, 0);
     assert_int_equal(csr(&n, 112), 0);
     n.rx_next = 0;
     for (int i = 0; i < RING; i++)
@@ -759,7 +767,7 @@ static void an_acknowledgement_resumes_the_receiver(void **state)
     n.rx_next = 0;
     for (int i = 0; i < RING; i++)
         take(&n, frame);
-    set_csr(&n, 0, IENA | RINT); /* no time passes */
+    set_csr(&n, 0, CSR0_IENA | CSR0_RINT); /* no time passes */
     for (int i = 0; i < 3; i++) {
         take(&n, frame);
         assert_int_equal(frame[50], RING + i);
@@ -778,7 +786,7 @@ static void a_stop_lets_waiting_frames_go(void **state)
         wire_send(&n.wire, mac, i, 100);
     n.rx_next = RING - 1;
     assert_true(arrived(&n));
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     usleep(5000);
     bring_up(&n, 2, 0);
     wire_send(&n.wire, mac, 0x99, 200);
@@ -798,7 +806,7 @@ static void suspended_it_keeps_everything(void **state)
     set_csr(&n, 5, 1);
     wire_send(&n.wire, mac, 5, 100);
     put(&n, 0, 60, OWN | STP | ENP);
-    set_csr(&n, 0, IENA | TDMD);
+    set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
     nothing_arrives(&n);
     assert_int_equal(wire_take(&n.wire, frame, 5), -1);
     set_csr(&n, 5, 0);
@@ -818,11 +826,11 @@ static void loopback_with_and_without_check_sequence(void **state)
     memcpy(data, mac, 6);
     crc = wire_crc(data, 100);
     for (unsigned style = 0; style < 4; style++) {
-        bring_up(&n, style, LOOP | 0x40);
+        bring_up(&n, style, MODE_LOOP | 0x40);
         transmit(&n, data, 100);
         assert_int_equal(take(&n, frame), 104);
         check_frame(frame, 104, mac, 0x5A);
-        bring_up(&n, style, LOOP | 0x40 | DXMTFCS);
+        bring_up(&n, style, MODE_LOOP | 0x40 | MODE_DXMTFCS);
         transmit(&n, data, 100); /* its last four bytes are taken for one */
         assert_int_equal(status_of(&n, n.rx), BAD | 8 | STP | ENP);
         assert_int_equal(result_of(&n, n.rx), 100);
@@ -832,7 +840,7 @@ static void loopback_with_and_without_check_sequence(void **state)
         assert_int_equal(take(&n, frame), 104);
         memset(data + 100, 0x5A, 4);
     }
-    set_csr(&n, 0, IENA | RINT);
+    set_csr(&n, 0, CSR0_IENA | CSR0_RINT);
     wire_send(&n.wire, mac, 1, 100); /* the wire is cut off meanwhile */
     nothing_arrives(&n);
     assert_int_equal(wire_take(&n.wire, frame, 5), -1);
@@ -847,13 +855,13 @@ static void frames_looped_back_can_be_missed(void **state)
     start(&n, state);
     memset(data, 0x5A, sizeof(data));
     memcpy(data, mac, 6);
-    bring_up(&n, 2, LOOP);
+    bring_up(&n, 2, MODE_LOOP);
     for (int i = 0; i < RING + 3; i++)
         transmit(&n, data, 100);
     assert_int_equal(csr(&n, 112), 3);
-    assert_int_equal(csr(&n, 0) & (MISS | ERR), MISS | ERR);
-    set_csr(&n, 0, IENA | MISS);
-    assert_int_equal(csr(&n, 0) & (MISS | ERR), 0);
+    assert_int_equal(csr(&n, 0) & (CSR0_MISS | CSR0_ERR), CSR0_MISS | CSR0_ERR);
+    set_csr(&n, 0, CSR0_IENA | CSR0_MISS);
+    assert_int_equal(csr(&n, 0) & (CSR0_MISS | CSR0_ERR), 0);
     for (unsigned length = 1; length < 16; length++) { /* too short for anything */
         give_rx(&n, 0);
         transmit(&n, data, length);
@@ -871,12 +879,12 @@ static void loopback_set_by_hand(void **state)
     memset(data, 0x11, sizeof(data));
     memcpy(data, mac, 6);
     bring_up(&n, 2, 0);
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
     for (int i = 0; i < 4; i++)
         put(&n, 0, sizeof(data), OWN | STP | ENP);
-    set_csr(&n, 15, LOOP | 0x40);
-    set_csr(&n, 0, STRT);
+    set_csr(&n, 15, MODE_LOOP | 0x40);
+    set_csr(&n, 0, CSR0_STRT);
     for (int i = 0; i < 4; i++)
         assert_int_equal(take(&n, frame), sizeof(data) + 4);
     finish(&n);
@@ -899,7 +907,7 @@ static void big_endian_buffers(void **state)
             mixed[(from + i) ^ 3] = data[i];
         qtest_memwrite(n.q, n.tx_buffer, mixed, sizeof(mixed));
         put(&n, from, 61, OWN | STP | ENP);
-        set_csr(&n, 0, IENA | TDMD);
+        set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
         assert_int_equal(wire_take(&n.wire, frame, FOREVER), 61);
         assert_memory_equal(frame, data, 61);
         qtest_memset(n.q, n.rx_buffers + 2048 * from, 0xEE, 80);
@@ -930,7 +938,7 @@ static void the_link_goes_down_and_up(void **state)
     at = transmit(&n, data, sizeof(data));
     assert_int_equal(status_of(&n, at), BAD | STP | ENP);
     assert_int_equal(result_of(&n, at), 0x08000000); /* LCAR */
-    assert_int_equal(csr(&n, 0) & (0x2000 | ERR | TINT), 0x2000 | ERR | TINT);
+    assert_int_equal(csr(&n, 0) & (0x2000 | CSR0_ERR | CSR0_TINT), 0x2000 | CSR0_ERR | CSR0_TINT);
     wire_set_link(n.q, "n", true);
     assert_int_equal(bcr(&n, 4), 0x80C0);
     transmit(&n, data, sizeof(data));
@@ -976,7 +984,7 @@ static void bad_packets_from_the_wire(void **state)
     uint8_t frame[2048];
 
     start(&n, state);
-    bring_up(&n, 2, PROM);
+    bring_up(&n, 2, MODE_PROM);
     wire_send_limits(&n.wire, mac);
     assert_int_equal(take(&n, frame), 64);
     assert_int_equal(frame[13], 2);
@@ -994,13 +1002,14 @@ static void init_blocks_that_are_no_memory(void **state)
 
     start(&n, state);
     for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
-        set_csr(&n, 0, STOP);
+        set_csr(&n, 0, CSR0_STOP);
         set_bcr(&n, 20, i % 4);
         set_csr(&n, 1, nowhere[i]);
         set_csr(&n, 2, nowhere[i] >> 16);
-        set_csr(&n, 0, INIT | STRT | IENA);
+        set_csr(&n, 0, CSR0_INIT | CSR0_STRT | CSR0_IENA);
         if (i)
-            assert_int_equal(csr(&n, 0) & (MERR | ERR | INTR | IDON), MERR | ERR | INTR);
+            assert_int_equal(csr(&n, 0) & (CSR0_MERR | CSR0_ERR | CSR0_INTR | CSR0_IDON),
+                             CSR0_MERR | CSR0_ERR | CSR0_INTR);
     }
     finish(&n);
 }
@@ -1014,21 +1023,21 @@ static void rings_and_buffers_that_are_no_memory(void **state)
     for (size_t i = 1; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
         bring_up(&n, 1 + i % 3, 0);
         give(&n, n.tx, nowhere[i], 100, OWN | STP | ENP);
-        set_csr(&n, 0, IENA | TDMD);
-        assert_int_equal(csr(&n, 0) & (MERR | TXON | RXON), MERR);
+        set_csr(&n, 0, CSR0_IENA | CSR0_TDMD);
+        assert_int_equal(csr(&n, 0) & (CSR0_MERR | CSR0_TXON | CSR0_RXON), CSR0_MERR);
         assert_int_equal(csr(&n, 5) & 0x0800, 0x0800);
         bring_up(&n, 1 + i % 3, 0);
         give(&n, n.rx, nowhere[i], 1600, OWN);
         wire_send(&n.wire, mac, 1, 100);
-        assert_true(SOON(csr(&n, 0) & MERR));
+        assert_true(SOON(csr(&n, 0) & CSR0_MERR));
         bring_up(&n, 1 + i % 3, 0);
-        set_csr(&n, 0, STOP);
+        set_csr(&n, 0, CSR0_STOP);
         for (int half = 0; half < 2; half++) {
             set_csr(&n, 24 + half, nowhere[i] >> 16 * half);
             set_csr(&n, 30 + half, nowhere[i] >> 16 * half);
         }
-        set_csr(&n, 0, STRT | IENA | TDMD);
-        assert_int_equal(csr(&n, 0) & (MERR | TXON | RXON), MERR);
+        set_csr(&n, 0, CSR0_STRT | CSR0_IENA | CSR0_TDMD);
+        assert_int_equal(csr(&n, 0) & (CSR0_MERR | CSR0_TXON | CSR0_RXON), CSR0_MERR);
     }
     bring_up(&n, 2, 0);
     wire_send(&n.wire, mac, 1, 100);
@@ -1043,8 +1052,8 @@ static void a_ring_that_never_ends_stops_nobody(void **state)
     uint8_t data[128];
 
     start(&n, state);
-    bring_up(&n, 2, LOOP | PROM);
-    set_csr(&n, 0, STOP);
+    bring_up(&n, 2, MODE_LOOP | MODE_PROM);
+    set_csr(&n, 0, CSR0_STOP);
     memset(data, 0xFF, sizeof(data));
     qtest_memwrite(n.q, n.tx_buffer, data, sizeof(data));
     set_csr(&n, 78, 0xFFFF); /* one descriptor */
@@ -1053,17 +1062,17 @@ static void a_ring_that_never_ends_stops_nobody(void **state)
     give(&n, n.rx, n.tx, 128, OWN);
     set_csr(&n, 24, n.tx);
     set_csr(&n, 25, n.tx >> 16);
-    set_csr(&n, 0, STRT | TDMD);
+    set_csr(&n, 0, CSR0_STRT | CSR0_TDMD);
     csr(&n, 0);
-    set_csr(&n, 0, STOP);
-    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, CSR0_STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     /* and long ones full of nothing, whose length wraps */
     set_csr(&n, 78, 0);
     set_csr(&n, 76, 1);
     set_csr(&n, 72, 0xFFFF);
-    set_csr(&n, 0, STRT | TDMD);
-    set_csr(&n, 0, STOP);
-    assert_int_equal(csr(&n, 0), STOP);
+    set_csr(&n, 0, CSR0_STRT | CSR0_TDMD);
+    set_csr(&n, 0, CSR0_STOP);
+    assert_int_equal(csr(&n, 0), CSR0_STOP);
     finish(&n);
 }
 
@@ -1073,13 +1082,13 @@ static void tiny_receive_buffers(void **state)
 
     start(&n, state);
     bring_up(&n, 2, 0);
-    set_csr(&n, 0, STOP);
+    set_csr(&n, 0, CSR0_STOP);
     set_csr(&n, 76, 1); /* 65535 descriptors of a byte each, all in one place of memory */
     for (unsigned i = 0; i < 128; i++)
         give(&n, n.rx + 16 * i, n.rx_buffers, 1, OWN);
-    set_csr(&n, 0, STRT);
+    set_csr(&n, 0, CSR0_STRT);
     wire_send(&n.wire, mac, 1, 100);
-    assert_true(SOON(csr(&n, 0) & RINT));
+    assert_true(SOON(csr(&n, 0) & CSR0_RINT));
     assert_int_equal(status_of(&n, n.rx), STP);
     assert_int_equal(status_of(&n, n.rx + 16 * 103), ENP);
     assert_int_equal(result_of(&n, n.rx + 16 * 103), 104);

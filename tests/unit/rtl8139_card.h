@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hw/net/rtl8139_regs.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
@@ -15,42 +16,7 @@
 #include "tests/lib/window.h"
 #include "tests/lib/wire.h"
 
-enum {
-    MAR0 = 0x08,
-    TSD0 = 0x10,
-    TSAD0 = 0x20,
-    RBSTART = 0x30,
-    CR = 0x37,
-    CAPR = 0x38,
-    CBR = 0x3A,
-    IMR = 0x3C,
-    ISR = 0x3E,
-    TCR = 0x40,
-    RCR = 0x44,
-    TCTR = 0x48,
-    MPC = 0x4C,
-    EECR = 0x50,
-    CONFIG1 = 0x52,
-    TIMER_INT = 0x54,
-    MSR = 0x58,
-    CONFIG3 = 0x59,
-    CONFIG4 = 0x5A,
-    TSAD = 0x60,
-    BMCR = 0x62,
-    BMSR = 0x64,
-    ANAR = 0x66,
-    ANLPAR = 0x68,
-    CSCR = 0x74,
-    CRC0 = 0x84,
-    WAKEUP0 = 0x8C,
-    LSBCRC0 = 0xCC,
-    CONFIG5 = 0xD8,
-    TPPOLL = 0xD9,
-    CPCR = 0xE0,
-    RDSAR = 0xE4,
-};
-
-enum { OWN = 0x2000, TOK = 0x8000, RING = 8192, AB = 8, AM = 4, APM = 2, AAP = 1, WRAP = 0x80 };
+enum { RING = 8192 };
 
 static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 

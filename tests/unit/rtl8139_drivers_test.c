@@ -6,8 +6,6 @@
 #include "tests/lib/packet.h"
 #include "tests/unit/rtl8139_card.h"
 
-enum { IDR0 = 0, ROK = 1, RER = 2, TOK_INT = 4, TER = 8, RXOVW = 0x10, LINKCHG = 0x20, TDU = 0x80 };
-enum { TIMEOUT = 0x4000, SERR = 0x8000, BUFE = 1, TE = 4, RE = 8, RST = 0x10, MULINT = 0x5C };
 enum { FOREVER = 60000, LENGTH = 1514 };
 
 struct driver {
@@ -29,7 +27,7 @@ static void drain(struct nic *n)
     uint8_t frame[2048];
     uint16_t status;
 
-    while (!(reg_read(n, CR, 1) & BUFE)) {
+    while (!(reg_read(n, CR, 1) & CR_BUFE)) {
         assert_int_equal(take(n, &status, frame), LENGTH + 4);
         assert_int_equal(status & 0x403F, 0x4001); /* for us, and good */
         assert_int_equal(frame[1000], (uint8_t)next_mark++);
@@ -57,12 +55,12 @@ static void exchange(struct nic *n, const struct driver *d)
         assert_int_equal(wire_take(&n->wire, frame, FOREVER), sizeof(data));
         assert_memory_equal(frame, data, sizeof(data));
         assert_int_equal(line_is_up(n), !d->polls);
-        assert_true(d->interrupt(n, drain) & TOK_INT);
-        assert_int_equal(reg_read(n, TSD0 + 4 * slot, 4), d->threshold | OWN | TOK | sizeof(data));
+        assert_true(d->interrupt(n, drain) & INT_TOK);
+        assert_int_equal(reg_read(n, TSD0 + 4 * slot, 4), d->threshold | TSD_OWN | TSD_TOK | sizeof(data));
         next_mark = i;
         wire_send(&n->wire, mac, i, LENGTH);
-        assert_true(SOON(d->polls ? !(reg_read(n, CR, 1) & BUFE) : line_is_up(n)));
-        assert_true(d->interrupt(n, drain) & ROK);
+        assert_true(SOON(d->polls ? !(reg_read(n, CR, 1) & CR_BUFE) : line_is_up(n)));
+        assert_true(d->interrupt(n, drain) & INT_ROK);
         assert_int_equal(next_mark, i + 1);
         assert_false(line_is_up(n));
     }
@@ -85,15 +83,15 @@ static void drive(struct nic *n, void **state, const struct driver *d)
 
 static void reset_chip(struct nic *n)
 {
-    reg_write(n, CR, 1, RST);
-    assert_int_equal(reg_read(n, CR, 1) & RST, 0);
+    reg_write(n, CR, 1, CR_RST);
+    assert_int_equal(reg_read(n, CR, 1) & CR_RST, 0);
 }
 
 static void stop_chip(struct nic *n)
 {
     reg_write(n, CR, 1, 0);
     reg_write(n, IMR, 2, 0);
-    assert_int_equal(reg_read(n, CR, 1) & (TE | RE), 0);
+    assert_int_equal(reg_read(n, CR, 1) & (CR_TE | CR_RE), 0);
 }
 
 static void check_address(struct nic *n)
@@ -177,8 +175,8 @@ static uint16_t bsd_interrupt(struct nic *n, void (*receive)(struct nic *n))
     reg_write(n, IMR, 2, 0);
     while ((status = reg_read(n, ISR, 2))) {
         reg_write(n, ISR, 2, status);
-        assert_int_equal(status & (RER | TER | RXOVW | SERR), 0);
-        if (status & ROK)
+        assert_int_equal(status & (INT_RER | INT_TER | INT_RXOVW | INT_SERR), 0);
+        if (status & INT_ROK)
             receive(n);
         all |= status;
     }
@@ -193,7 +191,7 @@ static uint16_t plain_interrupt(struct nic *n, void (*receive)(struct nic *n))
 
     while ((status = reg_read(n, ISR, 2))) {
         reg_write(n, ISR, 2, status);
-        if (status & ROK)
+        if (status & INT_ROK)
             receive(n);
         all |= status;
     }
@@ -225,15 +223,15 @@ static void rl_begin(struct nic *n)
     reg_write(n, RBSTART, 4, n->ring);
     for (int i = 0; i < 4; i++)
         reg_write(n, TSAD0 + 4 * i, 4, 0);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, TCR, 4, 0x03000600);
     reg_write(n, RCR, 4, 0x0000FE00 | 3 << 11);
-    reg_write(n, RCR, 4, (reg_read(n, RCR, 4) & ~0x0F) | APM | AB);
+    reg_write(n, RCR, 4, (reg_read(n, RCR, 4) & ~0x0F) | RCR_APM | RCR_AB);
     reg_write(n, MAR0, 4, 0);
     reg_write(n, MAR0 + 4, 4, 0);
     reg_write(n, IMR, 2, 0xC07F);
     reg_write(n, MPC, 4, 0);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, BMCR, 2, 0x1200);
     reg_write(n, CONFIG1, 1, 0x60);
 }
@@ -258,21 +256,21 @@ static void rtls_attach(struct nic *n)
 
 static void rtls_begin(struct nic *n)
 {
-    reg_write(n, CR, 1, reg_read(n, CR, 1) & ~(TE | RE));
+    reg_write(n, CR, 1, reg_read(n, CR, 1) & ~(CR_TE | CR_RE));
     reg_write(n, IMR, 2, reg_read(n, IMR, 2) & ~0xC07F);
     reg_write(n, ISR, 2, reg_read(n, ISR, 2));
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | RST);
-    assert_int_equal(reg_read(n, CR, 1) & RST, 0);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_RST);
+    assert_int_equal(reg_read(n, CR, 1) & CR_RST, 0);
     reg_write(n, RBSTART, 4, n->ring);
     for (int i = 0; i < 4; i++)
         reg_write(n, TSAD0 + 4 * i, 4, n->tx + 256 * i);
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | TE | RE);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_TE | CR_RE);
     reg_write(n, TCR, 4, (reg_read(n, TCR, 4) & 0x7CC00000) | 0x03000600);
     reg_write(n, RCR, 4, (reg_read(n, RCR, 4) & 0xF0FC0040) | 0x0000F70E | 3 << 11);
     write_address(n);
     reg_write(n, CAPR, 2, 0xFFF0);
     reg_write(n, MULINT, 2, reg_read(n, MULINT, 2) & ~0x0FFF);
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | TE | RE);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_TE | CR_RE);
     reg_write(n, IMR, 2, reg_read(n, IMR, 2) | 0xC07F);
 }
 
@@ -299,10 +297,10 @@ static void reactos_begin(struct nic *n)
     assert_int_equal(reg_read(n, MSR, 1) & 0x0C, 0);
     reg_write(n, RBSTART, 4, n->ring);
     reg_write(n, IMR, 2, 0xC07F);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, RCR, 4, 0x0800B780);
     reg_write(n, TCR, 4, 0x700);
-    reg_write(n, RCR, 4, 0x0800B780 | APM | AB);
+    reg_write(n, RCR, 4, 0x0800B780 | RCR_APM | RCR_AB);
 }
 
 /* Acknowledged at once, what there is is received later, until the ring is empty. */
@@ -311,7 +309,7 @@ static uint16_t reactos_interrupt(struct nic *n, void (*receive)(struct nic *n))
     uint16_t status = reg_read(n, ISR, 2) & 0xC07F;
 
     reg_write(n, ISR, 2, status);
-    if (status & ROK)
+    if (status & INT_ROK)
         receive(n);
     return status;
 }
@@ -336,7 +334,7 @@ static void a_changed_link_for_reactos(void **state)
     reactos_begin(&n);
     wire_set_link(n.q, "c", false);
     assert_true(line_is_up(&n));
-    assert_int_equal(reg_read(&n, ISR, 2), LINKCHG);
+    assert_int_equal(reg_read(&n, ISR, 2), INT_LINKCHG);
     assert_true(reg_read(&n, CSCR, 4) & 0x0800);
     assert_int_equal(reg_read(&n, MSR, 1) & 4, 4);
     finish(&n);
@@ -351,17 +349,17 @@ static void minix_begin(struct nic *n)
     reg_write(n, RBSTART, 4, n->ring);
     for (int i = 0; i < 4; i++) {
         reg_write(n, TSAD0 + 4 * i, 4, n->tx + 256 * i);
-        assert_true(reg_read(n, TSD0 + 4 * i, 4) & OWN);
+        assert_true(reg_read(n, TSD0 + 4 * i, 4) & TSD_OWN);
     }
     reg_write(n, IMR, 2, reg_read(n, IMR, 2) | 0xE000);
     reg_write(n, IMR, 2, reg_read(n, IMR, 2) | 0x0073);
     reg_write(n, IMR, 2, reg_read(n, IMR, 2) | 0x000C);
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | RE);
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | TE);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_RE);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_TE);
     reg_write(n, RCR, 4, 3 << 11);
     reg_write(n, TCR, 4, reg_read(n, TCR, 4) | 0x03000000);
     check_address(n);
-    reg_write(n, RCR, 4, (reg_read(n, RCR, 4) & ~0x0F) | APM | AB);
+    reg_write(n, RCR, 4, (reg_read(n, RCR, 4) & ~0x0F) | RCR_APM | RCR_AB);
 }
 
 static uint16_t minix_interrupt(struct nic *n, void (*receive)(struct nic *n))
@@ -370,7 +368,7 @@ static uint16_t minix_interrupt(struct nic *n, void (*receive)(struct nic *n))
 
     reg_write(n, ISR, 2, status);
     assert_int_equal(reg_read(n, TSAD, 2) & 0x0FF0, 0); /* no abort, no underrun */
-    if (status & ROK) {
+    if (status & INT_ROK) {
         assert_int_not_equal(reg_read(n, CAPR, 2), (uint16_t)(reg_read(n, CBR, 2) - 16));
         receive(n);
     }
@@ -395,14 +393,14 @@ static void helenos_begin(struct nic *n)
     for (int i = 0; i < 4; i++)
         reg_write(n, TSAD0 + 4 * i, 4, n->tx + 256 * i);
     reg_write(n, RBSTART, 4, n->ring);
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | TE | RE);
-    reg_write(n, RCR, 4, 0x0000E700 | 3 << 11 | APM | AB);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_TE | CR_RE);
+    reg_write(n, RCR, 4, 0x0000E700 | 3 << 11 | RCR_APM | RCR_AB);
     reg_write(n, IMR, 2, 0xC07F);
     /* its way out of a receiver's error: a doubleword over the reader's and the chip's place */
-    reg_write(n, CR, 1, TE);
+    reg_write(n, CR, 1, CR_TE);
     reg_write(n, CAPR, 4, 0);
     reg_write(n, RBSTART, 4, n->ring);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
 }
 
 static uint16_t helenos_interrupt(struct nic *n, void (*receive)(struct nic *n))
@@ -410,8 +408,8 @@ static uint16_t helenos_interrupt(struct nic *n, void (*receive)(struct nic *n))
     uint16_t status = reg_read(n, ISR, 2);
 
     reg_write(n, ISR, 2, status);
-    if (status & ROK) {
-        assert_int_equal(reg_read(n, CR, 2) & BUFE, 0); /* two bytes of which one is another register's */
+    if (status & INT_ROK) {
+        assert_int_equal(reg_read(n, CR, 2) & CR_BUFE, 0); /* two bytes of which one is another register's */
         receive(n);
     }
     return status;
@@ -436,7 +434,7 @@ static void a_descriptor_in_two_steps_of_helenos(void **state)
     helenos_begin(&n);
     reg_write(&n, TSD0, 4, (reg_read(&n, TSD0, 4) & ~0x1FFF) | 60);
     assert_int_equal(wire_take(&n.wire, frame, 5), -1);
-    reg_write(&n, TSD0, 4, reg_read(&n, TSD0, 4) & ~OWN);
+    reg_write(&n, TSD0, 4, reg_read(&n, TSD0, 4) & ~TSD_OWN);
     assert_int_equal(wire_take(&n.wire, frame, FOREVER), 60);
     finish(&n);
 }
@@ -451,13 +449,13 @@ static void redox_attach(struct nic *n)
 
 static void redox_begin(struct nic *n)
 {
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | RST);
-    assert_int_equal(reg_read(n, CR, 1) & RST, 0);
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_RST);
+    assert_int_equal(reg_read(n, CR, 1) & CR_RST, 0);
     reg_write(n, RBSTART, 4, n->ring);
-    reg_write(n, IMR, 2, ROK | TOK_INT);
-    reg_write(n, RCR, 4, 3 << 11 | AB | AM | APM | AAP); /* before the receiver is on */
-    reg_write(n, CR, 1, reg_read(n, CR, 1) | TE | RE);
-    assert_true(reg_read(n, TSD0, 4) & OWN);
+    reg_write(n, IMR, 2, INT_ROK | INT_TOK);
+    reg_write(n, RCR, 4, 3 << 11 | RCR_AB | RCR_AM | RCR_APM | RCR_AAP); /* before the receiver is on */
+    reg_write(n, CR, 1, reg_read(n, CR, 1) | CR_TE | CR_RE);
+    assert_true(reg_read(n, TSD0, 4) & TSD_OWN);
 }
 
 static void rtl8139_of_redox(void **state)
@@ -489,9 +487,9 @@ static void plan9_begin(struct nic *n)
     reg_write(n, TIMER_INT, 4, 0);
     reg_write(n, IMR, 2, 0xC07F);
     reg_write(n, MPC, 4, 0);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, TCR, 4, 0x700);
-    reg_write(n, RCR, 4, 0x00008700 | 1 << 11 | AB | AM | APM);
+    reg_write(n, RCR, 4, 0x00008700 | 1 << 11 | RCR_AB | RCR_AM | RCR_APM);
     reg_write(n, MAR0, 4, 0);
     reg_write(n, MAR0 + 4, 4, 0);
 }
@@ -519,14 +517,14 @@ static void uboot_begin(struct nic *n)
     reset_chip(n);
     for (int i = 0; i < 6; i++)
         reg_write(n, IDR0 + i, 1, mac[i]);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, RCR, 4, 0x0000C600);
     reg_write(n, TCR, 4, 0x03000600);
     reg_write(n, RBSTART, 4, n->ring); /* with the receiver on */
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, RCR, 4, 0x0000C600);
     reg_write(n, MPC, 4, 0);
-    reg_write(n, RCR, 4, 0x0000C600 | AB | AM | APM);
+    reg_write(n, RCR, 4, 0x0000C600 | RCR_AB | RCR_AM | RCR_APM);
     reg_write(n, MAR0, 4, 0xFFFFFFFF);
     reg_write(n, MAR0 + 4, 4, 0xFFFFFFFF);
     reg_write(n, IMR, 2, 0);
@@ -537,9 +535,9 @@ static uint16_t uboot_poll(struct nic *n, void (*receive)(struct nic *n))
 {
     uint16_t status = reg_read(n, ISR, 2);
 
-    reg_write(n, ISR, 2, status & (TOK_INT | TER | SERR));
+    reg_write(n, ISR, 2, status & (INT_TOK | INT_TER | INT_SERR));
     receive(n);
-    reg_write(n, ISR, 2, status & ROK);
+    reg_write(n, ISR, 2, status & INT_ROK);
     return status;
 }
 
@@ -556,11 +554,6 @@ static void rtl8139_of_uboot(void **state)
 
 enum { DESCRIPTORS = 64, BUFFER = 2048, RE_INTERRUPTS = 0xC0BB };
 
-#define RE_OWN 0x80000000u
-#define RE_EOR 0x40000000u
-#define RE_SOF 0x20000000u
-#define RE_EOF 0x10000000u
-
 struct re {
     struct nic n;
     uint64_t rx, tx, rx_buffers, tx_buffer;
@@ -569,7 +562,7 @@ struct re {
 
 static uint32_t end_of_ring(unsigned nth)
 {
-    return nth == DESCRIPTORS - 1 ? RE_EOR : 0;
+    return nth == DESCRIPTORS - 1 ? DESC_EOR : 0;
 }
 
 static void re_attach(struct re *re, void **state)
@@ -591,7 +584,7 @@ static void re_attach(struct re *re, void **state)
 
 static void re_give(struct re *re, unsigned nth)
 {
-    descriptor(&re->n, re->rx + 16 * nth, RE_OWN | end_of_ring(nth) | (BUFFER - 8), 0,
+    descriptor(&re->n, re->rx + 16 * nth, DESC_OWN | end_of_ring(nth) | (BUFFER - 8), 0,
                re->rx_buffers + BUFFER * nth);
 }
 
@@ -614,10 +607,10 @@ static void re_begin(struct re *re, uint32_t tcr, uint16_t imr)
     reg_write(n, RDSAR, 4, re->rx);
     reg_write(n, TSAD0 + 4, 4, re->tx >> 32);
     reg_write(n, TSAD0, 4, re->tx);
-    reg_write(n, CR, 1, TE | RE);
+    reg_write(n, CR, 1, CR_TE | CR_RE);
     reg_write(n, TCR, 4, 0x03000600 | tcr);
     reg_write(n, 0xEC, 1, 16);
-    reg_write(n, RCR, 4, 0x0000E70A | (tcr ? AAP : 0));
+    reg_write(n, RCR, 4, 0x0000E70A | (tcr ? RCR_AAP : 0));
     reg_write(n, IMR, 2, imr);
     reg_write(n, ISR, 2, imr);
     reg_write(n, MPC, 4, 0);
@@ -633,9 +626,9 @@ static uint64_t re_send(struct re *re, const uint8_t *data, unsigned length, uin
 
     qtest_memwrite(re->n.q, re->tx_buffer, data, length);
     descriptor(&re->n, at, offloads | end_of_ring(first) | 40, 0, re->tx_buffer);
-    descriptor(&re->n, last, RE_OWN | RE_EOF | offloads | end_of_ring(second) | (length - 40), 0,
+    descriptor(&re->n, last, DESC_OWN | DESC_LS | offloads | end_of_ring(second) | (length - 40), 0,
                re->tx_buffer + 40);
-    qtest_writel(re->n.q, at, RE_OWN | RE_SOF | offloads | end_of_ring(first) | 40);
+    qtest_writel(re->n.q, at, DESC_OWN | DESC_FS | offloads | end_of_ring(first) | 40);
     reg_write(&re->n, TPPOLL, 1, 0x40);
     re->tx_next = (second + 1) % DESCRIPTORS;
     return last;
@@ -646,10 +639,10 @@ static unsigned re_take(struct re *re, uint8_t frame[BUFFER])
     uint64_t at = re->rx + 16 * re->rx_next;
     uint32_t status;
 
-    assert_true(SOON(!(qtest_readl(re->n.q, at) & RE_OWN)));
+    assert_true(SOON(!(qtest_readl(re->n.q, at) & DESC_OWN)));
     status = qtest_readl(re->n.q, at);
-    assert_int_equal(status & (RE_SOF | RE_EOF | 0x00FC0000), RE_SOF | RE_EOF); /* whole, and no error */
-    assert_int_equal(status & RE_EOR, end_of_ring(re->rx_next));
+    assert_int_equal(status & (DESC_FS | DESC_LS | 0x00FC0000), DESC_FS | DESC_LS); /* whole, and no error */
+    assert_int_equal(status & DESC_EOR, end_of_ring(re->rx_next));
     qtest_memread(re->n.q, re->rx_buffers + BUFFER * re->rx_next, frame, status & 0x1FFF);
     re_give(re, re->rx_next);
     re->rx_next = (re->rx_next + 1) % DESCRIPTORS;
@@ -663,7 +656,7 @@ static uint16_t re_interrupt(struct re *re)
     assert_true(line_is_up(&re->n));
     status = reg_read(&re->n, ISR, 2);
     reg_write(&re->n, ISR, 2, status);
-    assert_int_equal(status & (RER | TER | RXOVW | SERR), 0);
+    assert_int_equal(status & (INT_RER | INT_TER | INT_RXOVW | INT_SERR), 0);
     return status;
 }
 
@@ -677,11 +670,11 @@ static void re_exchange(struct re *re)
 
         assert_int_equal(wire_take(&re->n.wire, frame, FOREVER), length);
         packet_check(frame);
-        assert_true(re_interrupt(re) & TDU);
+        assert_true(re_interrupt(re) & INT_TDU);
         assert_int_equal(qtest_readl(re->n.q, last) & 0x809F0000, 0); /* neither error nor collision */
         wire_send_bytes(&re->n.wire, frame, length);
         assert_true(SOON(line_is_up(&re->n)));
-        assert_true(re_interrupt(re) & ROK);
+        assert_true(re_interrupt(re) & INT_ROK);
         assert_int_equal(re_take(re, frame), length + 4);
     }
 }
@@ -692,7 +685,7 @@ static void re_of_freebsd(void **state)
 
     re_attach(&re, state);
     for (int i = 0; i < 2; i++) {
-        re_begin(&re, 0, RE_INTERRUPTS | TOK_INT);
+        re_begin(&re, 0, RE_INTERRUPTS | INT_TOK);
         re_exchange(&re);
     }
     finish(&re.n);
@@ -705,13 +698,13 @@ static void re_of_netbsd(void **state)
     uint8_t data[60] = {0}, frame[BUFFER];
 
     re_attach(&re, state);
-    re_begin(&re, 0, 0x4000 | ROK | RER | TER);
+    re_begin(&re, 0, 0x4000 | INT_ROK | INT_RER | INT_TER);
     re_send(&re, data, sizeof(data), 0);
     reg_write(&re.n, TCTR, 4, 1);
     assert_int_equal(wire_take(&re.n.wire, frame, FOREVER), sizeof(data));
     assert_false(line_is_up(&re.n));
     qtest_clock_step(re.n.q, 0x400 * 30);
-    assert_true(re_interrupt(&re) & TIMEOUT);
+    assert_true(re_interrupt(&re) & INT_TIMEOUT);
     finish(&re.n);
 }
 
@@ -730,7 +723,7 @@ static void re_diagnoses(void **state)
     re_send(&re, data, sizeof(data), 0);
     reg_write(&re.n, TCTR, 4, 1);
     qtest_clock_step(re.n.q, 100000000);
-    assert_int_equal(reg_read(&re.n, ISR, 2) & (TIMEOUT | ROK), TIMEOUT | ROK);
+    assert_int_equal(reg_read(&re.n, ISR, 2) & (INT_TIMEOUT | INT_ROK), INT_TIMEOUT | INT_ROK);
     assert_int_equal(re_take(&re, frame), 64);
     assert_memory_equal(frame, data, sizeof(data));
     re_begin(&re, 0, RE_INTERRUPTS);

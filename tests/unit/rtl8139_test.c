@@ -10,8 +10,7 @@
 #include "tests/lib/suspend.h"
 #include "tests/unit/rtl8139_card.h"
 
-enum { PM = 0x50, PMCSR = PM + 4, PME_EN = 0x0100, PME_STATUS = 0x8000, D3 = 3 };
-enum { MAGIC = 0x20, LINKUP = 0x10, BWF = 0x40, MWF = 0x20, UWF = 0x10 };
+enum { PMCSR = PM_OFFSET + 4, PME_EN = 0x0100, PME_STATUS = 0x8000, D3 = 3 };
 
 static void identity(void **state)
 {
@@ -134,7 +133,7 @@ static void transmits_in_turn(void **state)
         qtest_memwrite(n.q, n.tx, data, length);
         qtest_outl(n.q, n.io + TSAD0 + 4 * (i % 4), n.tx);
         qtest_outl(n.q, n.io + TSD0 + 4 * (i % 4), length);
-        assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 4 * (i % 4)), OWN | TOK | length);
+        assert_int_equal(qtest_inl(n.q, n.io + TSD0 + 4 * (i % 4)), TSD_OWN | TSD_TOK | length);
         assert_int_equal(wire_take(&n.wire, frame, 60000), length);
         assert_memory_equal(frame, data, length);
     }
@@ -156,7 +155,7 @@ static void odd_lengths_are_sent_or_refused(void **state)
     enable(&n, 0);
     qtest_outl(n.q, n.io + TSAD0, n.tx);
     qtest_outl(n.q, n.io + TSD0, 0); /* nothing to send */
-    assert_true(qtest_inl(n.q, n.io + TSD0) & TOK);
+    assert_true(qtest_inl(n.q, n.io + TSD0) & TSD_TOK);
     qtest_outl(n.q, n.io + TSAD0 + 4, n.tx);
     qtest_outl(n.q, n.io + TSD0 + 4, 20); /* a runt is filled up */
     assert_int_equal(wire_take(&n.wire, frame, 60000), 60);
@@ -178,7 +177,7 @@ static void receives(void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     wire_send(&n.wire, mac, 0x77, 100);
     assert_int_equal(take(&n, &status, frame), 104);
     assert_int_equal(status, 0x4001);
@@ -205,10 +204,11 @@ static void filters(void **state)
         bool hash;
         uint16_t status; /* 0: not taken */
     } cases[] = {
-        {APM, mac, false, 0x4001},   {AB, mac, false, 0},         {AB, all, false, 0x2001},
-        {APM, all, false, 0},        {APM | AB, other, false, 0}, {AAP, other, false, 0x0001},
-        {AM, group, false, 0},       {AM, group, true, 0x8001},   {APM | AB, group, true, 0},
-        {AAP, group, false, 0x8001},
+        {RCR_APM, mac, false, 0x4001},       {RCR_AB, mac, false, 0},
+        {RCR_AB, all, false, 0x2001},        {RCR_APM, all, false, 0},
+        {RCR_APM | RCR_AB, other, false, 0}, {RCR_AAP, other, false, 0x0001},
+        {RCR_AM, group, false, 0},           {RCR_AM, group, true, 0x8001},
+        {RCR_APM | RCR_AB, group, true, 0},  {RCR_AAP, group, false, 0x8001},
     };
     struct nic n;
     uint8_t frame[2048];
@@ -244,14 +244,14 @@ static void ring_wraps(uint32_t rcr, void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, APM | rcr);
+    enable(&n, RCR_APM | rcr);
     for (int i = 0; i < 40; i++) {
         unsigned length = 1000 + 13 * i;
         uint32_t at = n.reader;
 
         wire_send(&n.wire, mac, i, length);
         assert_int_equal(take(&n, &status, frame), length + 4);
-        if (rcr & WRAP) /* in one piece, beyond the end */
+        if (rcr & RCR_WRAP) /* in one piece, beyond the end */
             qtest_memread(n.q, n.ring + at + 4, frame, length);
         for (unsigned k = 6; k < length; k++)
             assert_int_equal(frame[k], i);
@@ -267,7 +267,7 @@ static void the_ring_wraps(void **state)
 
 static void frames_run_on_behind_the_ring(void **state)
 {
-    ring_wraps(WRAP, state);
+    ring_wraps(RCR_WRAP, state);
 }
 
 static void a_full_ring_makes_the_wire_wait(void **state)
@@ -277,7 +277,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     for (int i = 0; i < 9; i++)
         wire_send(&n.wire, mac, i, 1514);
     for (int i = 0; i < 9; i++) {
@@ -291,7 +291,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
     assert_true(arrived(&n));
     enable(&n, 0);
     usleep(5000);
-    qtest_outl(n.q, n.io + RCR, APM);
+    qtest_outl(n.q, n.io + RCR, RCR_APM);
     wire_send(&n.wire, mac, 0x99, 200);
     do
         take(&n, &status, frame);
@@ -307,7 +307,7 @@ static void frames_that_were_left_are_told_of_again(void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     wire_send(&n.wire, mac, 1, 200);
     assert_true(arrived(&n));
     qtest_outw(n.q, n.io + IMR, 0);
@@ -338,7 +338,7 @@ static void loopback_goes_round(void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, AAP);
+    enable(&n, RCR_AAP);
     qtest_outl(n.q, n.io + TCR, 0x60000);
     memset(data, 0x42, sizeof(data));
     qtest_memwrite(n.q, n.tx, data, sizeof(data));
@@ -360,7 +360,7 @@ static void bad_packets_from_the_wire(void **state)
     uint16_t status;
 
     start(&n, state);
-    enable(&n, AAP | AB | AM | APM);
+    enable(&n, RCR_AAP | RCR_AB | RCR_AM | RCR_APM);
     wire_send_limits(&n.wire, mac);
     assert_int_equal(take(&n, &status, frame), 64);
     assert_int_equal(frame[13], 2);
@@ -374,7 +374,7 @@ static void a_ring_without_memory_loses_frames_only(void **state)
     struct nic n;
 
     start(&n, state);
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     qtest_outl(n.q, n.io + RBSTART, 0xFFFFF000);
     wire_send(&n.wire, mac, 1, 100);
     assert_true(SOON(qtest_inl(n.q, n.io + 0x4C)));
@@ -426,7 +426,7 @@ static void the_link_goes_down_and_up(void **state)
     struct nic n;
 
     start(&n, state);
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 0);
     wire_set_link(n.q, "c", false);
     assert_int_equal(qtest_inb(n.q, n.io + MSR) & 4, 4);
@@ -449,7 +449,7 @@ static void a_reset_takes_back_what_the_wire_has_no_room_for(void **state)
     for (;; sent++) { /* until the wire is full */
         qtest_outl(n.q, n.io + TSAD0 + sent % 4 * 4, n.tx);
         qtest_outl(n.q, n.io + TSD0 + sent % 4 * 4, 1000);
-        if (!(qtest_inl(n.q, n.io + TSD0 + sent % 4 * 4) & OWN))
+        if (!(qtest_inl(n.q, n.io + TSD0 + sent % 4 * 4) & TSD_OWN))
             break;
     }
     enable(&n, 0);
@@ -483,7 +483,7 @@ static void hostile(void **state, const char *revision)
         while (wire_take(&n.wire, frame, 0) >= 0)
             continue;
     }
-    enable(&n, APM);
+    enable(&n, RCR_APM);
     assert_int_equal(qtest_inb(n.q, n.io + CR) & 0x0C, 0x0C);
     finish(&n);
 }
@@ -512,7 +512,7 @@ static void start_cplus(struct nic *n, void **state)
     qtest_outl(n->q, n->io + RDSAR, n->ring);
     qtest_outl(n->q, n->io + RDSAR + 4, 0);
     qtest_outb(n->q, n->io + CR, 0x0C);
-    qtest_outl(n->q, n->io + RCR, APM | AB);
+    qtest_outl(n->q, n->io + RCR, RCR_APM | RCR_AB);
     qtest_outw(n->q, n->io + IMR, 0xFFFF);
 }
 
@@ -807,21 +807,21 @@ static void power_management_shows_where_config1_says_so(void **state)
     for (int round = 0; round < 2; round++) {
         assert_int_equal(qtest_inb(n.q, n.io + CONFIG1) & 1, 1);
         assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0x10);
-        assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
-        assert_int_equal(qpci_readl(&n.pci, PM), 0xF7C20001);
+        assert_int_equal(qpci_readb(&n.pci, 0x34), PM_OFFSET);
+        assert_int_equal(qpci_readl(&n.pci, PM_OFFSET), 0xF7C20001);
         assert_int_equal(qpci_readl(&n.pci, PMCSR), 0);
-        qpci_writel(&n.pci, PM, 0);
+        qpci_writel(&n.pci, PM_OFFSET, 0);
         qpci_writel(&n.pci, PMCSR, 0xFFFFFFFC);
-        assert_int_equal(qpci_readl(&n.pci, PM), 0xF7C20001);
+        assert_int_equal(qpci_readl(&n.pci, PM_OFFSET), 0xF7C20001);
         assert_int_equal(qpci_readl(&n.pci, PMCSR), PME_EN);
         qtest_outb(n.q, n.io + CONFIG1, 0); /* locked */
-        assert_int_equal(qpci_readb(&n.pci, 0x34), PM);
+        assert_int_equal(qpci_readb(&n.pci, 0x34), PM_OFFSET);
         unlock(&n);
         qtest_outb(n.q, n.io + CONFIG1, 0);
         assert_int_equal(qpci_readw(&n.pci, 0x06) & 0x10, 0);
         assert_int_equal(qpci_readb(&n.pci, 0x34), 0);
         qpci_writew(&n.pci, PMCSR, 3);
-        assert_int_equal(qpci_readl(&n.pci, PM), 0);
+        assert_int_equal(qpci_readl(&n.pci, PM_OFFSET), 0);
         assert_int_equal(qpci_readl(&n.pci, PMCSR), 0);
         qtest_outb(n.q, n.io + CONFIG1, 1);
         qtest_outb(n.q, n.io + EECR, 0);
@@ -877,7 +877,7 @@ static void a_sleeping_card_is_off_and_leaving_d3_resets_it(void **state)
     isa = qpci_get(n.q, 0x8086, 0x7000);
     qpci_writel(&isa, 0x60, 0x0B0B0B0B); /* all pins to line 11 */
     for (unsigned power = 1; power <= D3; power++) {
-        enable(&n, APM);
+        enable(&n, RCR_APM);
         wire_send(&n.wire, mac, 1, 100);
         assert_true(arrived(&n));
         qtest_outl(n.q, n.io + TIMER_INT, 1000); /* an interrupt that comes in its sleep */
@@ -950,18 +950,18 @@ static void wakes_by_what_is_enabled(void **state)
         const uint8_t *to;
         bool magic, wakes;
     } cases[] = {
-        {MAGIC, 0, APM | AB, mac, true, true},
-        {MAGIC, 0, APM | AB, all, true, true},
-        {MAGIC, 0, APM, all, true, false},
-        {MAGIC, 0, APM | AB, other, true, false},
-        {MAGIC, 0, APM | AB, mac, false, false},
-        {0, 0, APM | AB, mac, true, false},
-        {LINKUP, BWF | MWF, APM | AB, mac, false, false},
-        {0, UWF, APM, mac, false, true},
-        {0, UWF, AB, all, false, false},
-        {0, BWF, AB, all, false, true},
-        {0, MWF, AM, group, false, true},
-        {0, UWF | BWF, AM | AB, group, false, false},
+        {CONFIG3_MAGIC, 0, RCR_APM | RCR_AB, mac, true, true},
+        {CONFIG3_MAGIC, 0, RCR_APM | RCR_AB, all, true, true},
+        {CONFIG3_MAGIC, 0, RCR_APM, all, true, false},
+        {CONFIG3_MAGIC, 0, RCR_APM | RCR_AB, other, true, false},
+        {CONFIG3_MAGIC, 0, RCR_APM | RCR_AB, mac, false, false},
+        {0, 0, RCR_APM | RCR_AB, mac, true, false},
+        {CONFIG3_LINKUP, CONFIG5_BWF | CONFIG5_MWF, RCR_APM | RCR_AB, mac, false, false},
+        {0, CONFIG5_UWF, RCR_APM, mac, false, true},
+        {0, CONFIG5_UWF, RCR_AB, all, false, false},
+        {0, CONFIG5_BWF, RCR_AB, all, false, true},
+        {0, CONFIG5_MWF, RCR_AM, group, false, true},
+        {0, CONFIG5_UWF | CONFIG5_BWF, RCR_AM | RCR_AB, group, false, false},
     };
     struct nic n;
     uint8_t frame[300];
@@ -1002,7 +1002,7 @@ static void wakes_when_the_link_is_back(void **state)
     start(&n, state);
     for (int enabled = 0; enabled < 2; enabled++) {
         unlock(&n);
-        qtest_outb(n.q, n.io + CONFIG3, enabled ? LINKUP : MAGIC);
+        qtest_outb(n.q, n.io + CONFIG3, enabled ? CONFIG3_LINKUP : CONFIG3_MAGIC);
         qpci_writew(&n.pci, PMCSR, D3);
         wire_set_link(n.q, "n", false);
         assert_false(woken(&n));
@@ -1024,7 +1024,7 @@ static void wakes_by_a_long_wakeup_frame(void **state)
     memcpy(frame + 40, "12345", 5);
     memcpy(frame + 70, "6789", 4);
     for (int round = 0; round < 4; round++) {
-        enable(&n, APM);
+        enable(&n, RCR_APM);
         qtest_outb(n.q, n.io + WAKEUP0 + 4 * 8 + 5, 0x1F);
         qtest_outb(n.q, n.io + WAKEUP0 + 5 * 8, 0xC0);
         qtest_outb(n.q, n.io + WAKEUP0 + 5 * 8 + 1, 0x03);
@@ -1047,9 +1047,9 @@ static void wakes_by_a_long_wakeup_frame(void **state)
 
 static void prepare_magic(struct nic *n, uint8_t frame[300])
 {
-    enable(n, APM);
+    enable(n, RCR_APM);
     unlock(n);
-    qtest_outb(n->q, n->io + CONFIG3, MAGIC);
+    qtest_outb(n->q, n->io + CONFIG3, CONFIG3_MAGIC);
     packet_magic(frame, mac, mac);
 }
 
