@@ -44,7 +44,7 @@ ifneq ($(filter-out run iso check check-all setup-check help clean,$(or $(MAKECM
 endif
 
 # The product: every room's files, and main.c in control/.
-ROOMS := $(wildcard hw/*) ioreq xenpv machine base block net console char vnc control
+ROOMS := hw $(wildcard hw/*) ioreq xenpv machine base block net console char vnc control
 SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/obj/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/obj/control/main.o,$(OBJS))

@@ -44,7 +44,7 @@ static bool open_chardev(struct control *c, const struct opts *opts, struct erro
     if (!backends[i])
         return unknown_name(err, "backend", options.backend, backends) ||
                error_prefix(err, "%s %s", opts->option, opts->text);
-    if (chardev_find(c->m.chardevs, id))
+    if (chardev_find(c->backends.chardevs, id))
         return opts_error(opts, err, "the id '%s' is taken", id);
     if (!opts_number(opts, "fd", 0, 65535, &fd, err) || !opts_bool(opts, "server", &options.server, err) ||
         !opts_bool(opts, "wait", &options.wait, err) || !opts_bool(opts, "nodelay", &options.nodelay, err) ||
@@ -66,7 +66,7 @@ static bool open_chardev(struct control *c, const struct opts *opts, struct erro
     chr = chardev_open(&c->m.loop, id, &options, err);
     if (!chr)
         return error_prefix(err, "%s %s", opts->option, opts->text);
-    chardev_link(&c->m.chardevs, chr);
+    chardev_link(&c->backends.chardevs, chr);
     return true;
 }
 
@@ -139,7 +139,7 @@ static bool open_monitors(struct control *c, struct error *err)
     for (size_t i = 0; i < c->options.monitors.count; i++) {
         const struct opts *opts = c->options.monitors.items[i];
         const char *id = opts_get(opts, "chardev"), *mode = opts_get(opts, "mode");
-        struct chardev *chr = id ? chardev_find(c->m.chardevs, id) : NULL;
+        struct chardev *chr = id ? chardev_find(c->backends.chardevs, id) : NULL;
         bool pretty = false;
 
         if (!id)
@@ -371,7 +371,7 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
         !parse_share(opts, &options.share, err))
         return false;
     options.to = to;
-    c->vnc = vnc_start(&c->m.loop, c->m.console, &options, err);
+    c->vnc = vnc_start(&c->m.loop, c->backends.console, &options, err);
     if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
         return error_prefix(err, "%s", opts->option);
     c->vnc_searched = to;
@@ -453,8 +453,9 @@ bool build_machine(struct control *c, struct error *err)
     nographic_defaults(o);
     if (!machine_init(m, &o->config, accel, accel == &qtest_accel ? CLOCK_MANUAL : CLOCK_STOPPED, err))
         return false;
-    m->console = console_new(&m->loop);
-    if (!m->console)
+    backends_init(&c->backends, m);
+    c->backends.console = console_new(&m->loop);
+    if (!c->backends.console)
         return error_set(err, "out of memory");
     if (!check_objects(c, err) || !check_layout(c, err) || !absent_check(c, err) || !open_lines(c, err) ||
         !drives_open(c, err) || !networks_open(c, err))

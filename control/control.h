@@ -4,6 +4,7 @@
 #define CONTROL_CONTROL_H
 
 #include "control/options.h"
+#include "hw/backends.h"
 #include "machine/machine.h"
 #include "vnc/vnc.h"
 
@@ -13,6 +14,7 @@ struct fdset;
 
 struct control {
     struct machine m;
+    struct backends backends;
     struct options options;
     struct drive *drives; /* drives.c: one for each -drive and its like, then the default ones */
     size_t drive_count;

@@ -166,14 +166,14 @@ static bool open_slot(struct control *c, const struct opts *opts, const char *id
 {
     struct block *block;
 
-    if (block_find(c->m.blocks, id))
+    if (block_find(c->backends.blocks, id))
         return opts_error(opts, err, "the id '%s' is taken", id);
     if (c->options.snapshot)
         options->snapshot = true;
     block = block_open(&c->m.loop, id, options, err);
     if (!block)
         return error_prefix(err, "%s", opts->option);
-    block_link(&c->m.blocks, block);
+    block_link(&c->backends.blocks, block);
     block_watch_tray(block, tray_moved, c);
     return true;
 }

@@ -78,8 +78,8 @@ static void info_kvm(struct hmp *h)
 
 static void info_block(struct hmp *h)
 {
-    for (struct block *b = h->c->m.blocks; b; b = block_next(b)) {
-        if (b != h->c->m.blocks)
+    for (struct block *b = h->c->backends.blocks; b; b = block_next(b)) {
+        if (b != h->c->backends.blocks)
             fprintf(h->out, "\r\n");
         if (block_present(b))
             fprintf(h->out, "%s: %s (%s%s)\r\n", block_id(b), block_file(b), block_format(b),
@@ -96,7 +96,7 @@ static void info_block(struct hmp *h)
 
 static void info_blockstats(struct hmp *h)
 {
-    for (struct block *b = h->c->m.blocks; b; b = block_next(b)) {
+    for (struct block *b = h->c->backends.blocks; b; b = block_next(b)) {
         const struct block_stats *s = block_stats(b);
 
         fprintf(
@@ -110,7 +110,7 @@ static void info_blockstats(struct hmp *h)
 
 static void info_chardev(struct hmp *h)
 {
-    for (struct chardev *chr = h->c->m.chardevs; chr; chr = chardev_next(chr)) {
+    for (struct chardev *chr = h->c->backends.chardevs; chr; chr = chardev_next(chr)) {
         char name[256];
 
         fprintf(h->out, "%s: filename=%s\r\n", chardev_id(chr), chardev_filename(chr, name, sizeof(name)));
@@ -119,7 +119,7 @@ static void info_chardev(struct hmp *h)
 
 static void info_network(struct hmp *h)
 {
-    for (const struct net_port *port = h->c->m.nets; port; port = port->next)
+    for (const struct net_port *port = h->c->backends.nets; port; port = port->next)
         fprintf(h->out, "%s: type=%s%s%s, link %s, %s%s\r\n", port->id, port->wire->kind,
                 port->info ? "," : "", port->info ? port->info : "", port->link_up ? "up" : "down",
                 port->owner ? "card " : "no card", port->owner ? port->owner : "");
@@ -132,7 +132,7 @@ static bool is_user(const struct net_port *port)
 
 static void info_usernet(struct hmp *h)
 {
-    for (struct net_port *port = h->c->m.nets; port; port = port->next) {
+    for (struct net_port *port = h->c->backends.nets; port; port = port->next) {
         char *connections = is_user(port) ? net_user_connections(port) : NULL, *rest = NULL;
 
         unsigned waiting;
@@ -357,7 +357,7 @@ static void sendkey(struct hmp *h)
         codes[count++] = code;
     }
     if (count)
-        keys_press(h->c->m.console, codes, count);
+        keys_press(h->c->backends.console, codes, count);
     else
         fprintf(h->out, "sendkey: which keys? (such as ctrl-alt-delete)\r\n");
 }
@@ -378,7 +378,7 @@ static void change_forward(struct hmp *h,
                            bool (*change)(struct net_port *port, const char *text, struct error *err))
 {
     const char *id = h->words[1] && h->words[2] ? h->words[1] : NULL, *forward = h->words[id ? 2 : 1];
-    struct net_port *port = h->c->m.nets;
+    struct net_port *port = h->c->backends.nets;
     struct error err;
 
     while (port && (!is_user(port) || (id && strcmp(port->id, id))))

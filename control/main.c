@@ -42,7 +42,7 @@ static void main_machine_event(void *opaque, enum machine_event event, bool gues
         break;
     case EVENT_RESUME:
         qmp_event(c, "RESUME", NULL);
-        net_resume_all(c->m.nets);
+        net_resume_all(c->backends.nets);
         break;
     case EVENT_POWERDOWN:
         qmp_event(c, "POWERDOWN", NULL);
@@ -150,20 +150,20 @@ static void free_parts(struct control *c)
     struct net_port *nets;
 
     machine_free_devices(&c->m);
-    while ((blocks = c->m.blocks)) {
-        c->m.blocks = block_next(blocks);
+    while ((blocks = c->backends.blocks)) {
+        c->backends.blocks = block_next(blocks);
         block_close(blocks);
     }
-    while ((chardevs = c->m.chardevs)) {
-        c->m.chardevs = chardev_next(chardevs);
+    while ((chardevs = c->backends.chardevs)) {
+        c->backends.chardevs = chardev_next(chardevs);
         chardev_close(chardevs);
     }
-    while ((nets = c->m.nets)) {
-        c->m.nets = nets->next;
+    while ((nets = c->backends.nets)) {
+        c->backends.nets = nets->next;
         net_close(nets);
     }
-    if (c->m.console)
-        console_free(c->m.console);
+    if (c->backends.console)
+        console_free(c->backends.console);
     machine_destroy(&c->m);
 }
 

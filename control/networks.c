@@ -33,12 +33,12 @@ static bool open_wire(struct control *c, const struct opts *opts, const char *id
 
     if (!kind)
         return false;
-    if (net_find(c->m.nets, id))
+    if (net_find(c->backends.nets, id))
         return opts_error(opts, err, "the id '%s' is taken", id);
     port = kind->open(c, opts, id, err);
     if (!port)
         return false;
-    net_link_port(&c->m.nets, port);
+    net_link_port(&c->backends.nets, port);
     return true;
 }
 
@@ -200,12 +200,12 @@ static bool plug_network(struct control *c, size_t nth, size_t *old_cards, struc
 static struct net_port *dumped_port(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *name = opts_get(opts, "netdev"), *names[64];
-    struct net_port *port = net_find(c->m.nets, name);
+    struct net_port *port = net_find(c->backends.nets, name);
     size_t n = 0;
 
     if (port)
         return port;
-    for (struct net_port *known = c->m.nets; known && n < COUNT(names) - 1; known = known->next)
+    for (struct net_port *known = c->backends.nets; known && n < COUNT(names) - 1; known = known->next)
         names[n++] = known->id;
     names[n] = NULL;
     unknown_name(err, "network", name, names);

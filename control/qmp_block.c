@@ -145,8 +145,8 @@ static struct block *find_slot(struct qmp_call *call)
         qmp_fail(call, "Parameter 'id' is missing");
         return NULL;
     }
-    block = block_find(call->c->m.blocks, name);
-    for (struct block *b = call->c->m.blocks; b && !block; b = block_next(b))
+    block = block_find(call->c->backends.blocks, name);
+    for (struct block *b = call->c->backends.blocks; b && !block; b = block_next(b))
         if (block_owner(b) && !strcmp(block_owner(b), name))
             block = b;
     if (!block) {
@@ -234,7 +234,7 @@ static json_t *describe_medium(const struct block *block)
 static bool query_block(struct qmp_call *call)
 {
     call->result = json_array();
-    for (struct block *b = call->c->m.blocks; b; b = block_next(b)) {
+    for (struct block *b = call->c->backends.blocks; b; b = block_next(b)) {
         json_t *item = json_pack("{s:s, s:b, s:b, s:s}", "device", block_id(b), "locked", block_locked(b),
                                  "removable", block_removable(b), "type", "unknown");
 
@@ -252,7 +252,7 @@ static bool query_block(struct qmp_call *call)
 static bool query_blockstats(struct qmp_call *call)
 {
     call->result = json_array();
-    for (struct block *b = call->c->m.blocks; b; b = block_next(b)) {
+    for (struct block *b = call->c->backends.blocks; b; b = block_next(b)) {
         const struct block_stats *s = block_stats(b);
         json_t *item =
             json_pack("{s:s, s:{s:I, s:I, s:I, s:I, s:I}}", "device", block_id(b), "stats", "rd_bytes",

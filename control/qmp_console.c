@@ -70,7 +70,7 @@ static bool qmp_screendump(struct qmp_call *call)
         return qmp_fail(call, "Parameter 'format' does not accept value '%.100s'", format);
     if (device)
         return qmp_fail(call, "There is one screen only, which needs no 'device'");
-    return console_screendump(call->c->m.console, qmp_text(call, "filename"), png, &call->err);
+    return console_screendump(call->c->backends.console, qmp_text(call, "filename"), png, &call->err);
 }
 
 /* ---- keys ---- */
@@ -106,7 +106,7 @@ static bool qmp_send_key(struct qmp_call *call)
     for (size_t i = 0; i < count; i++)
         if (!parse_key(call, json_array_get(keys, i), &codes[i]))
             return false;
-    keys_press(call->c->m.console, codes, count);
+    keys_press(call->c->backends.console, codes, count);
     return true;
 }
 
@@ -169,7 +169,7 @@ static bool input_event(struct qmp_call *call, json_t *event, struct pointer_cha
     if (type && !strcmp(type, "key")) {
         if (!parse_key(call, json_object_get(data, "key"), &code))
             return false;
-        console_key(call->c->m.console, code, json_is_true(json_object_get(data, "down")));
+        console_key(call->c->backends.console, code, json_is_true(json_object_get(data, "down")));
         return true;
     }
     if (type && !strcmp(type, "btn"))
@@ -181,7 +181,7 @@ static bool input_event(struct qmp_call *call, json_t *event, struct pointer_cha
 
 static bool input_send_event(struct qmp_call *call)
 {
-    struct console *con = call->c->m.console;
+    struct console *con = call->c->backends.console;
     struct pointer_change change = {.wheel = 0};
     json_t *event;
     size_t i;

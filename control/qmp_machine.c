@@ -351,7 +351,7 @@ static bool query_pci(struct qmp_call *call)
 static bool query_chardev(struct qmp_call *call)
 {
     call->result = json_array();
-    for (struct chardev *chr = call->c->m.chardevs; chr; chr = chardev_next(chr)) {
+    for (struct chardev *chr = call->c->backends.chardevs; chr; chr = chardev_next(chr)) {
         char name[256];
 
         json_array_append_new(call->result,
@@ -416,10 +416,10 @@ static bool xen_set_global_dirty_log(struct qmp_call *call)
 static bool qmp_set_link(struct qmp_call *call)
 {
     const char *name = qmp_text(call, "name");
-    struct net_port *port = net_find(call->c->m.nets, name);
+    struct net_port *port = net_find(call->c->backends.nets, name);
 
     if (!port)
-        port = net_find_owner(call->c->m.nets, name);
+        port = net_find_owner(call->c->backends.nets, name);
     if (!port) {
         call->error_class = "DeviceNotFound";
         return qmp_fail(call, "Device '%.100s' not found", name);

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/block.h"
-#include "char/chardev.h"
 #include "machine/machine.h"
-#include "net/net.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -175,26 +172,15 @@ static bool set_mac(uint8_t *field, const char *value)
     return true;
 }
 
-static bool set_backend(struct device *dev, void **field, const struct property *p, const char *value,
+static bool set_pointer(struct device *dev, void **field, const struct property *p, const char *value,
                         struct error *err)
 {
-    struct machine *m = dev->machine;
-    static const char *const what[] = {
-        [PROP_DRIVE] = "drive", [PROP_CHARDEV] = "character device", [PROP_NETDEV] = "network"};
+    const struct property_source *source = &dev->machine->sources[p->kind];
 
-    switch (p->kind) {
-    case PROP_DRIVE:
-        *field = block_find(m->blocks, value);
-        break;
-    case PROP_CHARDEV:
-        *field = chardev_find(m->chardevs, value);
-        break;
-    default:
-        *field = net_find(m->nets, value);
-    }
+    *field = source->find ? source->find(source->opaque, value) : NULL;
     if (!*field)
         return error_set(err, "device %s: property %s: there is no %s '%s'", dev->cls->name, p->name,
-                         what[p->kind], value);
+                         source->what ? source->what : "source of", value);
     return true;
 }
 
@@ -228,7 +214,7 @@ bool device_set(struct device *dev, const char *key, const char *value, struct e
     case PROP_DRIVE:
     case PROP_CHARDEV:
     case PROP_NETDEV:
-        return set_backend(dev, field, p, value, err);
+        return set_pointer(dev, field, p, value, err);
     default:
         ok = set_number(field, p, value);
         wanted = "a number";

@@ -32,11 +32,21 @@ enum property_kind {
     PROP_UINT16,
     PROP_UINT32,
     PROP_UINT64,
-    PROP_STRING,  /* char *: freed with the device */
-    PROP_MAC,     /* uint8_t[6]: xx:xx:xx:xx:xx:xx */
+    PROP_STRING, /* char *: freed with the device */
+    PROP_MAC,    /* uint8_t[6]: xx:xx:xx:xx:xx:xx */
+    /* Pointers to what an option made, by its id; found by the machine's property_source of that kind. */
     PROP_DRIVE,   /* struct block *: the id of a -drive or -blockdev */
     PROP_CHARDEV, /* struct chardev *: the id of a -chardev */
     PROP_NETDEV,  /* struct net_port *: the id of a -netdev; the device's own end of that wire */
+    PROP_KINDS,
+};
+
+/* How the id in a property of one kind becomes a pointer: registered in machine.sources by whoever has such
+ * things. The device borrows what it is given; it may be taken by another device already. */
+struct property_source {
+    const char *what;                            /* as messages say it: "drive" */
+    void *(*find)(void *opaque, const char *id); /* NULL: there is none of that name */
+    void *opaque;
 };
 
 struct property {

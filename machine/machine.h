@@ -18,11 +18,7 @@
 #include "machine/pci.h"
 #include "machine/ram.h"
 
-struct block;
-struct chardev;
-struct net_port;
-struct console;
-struct option_rom;
+struct backends; /* hw/backends.h */
 
 #define MACHINE_MAX_CPUS 128
 
@@ -102,12 +98,9 @@ struct machine {
     struct loop_work
         control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
     bool reset_pending, shutdown_pending, suspend_pending, pending_by_guest;
-    int64_t start_wall_ns; /* host UTC, ns since 1970, at guest time 0: for the RTC */
-    /* what options made, found by id */
-    struct block *blocks;
-    struct chardev *chardevs;
-    struct net_port *nets;
-    struct console *console;
+    int64_t start_wall_ns;     /* host UTC, ns since 1970, at guest time 0: for the RTC */
+    struct backends *backends; /* what options made and devices use; NULL until given */
+    struct property_source sources[PROP_KINDS];
     /* pressed by QMP system_powerdown; set by the power management chip */
     void (*power_button)(void *opaque);
     void *power_button_opaque;

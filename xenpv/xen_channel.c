@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "char/chardev.h"
+#include "hw/backends.h"
 #include "ioreq/xen_private.h"
 
 /* Includes nothing that it needs. */
@@ -95,7 +96,7 @@ static struct chardev *find_end(struct xenbus_device *dev)
     if (frontend)
         output = xenbus_read_text(dev->x, frontend, "output");
     if (output && !strncmp(output, OUTPUT_PREFIX, strlen(OUTPUT_PREFIX)))
-        chr = chardev_find(dev->x->m->chardevs, output + strlen(OUTPUT_PREFIX));
+        chr = chardev_find(dev->x->m->backends->chardevs, output + strlen(OUTPUT_PREFIX));
     free(output);
     free(frontend);
     return chr;

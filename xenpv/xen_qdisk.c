@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "block/block.h"
+#include "hw/backends.h"
 #include "ioreq/xen_private.h"
 #include "xenpv/blkif_ring.h"
 #include "xenpv/xen_grants.h"
@@ -510,7 +511,7 @@ static struct block *find_twin(const struct xen_qdisk *disk, const char *path)
     char id[32];
 
     snprintf(id, sizeof(id), "ide-%u", disk->bus.number); /* as libxl calls the CD drive */
-    for (struct block *b = disk->bus.x->m->blocks; b; b = block_next(b)) {
+    for (struct block *b = disk->bus.x->m->backends->blocks; b; b = block_next(b)) {
         bool same =
             block_removable(b) ? !strcmp(block_id(b), id) : block_present(b) && !strcmp(block_file(b), path);
 

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "console/console.h"
+#include "hw/backends.h"
 #include "ioreq/xen_private.h"
 
 #include <xen/io/kbdif.h>
@@ -170,8 +171,8 @@ static bool vkbd_connect(struct xenbus_device *dev)
     v->buttons = 0;
     v->keyboard = (struct console_keyboard){.key = vkbd_key, .opaque = v};
     v->pointer = (struct console_pointer){.absolute = absolute == 1, .event = vkbd_pointer, .opaque = v};
-    console_add_keyboard(x->m->console, &v->keyboard);
-    console_add_pointer(x->m->console, &v->pointer);
+    console_add_keyboard(x->m->backends->console, &v->keyboard);
+    console_add_pointer(x->m->backends->console, &v->pointer);
     return true;
 }
 
@@ -179,8 +180,8 @@ static void vkbd_disconnect(struct xenbus_device *dev)
 {
     struct xen_vkbd *v = (struct xen_vkbd *)dev;
 
-    console_remove_keyboard(dev->x->m->console, &v->keyboard);
-    console_remove_pointer(dev->x->m->console, &v->pointer);
+    console_remove_keyboard(dev->x->m->backends->console, &v->keyboard);
+    console_remove_pointer(dev->x->m->backends->console, &v->pointer);
     xenevtchn_unbind(dev->x->evtchn, v->port);
     unmap_page(v);
 }

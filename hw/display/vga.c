@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hw/backends.h"
 #include "hw/display/vga_regs.h"
 #include "hw/display/vga_render.h"
 #include "machine/machine.h"
@@ -30,7 +31,7 @@ static void store_planes(struct vga *vga, uint64_t a, uint32_t value)
 
 void vga_changed(struct vga *vga)
 {
-    console_touch(vga->machine->console);
+    console_touch(vga->machine->backends->console);
 }
 
 /* The offset in the 64 KiB (or 128 KiB) that GR6 maps; false: the address is not ours. */
@@ -491,13 +492,13 @@ bool vga_init(struct vga *vga, struct machine *m, uint64_t vram_size, const stru
     bus_map(&m->bus, SPACE_MEM, &vga->window, WINDOW_BASE);
     vga_reset(vga);
     vga->source = (struct console_source){.refresh = vga_refresh, .watch = vga_watch, .opaque = vga};
-    console_set_source(m->console, &vga->source);
+    console_set_source(m->backends->console, &vga->source);
     return true;
 }
 
 void vga_destroy(struct vga *vga)
 {
-    console_set_source(vga->machine->console, NULL);
+    console_set_source(vga->machine->backends->console, NULL);
     bus_unmap(&vga->machine->bus, &vga->window);
     bus_unmap(&vga->machine->bus, &vga->ports);
     vram_destroy(&vga->vram);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "hw/backends.h"
 #include "machine/machine.h"
 
 enum {
@@ -168,7 +169,7 @@ struct drawing {
 static void report(struct drawing *d)
 {
     if (d->x1 > d->x0 && d->y1 > d->y0) {
-        console_update(d->vga->machine->console, d->x0, d->y0, d->x1 - d->x0, d->y1 - d->y0);
+        console_update(d->vga->machine->backends->console, d->x0, d->y0, d->x1 - d->x0, d->y1 - d->y0);
         d->changed = true;
     }
     d->x0 = d->x1 = d->y0 = d->y1 = 0;
@@ -580,7 +581,7 @@ static void draw_text(struct drawing *d)
 /* The surface of the mode's size; false: there is no memory for it. */
 static bool fit_surface(struct drawing *d)
 {
-    struct console *con = d->vga->machine->console;
+    struct console *con = d->vga->machine->backends->console;
     pixman_image_t *surface = console_surface(con);
 
     if (!surface || pixman_image_get_width(surface) != (int)d->mode->width ||

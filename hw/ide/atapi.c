@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hw/backends.h"
 #include "machine/machine.h"
 
 /* Interrupt reason, in the count register */
@@ -503,7 +504,7 @@ static bool make_empty_slot(struct cdrom *cd, struct error *err)
     cd->ide.block = block_open(&m->loop, cd->ide.dev.id ? cd->ide.dev.id : id, &options, err);
     if (!cd->ide.block)
         return false;
-    block_link(&m->blocks, cd->ide.block);
+    block_link(&m->backends->blocks, cd->ide.block);
     return true;
 }
 

@@ -6,6 +6,7 @@
  *
  * The A20 bit of the output port is kept and read back but gates nothing: no hypervisor of ours masks A20.
  */
+#include "hw/backends.h"
 #include "hw/input/ps2.h"
 #include "machine/machine.h"
 
@@ -284,8 +285,8 @@ static bool i8042_realize(struct device *dev, struct error *err)
 
     machine_irq(m, &s->irq_kbd, 1);
     machine_irq(m, &s->irq_aux, 12);
-    ps2_keyboard_init(&s->kbd, &m->clock, m->console, device_ready, s);
-    ps2_mouse_init(&s->mouse, m->console, device_ready, s);
+    ps2_keyboard_init(&s->kbd, &m->clock, m->backends->console, device_ready, s);
+    ps2_mouse_init(&s->mouse, m->backends->console, device_ready, s);
     machine_map_ports(m, &s->data_region, "i8042-data", &data_ops, s, 0x60, 1);
     machine_map_ports(m, &s->command_region, "i8042-command", &command_ops, s, 0x64, 1);
     return true;

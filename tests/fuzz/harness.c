@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "char/chardev.h"
 #include "console/console.h"
+#include "hw/backends.h"
 #include "machine/machine.h"
 #include "machine/vram.h"
 #include "net/net.h"
@@ -40,6 +41,7 @@ struct window {
 
 struct fuzz {
     struct machine m;
+    struct backends backends;
     struct window windows[MAX_WINDOWS];
     unsigned window_count;
     struct window *last; /* the register written last */
@@ -93,7 +95,7 @@ static void add_slot(struct machine *m, const char *name, off_t size, bool remov
     unlink(options.file);
     if (!block)
         give_up(&err);
-    block_link(&m->blocks, block);
+    block_link(&m->backends->blocks, block);
 }
 
 /* Where a serial line's bytes go: nowhere. */
@@ -105,7 +107,7 @@ static void add_line(struct machine *m)
 
     if (!chr)
         give_up(&err);
-    chardev_link(&m->chardevs, chr);
+    chardev_link(&m->backends->chardevs, chr);
 }
 
 static bool wants(const char *key, const char *value)
@@ -162,7 +164,7 @@ static void add_wire(struct fuzz *f)
 
     if (!port)
         give_up(&err);
-    net_link_port(&f->m.nets, port);
+    net_link_port(&f->backends.nets, port);
 }
 
 static void make_device(struct machine *m, const struct fuzz_device *d)
@@ -223,8 +225,9 @@ static struct fuzz *start_machine(void)
 
     if (!f || !machine_init(&f->m, &config, &no_accel, CLOCK_MANUAL, &err))
         give_up(&err);
+    backends_init(&f->backends, &f->m);
     if (fuzz_target.needs & FUZZ_CONSOLE)
-        f->m.console = console_new(&f->m.loop);
+        f->backends.console = console_new(&f->m.loop);
     if (wants("drive", "disk"))
         add_slot(&f->m, "disk", 1 << 20, false, false);
     if (wants("drive", "cd"))
@@ -246,7 +249,7 @@ static struct fuzz *start_machine(void)
 /* What is under way comes to its end: transfers, posted work, a reset that was asked for. */
 static void settle(struct machine *m)
 {
-    for (struct block *b = m->blocks; b; b = (struct block *)block_next(b))
+    for (struct block *b = m->backends->blocks; b; b = (struct block *)block_next(b))
         block_drain(b);
     for (unsigned i = 0; i < 4; i++)
         loop_once(&m->loop, false);
@@ -255,7 +258,7 @@ static void settle(struct machine *m)
 static void stop_machine(struct fuzz *f)
 {
     struct machine *m = &f->m;
-    struct block *blocks = m->blocks, *next;
+    struct block *blocks = m->backends->blocks, *next;
 
     settle(m);
     /* The devices go first, the things that they use afterwards, the loop last: as in the product. */
@@ -269,12 +272,12 @@ static void stop_machine(struct fuzz *f)
         next = block_next(blocks);
         block_close(blocks);
     }
-    if (m->nets)
-        net_close(m->nets);
-    if (m->chardevs)
-        chardev_close(m->chardevs);
-    if (m->console)
-        console_free(m->console);
+    if (m->backends->nets)
+        net_close(m->backends->nets);
+    if (m->backends->chardevs)
+        chardev_close(m->backends->chardevs);
+    if (m->backends->console)
+        console_free(m->backends->console);
     machine_destroy(m);
     free(f);
 }
@@ -384,7 +387,7 @@ static void config_access(struct fuzz *f, struct input *in, bool write, unsigned
 
 static void person(struct fuzz *f, struct input *in)
 {
-    struct console *con = f->m.console;
+    struct console *con = f->backends.console;
     uint8_t what = take(in, 1);
 
     if (!con)
@@ -413,7 +416,7 @@ static void any_frame(struct wire *wire, struct input *in, uint8_t what)
 /* A frame from the wire, or the wire itself changes. */
 static void network(struct fuzz *f, struct input *in)
 {
-    struct net_port *port = f->m.nets;
+    struct net_port *port = f->backends.nets;
     struct wire *wire = &f->wire;
     uint8_t what = take(in, 1);
     size_t length;

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/backends.h"
 #include "machine/machine.h"
 #include "tests/lib/cmocka.h"
 
 struct bench {
     struct machine m;
+    struct backends backends;
     struct vga vga;
     struct console_view view;
     unsigned updates;
@@ -71,7 +73,8 @@ static int setup(void **state)
     struct error err = {0};
 
     assert_true(machine_init(&b->m, &config, &accel, CLOCK_MANUAL, &err));
-    b->m.console = console_new(&b->m.loop);
+    backends_init(&b->backends, &b->m);
+    b->backends.console = console_new(&b->m.loop);
     assert_true(vga_init(&b->vga, &b->m, 1 << 20, &no_hooks, NULL, &err));
     b->view = (struct console_view){.resized = resized, .updated = updated};
     b->seed = 1;
@@ -84,7 +87,7 @@ static int teardown(void **state)
     struct bench *b = *state;
 
     vga_destroy(&b->vga);
-    console_free(b->m.console);
+    console_free(b->backends.console);
     machine_destroy(&b->m);
     free(b);
     return 0;
@@ -255,7 +258,7 @@ static uint32_t dac(unsigned i)
 
 static uint32_t *surface(struct bench *b, int *width, int *height)
 {
-    pixman_image_t *image = console_surface(b->m.console);
+    pixman_image_t *image = console_surface(b->backends.console);
 
     *width = pixman_image_get_width(image);
     *height = pixman_image_get_height(image);
@@ -278,7 +281,7 @@ static void assert_picture(struct bench *b, uint32_t (*expected)(void *opaque, i
     int width, height;
     uint32_t *pixels;
 
-    console_refresh(b->m.console);
+    console_refresh(b->backends.console);
     pixels = surface(b, &width, &height);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
@@ -461,12 +464,12 @@ static void text_font_change_shows(void **state)
     struct bench *b = *state;
     struct text *t = start_text(b, &text80);
 
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     assert_picture(b, text_pixel, t);
     load_font(b, t, 0, 0);
     back_to_text(b, &text80);
     assert_picture(b, text_pixel, t);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     free(t);
 }
 
@@ -475,7 +478,7 @@ static void text_cursor_moves_and_hides(void **state)
     struct bench *b = *state;
     struct text *t = start_text(b, &text80);
 
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     assert_picture(b, text_pixel, t);
     forget(b);
     out_index(b, CRTC, 0x0F, 165);
@@ -490,7 +493,7 @@ static void text_cursor_moves_and_hides(void **state)
     out_index(b, CRTC, 0x0A, 0x22);
     t->cursor = -1;
     assert_picture(b, text_pixel, t);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     free(t);
 }
 
@@ -499,7 +502,7 @@ static void text_change_updates_one_cell(void **state)
     struct bench *b = *state;
     struct text *t = start_text(b, &text80);
 
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     forget(b);
     write_cell(b, t, 3 * 80 + 10, 'x', 0x17);
     assert_picture(b, text_pixel, t);
@@ -510,9 +513,9 @@ static void text_change_updates_one_cell(void **state)
     assert_int_equal(b->y1, 64);
     forget(b);
     write_cell(b, t, 3 * 80 + 10, 'x', 0x17); /* nothing new */
-    console_refresh(b->m.console);
+    console_refresh(b->backends.console);
     assert_int_equal(b->updates, 0);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     free(t);
 }
 
@@ -523,7 +526,7 @@ static void text_scrolls_splits_and_pans(void **state)
 
     for (int i = 4000; i < 8000; i++)
         write_cell(b, t, i, rnd(b), rnd(b));
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     for (int start = 0; start < 3000; start += 487) {
         out_index(b, CRTC, 0x0C, start >> 8);
         out_index(b, CRTC, 0x0D, start & 0xFF);
@@ -544,7 +547,7 @@ static void text_scrolls_splits_and_pans(void **state)
         t->pan = pan == 8 ? 0 : pan + 1;
         assert_picture(b, text_pixel, t);
     }
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     free(t);
 }
 
@@ -877,16 +880,16 @@ static void graphics_change_updates_what_differs(void **state)
     struct bench *b = *state;
 
     set_mode(b, &mode13);
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     forget(b);
     poke(b, 0xA0000 + 100 * 320 + 50, 9);
-    console_refresh(b->m.console);
+    console_refresh(b->backends.console);
     assert_int_equal(b->updates, 1);
     assert_int_equal(b->x0, 100);
     assert_int_equal(b->x1, 102);
     assert_int_equal(b->y0, 200);
     assert_int_equal(b->y1, 202);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
 }
 
 /* The guest wrote through its own mapping; the accelerator marked the page. */
@@ -895,15 +898,15 @@ static void direct_write_shows_by_dirty_page(void **state)
     struct bench *b = *state;
 
     set_mode(b, &mode13);
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     b->vga.vram.host[4096] = 7;
     forget(b);
-    console_refresh(b->m.console);
+    console_refresh(b->backends.console);
     assert_int_equal(b->updates, 0); /* not marked: not looked at */
     vram_mark(&b->vga.vram, 4096, 1);
-    console_refresh(b->m.console);
+    console_refresh(b->backends.console);
     assert_int_equal(b->updates, 1);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
 }
 
 static void palette_changes_show(void **state)
@@ -912,7 +915,7 @@ static void palette_changes_show(void **state)
     struct graphics *g = start_graphics(b, &vga640, 640, 480, 1, 1, 16);
 
     write_planes(b, g, 80);
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     assert_picture(b, graphics_pixel, g);
     out_attribute(b, 5, 0x2A);
     g->palette[5] = 0x2A;
@@ -934,7 +937,7 @@ static void palette_changes_show(void **state)
     for (int i = 0; i < 16; i++)
         g->palette[i] &= 0x1F;
     assert_picture(b, graphics_pixel, g);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     free(g);
 }
 
@@ -1077,7 +1080,7 @@ static void busy_window_becomes_memory(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct graphics *g = start_graphics(b, &mode13, 320, 200, 2, 2, 256);
 
-        console_add_view(b->m.console, &b->view);
+        console_add_view(b->backends.console, &b->view);
         for (int y = 0; y < 200; y++)
             for (int x = 0; x < 320; x++)
                 poke(b, 0xA0000 + y * 320 + x, g->pixel[y][x]);
@@ -1087,7 +1090,7 @@ static void busy_window_becomes_memory(void **state)
         assert_int_equal(peek(b, 0xA0000 + 321), g->pixel[1][1]);
         bus_write(&b->m.bus, SPACE_PORT, takes_back[i][0], 2, takes_back[i][1]);
         assert_false(b->vga.vram.window.mapped);
-        console_remove_view(b->m.console, &b->view);
+        console_remove_view(b->backends.console, &b->view);
         free(g);
     }
 }
@@ -1117,7 +1120,7 @@ static void quiet_screen_is_armed_and_written_through(void **state)
 
     set_mode(b, &text80);
     assert_int_equal(b->watch, VRAM_UNWATCHED);
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     assert_int_equal(b->watch, VRAM_ARMED);
     assert_false(b->coalescing);
     forget(b);
@@ -1130,7 +1133,7 @@ static void quiet_screen_is_armed_and_written_through(void **state)
         nanosleep(&ms, NULL);
     }
     assert_true(b->updates > 0);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
     assert_int_equal(b->watch, VRAM_UNWATCHED);
     assert_true(b->coalescing);
 }
@@ -1140,11 +1143,11 @@ static void register_change_wakes_the_display(void **state)
     struct bench *b = *state;
 
     set_mode(b, &text80);
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     assert_int_equal(b->watch, VRAM_ARMED);
     out_index(b, CRTC, 0x0F, 3);
     assert_int_equal(b->watch, VRAM_LOGGED);
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
 }
 
 /* CVE-2014-3615, CVE-2016-3712, CVE-2017-13672, CVE-2018-7858: no registers show or touch what is not video
@@ -1153,7 +1156,7 @@ static void any_registers_stay_inside_video_memory(void **state)
 {
     struct bench *b = *state;
 
-    console_add_view(b->m.console, &b->view);
+    console_add_view(b->backends.console, &b->view);
     for (int round = 0; round < 300; round++) {
         struct mode mode;
 
@@ -1173,9 +1176,9 @@ static void any_registers_stay_inside_video_memory(void **state)
             else
                 bus_read(&b->m.bus, SPACE_MEM, a, 4);
         }
-        console_refresh(b->m.console);
+        console_refresh(b->backends.console);
     }
-    console_remove_view(b->m.console, &b->view);
+    console_remove_view(b->backends.console, &b->view);
 }
 
 #define vga_unit_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
