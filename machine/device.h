@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "machine/state.h"
 
 struct machine;
 struct device;
@@ -63,17 +64,17 @@ struct property {
         .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                     \
     }
 
-/* ---- state: every field that makes up what the guest can observe, for save, restore and migration ---- */
+/* ---- state as classes still declare it that machine/state.h has not reached yet ---- */
 
-enum state_kind {
-    STATE_UINT,   /* unsigned integers or bool; count elements of size bytes each; saved value in 0..max */
-    STATE_TIMER,  /* struct timer: armed or not, and its deadline */
-    STATE_STRUCT, /* count structs of size bytes, described by fields */
+enum old_state_kind {
+    OLD_STATE_UINT,  /* unsigned integers or bool; count elements of size bytes each; saved value in 0..max */
+    OLD_STATE_TIMER, /* struct timer: armed or not, and its deadline */
+    OLD_STATE_STRUCT, /* count structs of size bytes, described by fields */
 };
 
 struct state_field {
     const char *name; /* NULL ends the table */
-    enum state_kind kind;
+    enum old_state_kind kind;
     size_t offset, size, count;
     uint64_t max; /* 0: any value of that size */
     const struct state_field *fields;
@@ -81,33 +82,33 @@ struct state_field {
 
 #define STATE_FIELD(type, field)                                                                             \
     {                                                                                                        \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
         .size = sizeof(((type *)0)->field), .count = 1                                                       \
     }
 #define STATE_FIELD_MAX(type, field, max_)                                                                   \
     {                                                                                                        \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
         .size = sizeof(((type *)0)->field), .count = 1, .max = (max_)                                        \
     }
 #define STATE_ARRAY(type, field)                                                                             \
     {                                                                                                        \
-        .name = #field, .kind = STATE_UINT, .offset = offsetof(type, field),                                 \
+        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
         .size = sizeof(((type *)0)->field[0]),                                                               \
         .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                                  \
     }
 #define STATE_TIMER_FIELD(type, field)                                                                       \
     {                                                                                                        \
-        .name = #field, .kind = STATE_TIMER, .offset = offsetof(type, field), .count = 1                     \
+        .name = #field, .kind = OLD_STATE_TIMER, .offset = offsetof(type, field), .count = 1                 \
     }
 /* One struct: STATE_SUB(type, field, fields); an array of them: STATE_SUBS. */
 #define STATE_SUB(type, field, fields_)                                                                      \
     {                                                                                                        \
-        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field),                               \
+        .name = #field, .kind = OLD_STATE_STRUCT, .offset = offsetof(type, field),                           \
         .size = sizeof(((type *)0)->field), .count = 1, .fields = (fields_)                                  \
     }
 #define STATE_SUBS(type, field, fields_)                                                                     \
     {                                                                                                        \
-        .name = #field, .kind = STATE_STRUCT, .offset = offsetof(type, field),                               \
+        .name = #field, .kind = OLD_STATE_STRUCT, .offset = offsetof(type, field),                           \
         .size = sizeof(((type *)0)->field[0]),                                                               \
         .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .fields = (fields_)             \
     }
@@ -127,14 +128,23 @@ struct device_class {
     bool internal;             /* part of the board: not for -device */
     size_t size; /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
     const struct property *properties; /* or NULL */
-    const struct state_field *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
+    const struct state_table *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
+    const struct state_field *old_state;
     bool (*realize)(struct device *dev, struct error *err);
     void (*unrealize)(
         struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
     void (*reset)(struct device *dev); /* to power-on state; cancels what is in flight */
-    bool (*loaded)(struct device *dev,
-                   struct error *err); /* or NULL: after a state was loaded: check, derive the rest */
-    const struct device_class *next;   /* the registry's: leave it zero */
+    /* The three are NULL where there is nothing to do. Before a state is taken: whatever is in flight and
+     * cannot be written down is finished, or put back to be done again; nothing that the guest sees changes,
+     * and the device works on after it. */
+    void (*settle)(struct device *dev);
+    /* May what was read be together in one device? dev is a copy that holds the new state, for looking only;
+     * ranges were checked. */
+    bool (*check)(const struct device *dev, struct error *err);
+    /* The new state is in the device (all devices have theirs): derives the rest, sets its interrupt lines,
+     * lets go on what waited. */
+    void (*loaded)(struct device *dev);
+    const struct device_class *next; /* the registry's: leave it zero */
 };
 
 struct device {

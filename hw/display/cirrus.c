@@ -823,7 +823,7 @@ static void cirrus_reset(struct device *dev)
     end_blt(s);
 }
 
-static bool cirrus_loaded(struct device *dev, struct error *err)
+static bool cirrus_check(const struct device *dev, struct error *err)
 {
     struct cirrus *s = (struct cirrus *)dev;
 
@@ -831,12 +831,19 @@ static bool cirrus_loaded(struct device *dev, struct error *err)
     if (s->feeding &&
         (!cirrus_blt_valid(&s->blt) || !(s->blt.mode & BLT_FROM_SYSTEM) ||
          s->chunk >= cirrus_blt_chunks(&s->blt) || s->filled >= cirrus_blt_chunk_bytes(&s->blt)))
-        return error_set(err, "cirrus-vga: the saved blit is not valid");
+        return error_set(err, "the blit is not valid");
+    return true;
+}
+
+static void cirrus_loaded(struct device *dev)
+{
+    struct cirrus *s = (struct cirrus *)dev;
+
+    load_blt(s);
     s->vga.packed = cirrus_is_packed(s);
     follow_banks(s);
     follow_mapping(s);
     vga_loaded(&s->vga);
-    return true;
 }
 
 static const struct property properties[] = {
@@ -877,10 +884,11 @@ static const struct device_class cirrus_class = {
     .size = sizeof(struct cirrus),
     .bus_info = &pci_info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = cirrus_realize,
     .unrealize = cirrus_unrealize,
     .reset = cirrus_reset,
+    .check = cirrus_check,
     .loaded = cirrus_loaded,
 };
 DEVICE_CLASS(cirrus_class);

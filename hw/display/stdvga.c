@@ -391,16 +391,22 @@ static void stdvga_reset(struct device *dev)
     stdvga_follow(s);
 }
 
-static bool stdvga_loaded(struct device *dev, struct error *err)
+static bool stdvga_check(const struct device *dev, struct error *err)
 {
-    struct stdvga *s = (struct stdvga *)dev;
+    const struct stdvga *s = (const struct stdvga *)dev;
 
     if (!s->dispi[DISPI_XRES] || s->dispi[DISPI_XRES] > VGA_MAX_WIDTH || !s->dispi[DISPI_YRES] ||
         s->dispi[DISPI_YRES] > VGA_MAX_HEIGHT || !valid_depth(s->dispi[DISPI_BPP]))
-        return error_set(err, "VGA: the saved screen mode is not valid");
+        return error_set(err, "the screen mode is not valid");
+    return true;
+}
+
+static void stdvga_loaded(struct device *dev)
+{
+    struct stdvga *s = (struct stdvga *)dev;
+
     stdvga_follow(s);
     vga_loaded(&s->vga);
-    return true;
 }
 
 static const struct property properties[] = {
@@ -437,10 +443,11 @@ static const struct device_class stdvga_class = {
     .size = sizeof(struct stdvga),
     .bus_info = &pci_info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = stdvga_realize,
     .unrealize = stdvga_unrealize,
     .reset = stdvga_reset,
+    .check = stdvga_check,
     .loaded = stdvga_loaded,
 };
 DEVICE_CLASS(stdvga_class);

@@ -1098,19 +1098,23 @@ static void fdc_reset(struct device *dev)
     reset_controller(fdc);
 }
 
-static bool fdc_loaded(struct device *dev, struct error *err)
+static bool fdc_check(const struct device *dev, struct error *err)
 {
-    struct fdc *fdc = (struct fdc *)dev;
+    const struct fdc *fdc = (const struct fdc *)dev;
     const struct command *command = fdc_find_command(fdc->fifo[0]);
 
     if (fdc->fifo_length > FIFO_BYTES || fdc->fifo_at >= FIFO_BYTES ||
         (fdc->phase == PHASE_RESULT && fdc->fifo_at >= fdc->fifo_length) ||
         (fdc->phase == PHASE_COMMAND && fdc->fifo_at && (!command || fdc->fifo_at >= command->length)))
-        return error_set(err, "isa-fdc: the saved FIFO is out of range");
+        return error_set(err, "the FIFO is out of range");
     if (fdc->phase == PHASE_EXECUTION && fdc->x.waiting && fdc->x.at >= bytes_wanted(&fdc->x))
-        return error_set(err, "isa-fdc: the saved transfer is out of range");
-    fdc_update_irq(fdc);
+        return error_set(err, "the transfer is out of range");
     return true;
+}
+
+static void fdc_loaded(struct device *dev)
+{
+    fdc_update_irq((struct fdc *)dev);
 }
 
 static const struct property fdc_properties[] = {
@@ -1176,10 +1180,11 @@ static const struct device_class fdc_class = {
     .bus = &isa_bus_ops,
     .size = sizeof(struct fdc),
     .properties = fdc_properties,
-    .state = fdc_state,
+    .old_state = fdc_state,
     .realize = fdc_realize,
     .unrealize = fdc_unrealize,
     .reset = fdc_reset,
+    .check = fdc_check,
     .loaded = fdc_loaded,
 };
 DEVICE_CLASS(fdc_class);

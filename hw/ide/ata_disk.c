@@ -999,14 +999,19 @@ fail:
     return false;
 }
 
-static bool ata_loaded(struct device *dev, struct error *err)
+static bool ata_check(const struct device *dev, struct error *err)
 {
-    struct disk *disk = (struct disk *)dev;
+    const struct disk *disk = (const struct disk *)dev;
 
     if (!disk->current_heads || !disk->current_sectors || disk->trim_at % 8 || disk->trim_end % 8 ||
         disk->buffer_used > disk->buffered)
-        return error_set(err, "ide-hd: the saved command is inconsistent");
-    return ide_drive_loaded(&disk->ide, err);
+        return error_set(err, "the command is inconsistent");
+    return ide_drive_check(&disk->ide, err);
+}
+
+static void ata_loaded(struct device *dev)
+{
+    ide_drive_loaded(&((struct disk *)dev)->ide);
 }
 
 static const struct property properties[] = {
@@ -1051,10 +1056,11 @@ static const struct device_class disk_class = {
     .bus = &ide_bus_ops,
     .size = sizeof(struct disk),
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = ata_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,
+    .check = ata_check,
     .loaded = ata_loaded,
 };
 DEVICE_CLASS(disk_class);

@@ -534,13 +534,18 @@ static bool transfer_valid(const struct cdrom *cd)
            cd->left == cd->fill - cd->start + (uint64_t)cd->sectors * cd->sector_size;
 }
 
-static bool atapi_loaded(struct device *dev, struct error *err)
+static bool atapi_check(const struct device *dev, struct error *err)
 {
-    struct cdrom *cd = (struct cdrom *)dev;
+    const struct cdrom *cd = (const struct cdrom *)dev;
 
     if (!transfer_valid(cd))
-        return error_set(err, "ide-cd: the saved command is inconsistent");
-    return ide_drive_loaded(&cd->ide, err);
+        return error_set(err, "the command is inconsistent");
+    return ide_drive_check(&cd->ide, err);
+}
+
+static void atapi_loaded(struct device *dev)
+{
+    ide_drive_loaded(&((struct cdrom *)dev)->ide);
 }
 
 static const struct property properties[] = {
@@ -577,10 +582,11 @@ static const struct device_class cdrom_class = {
     .bus = &ide_bus_ops,
     .size = sizeof(struct cdrom),
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = atapi_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,
+    .check = atapi_check,
     .loaded = atapi_loaded,
 };
 DEVICE_CLASS(cdrom_class);

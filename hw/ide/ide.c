@@ -781,14 +781,16 @@ static bool dma_range_valid(const struct ide_drive *drive)
            (drive->dma_offset <= limit && drive->dma_left <= limit - drive->dma_offset);
 }
 
-bool ide_drive_loaded(struct ide_drive *drive, struct error *err)
+bool ide_drive_check(const struct ide_drive *drive, struct error *err)
 {
     if (drive->position > drive->end)
-        return error_set(err, "%s: the data block ends before its position", drive->dev.cls->name);
-    if (!dma_range_valid(drive))
-        return error_set(err, "%s: the DMA transfer is out of range", drive->dev.cls->name);
+        return error_set(err, "the data block ends before its position");
+    return dma_range_valid(drive) || error_set(err, "the DMA transfer is out of range");
+}
+
+void ide_drive_loaded(struct ide_drive *drive)
+{
     ide_update_irq(drive->channel);
-    return true;
 }
 
 /* ---- IDENTIFY, shared ---- */

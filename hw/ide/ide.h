@@ -169,8 +169,9 @@ void ide_drive_unrealize(struct device *dev);
 void ide_drive_reset(struct device *dev);
 /* As unrealize, for good: the medium is flushed, closed and unlocked; the place reads as empty. */
 void ide_drive_unplug(struct ide_drive *drive);
-/* The common part of `loaded`. */
-bool ide_drive_loaded(struct ide_drive *drive, struct error *err);
+/* The common part of `check` and of `loaded`. */
+bool ide_drive_check(const struct ide_drive *drive, struct error *err);
+void ide_drive_loaded(struct ide_drive *drive);
 
 extern const struct state_field ide_drive_state[];
 #define IDE_DRIVE_STATE(type) STATE_SUB(type, ide, ide_drive_state)

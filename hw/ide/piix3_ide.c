@@ -319,10 +319,9 @@ static void piix3_ide_reset(struct device *dev)
     update_decode(piix);
 }
 
-static bool piix3_ide_loaded(struct device *dev, struct error *err)
+static void piix3_ide_loaded(struct device *dev)
 {
     update_decode((struct piix3_ide *)dev);
-    return true;
 }
 
 static const struct state_field master_state[] = {
@@ -351,7 +350,7 @@ static const struct device_class piix3_ide_class = {
     .internal = true,
     .size = sizeof(struct piix3_ide),
     .bus_info = &info,
-    .state = state,
+    .old_state = state,
     .realize = piix3_ide_realize,
     .unrealize = piix3_ide_unrealize,
     .reset = piix3_ide_reset,

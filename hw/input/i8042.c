@@ -51,36 +51,26 @@ enum {
 
 enum { SELF_TEST_OK = 0x55, NO_PASSWORD = 0xF1, INPUT_NOT_LOCKED = 0x80 };
 
+#define I8042_STATE(S)                                                                                       \
+    S(ARRAY, uint8_t, ram, 32, ANY) /* [0] is the command byte */                                            \
+    S(UINT, uint8_t, status, ANY)                                                                            \
+    S(UINT, uint8_t, data, ANY)        /* the output buffer; stays readable after it was read */             \
+    S(UINT, uint8_t, output_port, ANY) /* without the IRQ bits */                                            \
+    S(UINT, uint8_t, command, ANY) /* its parameter comes next at the data port; 0: the keyboard gets it */  \
+    S(UINT, uint8_t, answer, ANY)  /* the controller's own byte, waiting for the output buffer */            \
+    S(BOOL, answering)                                                                                       \
+    S(BOOL, answer_aux)                                                                                      \
+    S(BOOL, break_prefix) /* translation: F0 was taken, the next code is a release */                        \
+    S(SUB, struct ps2_keyboard, kbd, ps2_keyboard_state)                                                     \
+    S(SUB, struct ps2_mouse, mouse, ps2_mouse_state)
+
 struct i8042 {
     struct device dev;
     struct region data_region, command_region;
     struct irq irq_kbd, irq_aux;
-    uint8_t ram[32]; /* [0] is the command byte */
-    uint8_t status;
-    uint8_t data;        /* the output buffer; stays readable after it was read */
-    uint8_t output_port; /* without the IRQ bits */
-    uint8_t command;     /* whose parameter comes next at the data port, 0: none (it goes to the keyboard) */
-    uint8_t answer;      /* the controller's own byte, waiting for the output buffer */
-    bool answering, answer_aux;
-    bool break_prefix; /* translation: F0 was taken, the next code is a release */
-    struct ps2_keyboard kbd;
-    struct ps2_mouse mouse;
+    STATE_MEMBERS(I8042_STATE);
 };
-
-static const struct state_field i8042_state[] = {
-    STATE_ARRAY(struct i8042, ram),
-    STATE_FIELD(struct i8042, status),
-    STATE_FIELD(struct i8042, data),
-    STATE_FIELD(struct i8042, output_port),
-    STATE_FIELD(struct i8042, command),
-    STATE_FIELD(struct i8042, answer),
-    STATE_FIELD_MAX(struct i8042, answering, 1),
-    STATE_FIELD_MAX(struct i8042, answer_aux, 1),
-    STATE_FIELD_MAX(struct i8042, break_prefix, 1),
-    STATE_SUB(struct i8042, kbd, ps2_keyboard_state),
-    STATE_SUB(struct i8042, mouse, ps2_mouse_state),
-    STATE_END,
-};
+STATE_TABLE(i8042_state, struct i8042, I8042_STATE);
 
 static void update_irqs(struct i8042 *s)
 {
@@ -321,17 +311,13 @@ static void i8042_reset(struct device *dev)
     update_irqs(s);
 }
 
-/* What a running controller cannot be in. */
-static bool i8042_loaded(struct device *dev, struct error *err)
+static void i8042_loaded(struct device *dev)
 {
     struct i8042 *s = (struct i8042 *)dev;
 
-    if (s->kbd.scan_set < 1)
-        return error_set(err, "i8042: saved keyboard has scan code set 0");
     if (s->kbd.console)
         console_set_leds(s->kbd.console, s->kbd.leds);
     update_irqs(s);
-    return true;
 }
 
 static const struct device_class i8042_class = {
@@ -340,7 +326,7 @@ static const struct device_class i8042_class = {
     .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct i8042),
-    .state = i8042_state,
+    .state = &i8042_state,
     .realize = i8042_realize,
     .unrealize = i8042_unrealize,
     .reset = i8042_reset,

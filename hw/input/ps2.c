@@ -3,11 +3,7 @@
 
 #include <string.h>
 
-const struct state_field ps2_output_state[] = {
-    STATE_ARRAY(struct ps2_output, reply), STATE_FIELD_MAX(struct ps2_output, replies, PS2_BUFFER),
-    STATE_ARRAY(struct ps2_output, data),  STATE_FIELD_MAX(struct ps2_output, count, PS2_BUFFER),
-    STATE_FIELD(struct ps2_output, last),  STATE_END,
-};
+STATE_PUBLIC_TABLE(ps2_output_state, struct ps2_output, PS2_OUTPUT_STATE);
 
 static uint8_t shift(uint8_t *bytes, uint8_t *count)
 {

@@ -33,20 +33,7 @@ enum { KBD_ACK = 0xFA, KBD_BAT_DONE = 0xAA, KBD_ERROR = 0xFE };
 
 enum { MOD_CTRL_L = 1, MOD_CTRL_R = 2, MOD_SHIFT_L = 4, MOD_SHIFT_R = 8, MOD_ALT_L = 16, MOD_ALT_R = 32 };
 
-const struct state_field ps2_keyboard_state[] = {
-    STATE_SUB(struct ps2_keyboard, out, ps2_output_state),
-    STATE_FIELD(struct ps2_keyboard, command),
-    STATE_FIELD_MAX(struct ps2_keyboard, scan_set, 3),
-    STATE_FIELD_MAX(struct ps2_keyboard, leds, 7),
-    STATE_FIELD_MAX(struct ps2_keyboard, typematic, 0x7F),
-    STATE_FIELD_MAX(struct ps2_keyboard, modifiers, 0x3F),
-    STATE_FIELD_MAX(struct ps2_keyboard, scanning, 1),
-    STATE_ARRAY(struct ps2_keyboard, breaks),
-    STATE_ARRAY(struct ps2_keyboard, waiting),
-    STATE_FIELD_MAX(struct ps2_keyboard, waiting_count, PS2_KEYS_WAITING),
-    STATE_TIMER_FIELD(struct ps2_keyboard, refill),
-    STATE_END,
-};
+STATE_PUBLIC_TABLE(ps2_keyboard_state, struct ps2_keyboard, PS2_KEYBOARD_STATE);
 
 /* Scan codes, set 1 to set 2, as the keyboard controller's translation has it (it is a permutation). */
 static const uint8_t set1_to_set2[128] = {

@@ -29,27 +29,9 @@ enum { STATUS_SCALING = 0x10, STATUS_ENABLED = 0x20, STATUS_REMOTE = 0x40 };
 /* First byte of a packet. */
 enum { PACKET_ALWAYS = 0x08, PACKET_X_SIGN = 0x10, PACKET_Y_SIGN = 0x20 };
 
-#define MOVE_MAX      255
-#define MOVEMENT_KEPT 4096 /* counts; movement beyond it, not told yet, is lost */
+#define MOVE_MAX 255
 
-const struct state_field ps2_mouse_state[] = {
-    STATE_SUB(struct ps2_mouse, out, ps2_output_state),
-    STATE_FIELD(struct ps2_mouse, command),
-    STATE_FIELD_MAX(struct ps2_mouse, id, 4),
-    STATE_FIELD_MAX(struct ps2_mouse, resolution, 3),
-    STATE_FIELD(struct ps2_mouse, rate),
-    STATE_ARRAY(struct ps2_mouse, rates),
-    STATE_FIELD_MAX(struct ps2_mouse, buttons, 0x1F),
-    STATE_FIELD_MAX(struct ps2_mouse, told, 0x1F),
-    STATE_FIELD_MAX(struct ps2_mouse, enabled, 1),
-    STATE_FIELD_MAX(struct ps2_mouse, remote, 1),
-    STATE_FIELD_MAX(struct ps2_mouse, wrap, 1),
-    STATE_FIELD_MAX(struct ps2_mouse, scaling, 1),
-    STATE_FIELD(struct ps2_mouse, dx),
-    STATE_FIELD(struct ps2_mouse, dy),
-    STATE_FIELD(struct ps2_mouse, dz),
-    STATE_END,
-};
+STATE_PUBLIC_TABLE(ps2_mouse_state, struct ps2_mouse, PS2_MOUSE_STATE);
 
 static int clamp(int value, int min, int max)
 {
@@ -122,15 +104,15 @@ static void ps2_mouse_pointer_event(void *opaque, int x, int y, int wheel, unsig
 {
     struct ps2_mouse *mouse = opaque;
 
-    x = clamp(x, -MOVEMENT_KEPT, MOVEMENT_KEPT);
-    y = clamp(y, -MOVEMENT_KEPT, MOVEMENT_KEPT);
-    wheel = clamp(wheel, -MOVEMENT_KEPT, MOVEMENT_KEPT);
+    x = clamp(x, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
+    y = clamp(y, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
+    wheel = clamp(wheel, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
     mouse->buttons = buttons & 0x1F;
     if (!mouse->enabled)
         return;
-    mouse->dx = clamp(mouse->dx + x, -MOVEMENT_KEPT, MOVEMENT_KEPT);
-    mouse->dy = clamp(mouse->dy - y, -MOVEMENT_KEPT, MOVEMENT_KEPT);
-    mouse->dz = clamp(mouse->dz - wheel, -MOVEMENT_KEPT, MOVEMENT_KEPT);
+    mouse->dx = clamp(mouse->dx + x, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
+    mouse->dy = clamp(mouse->dy - y, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
+    mouse->dz = clamp(mouse->dz - wheel, -PS2_MOVEMENT_KEPT, PS2_MOVEMENT_KEPT);
     stream(mouse);
     ps2_ready(&mouse->out);
 }

@@ -1309,13 +1309,12 @@ static void e1000_unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool e1000_loaded(struct device *dev, struct error *err)
+static void e1000_loaded(struct device *dev)
 {
     struct e1000 *s = (struct e1000 *)dev;
 
     pci_set_intx(&s->pci, s->irq_up);
     loop_post(&dev->machine->loop, &s->tx_work); /* a batch may have ended in the middle */
-    return true;
 }
 
 static const struct property properties[] = {NIC_PROPERTIES(struct e1000, nic), {.name = NULL}};
@@ -1381,7 +1380,7 @@ static const struct device_class e1000_class = {
     .size = sizeof(struct e1000),
     .bus_info = &info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = e1000_realize,
     .unrealize = e1000_unrealize,
     .reset = e1000_reset,

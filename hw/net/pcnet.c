@@ -863,14 +863,16 @@ static void pcnet_unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool pcnet_loaded(struct device *dev, struct error *err)
+static bool pcnet_check(const struct device *dev, struct error *err)
 {
-    struct pcnet *s = (struct pcnet *)dev;
+    const struct pcnet *s = (const struct pcnet *)dev;
 
-    if (style(s) > STYLE_PCNET2)
-        return error_set(err, "device pcnet: software style %u", style(s));
-    pcnet_update_irq(s);
-    return true;
+    return style(s) <= STYLE_PCNET2 || error_set(err, "software style %u", style(s));
+}
+
+static void pcnet_loaded(struct device *dev)
+{
+    pcnet_update_irq((struct pcnet *)dev);
 }
 
 static const struct property properties[] = {
@@ -911,10 +913,11 @@ static const struct device_class pcnet_class = {
     .size = sizeof(struct pcnet),
     .bus_info = &info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = pcnet_realize,
     .unrealize = pcnet_unrealize,
     .reset = pcnet_reset,
+    .check = pcnet_check,
     .loaded = pcnet_loaded,
 };
 DEVICE_CLASS(pcnet_class);

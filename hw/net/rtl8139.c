@@ -767,13 +767,12 @@ static void rtl8139_unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
-static bool rtl8139_loaded(struct device *dev, struct error *err)
+static void rtl8139_loaded(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
     set_config1(s, s->config1);
     rtl8139_update_irq(s);
-    return true;
 }
 
 static const struct property properties[] = {
@@ -846,7 +845,7 @@ static const struct device_class rtl8139_class = {
     .size = sizeof(struct rtl8139),
     .bus_info = &info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = rtl8139_realize,
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,

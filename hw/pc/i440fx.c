@@ -216,10 +216,9 @@ static void i440fx_reset(struct device *dev)
     apply_pam(host);
 }
 
-static bool i440fx_loaded(struct device *dev, struct error *err)
+static void i440fx_loaded(struct device *dev)
 {
     apply_pam((struct i440fx *)dev);
-    return true;
 }
 
 static const struct state_field state[] = {STATE_FIELD(struct i440fx, config_address), STATE_END};
@@ -234,7 +233,7 @@ static const struct device_class i440fx_class = {
     .internal = true,
     .size = sizeof(struct i440fx),
     .bus_info = &info,
-    .state = state,
+    .old_state = state,
     .realize = i440fx_realize,
     .unrealize = i440fx_unrealize,
     .reset = i440fx_reset,

@@ -70,21 +70,24 @@ enum {
 /* The registers reach from the year 0 to 25755 at most: seconds are far from any limit. */
 #define OFFSET_LIMIT (1ll << 40)
 
+#define RTC_STATE(S)                                                                                         \
+    S(UINT, uint8_t, index, MC146818_SIZE - 1)                                                               \
+    S(ARRAY, uint8_t, cmos, MC146818_SIZE, ANY)                                                              \
+    S(UINT, int64_t, phase, NS_PER_SECOND - 1) /* ns: machine_wall_ns + phase is the divider chain */        \
+    S(RANGE, int64_t, offset, -OFFSET_LIMIT, OFFSET_LIMIT) /* seconds: time = the chain's + offset */        \
+    S(UINT, uint8_t, weekday_shift, 6) /* the day of the week is a counter of its own: so far ahead */
+
 struct rtc {
     struct device dev;
     struct region ports;
     struct irq irq;
-    struct timer timer;
+    struct timer timer; /* towards the next event that is to raise the interrupt */
+    int64_t seen;       /* machine_wall_ns at which the flags were last worked out */
+    int64_t shown;      /* the second (of `time`) that the time registers show, or NEVER: stale */
     bool cmos_only;
-
-    uint8_t index;
-    uint8_t cmos[MC146818_SIZE];
-    int64_t phase;         /* ns, 0..999999999: machine_wall_ns + phase is the divider chain */
-    int64_t offset;        /* seconds: time = whole seconds of the chain + offset */
-    int64_t seen;          /* machine_wall_ns at which the flags were last worked out */
-    int64_t shown;         /* the second (of `time`) that the time registers show, or NEVER: stale */
-    uint8_t weekday_shift; /* the day of the week is a counter of its own: 0..6 ahead of the calendar */
+    STATE_MEMBERS(RTC_STATE);
 };
+STATE_TABLE(rtc_state, struct rtc, RTC_STATE);
 
 /* ---- time ---- */
 
@@ -337,7 +340,7 @@ static void catch_up(struct rtc *rtc)
 
 /* Sets the interrupt by flags and enables, and the timer towards the next change of it. Called after every
  * change. */
-static void settle(struct rtc *rtc)
+static void follow_flags(struct rtc *rtc)
 {
     struct machine *m = rtc->dev.machine;
     uint8_t causes = rtc->cmos[REG_C] & rtc->cmos[REG_B] & C_FLAGS;
@@ -361,7 +364,7 @@ static void settle(struct rtc *rtc)
 static void rtc_fire(void *opaque)
 {
     catch_up(opaque);
-    settle(opaque);
+    follow_flags(opaque);
 }
 
 /* ---- register access ---- */
@@ -422,7 +425,7 @@ static void rtc_write(struct rtc *rtc, uint8_t index, uint8_t value)
     } else if (index < REG_A) {
         rtc->cmos[index] = value; /* an alarm register */
     }
-    settle(rtc);
+    follow_flags(rtc);
 }
 
 static bool update_in_progress(const struct rtc *rtc)
@@ -446,7 +449,7 @@ static uint8_t rtc_read(struct rtc *rtc, uint8_t index)
         if (value & rtc->cmos[REG_B])
             value |= C_IRQF;
         rtc->cmos[REG_C] = 0;
-        settle(rtc);
+        follow_flags(rtc);
     }
     return value;
 }
@@ -534,37 +537,33 @@ static void rtc_reset(struct device *dev)
     catch_up(rtc);
     rtc->cmos[REG_B] &= ~(B_PIE | B_AIE | B_UIE | B_SQWE);
     rtc->cmos[REG_C] = 0;
-    settle(rtc);
+    follow_flags(rtc);
 }
 
-static bool rtc_loaded(struct device *dev, struct error *err)
+/* The flags that a guest has not asked for yet are written down too. */
+static void rtc_settle(struct device *dev)
 {
     struct rtc *rtc = (struct rtc *)dev;
 
-    if (rtc->offset < -OFFSET_LIMIT || rtc->offset > OFFSET_LIMIT || rtc->phase < 0 ||
-        rtc->phase >= NS_PER_SECOND)
-        return error_set(err, "mc146818rtc: the saved time is out of range");
+    if (!rtc->cmos_only)
+        catch_up(rtc);
+}
+
+static void rtc_loaded(struct device *dev)
+{
+    struct rtc *rtc = (struct rtc *)dev;
+
     if (rtc->cmos_only)
-        return true;
+        return;
     rtc->seen = machine_wall_ns(dev->machine);
     rtc->shown = NEVER;
-    settle(rtc);
-    return true;
+    follow_flags(rtc);
 }
 
 static const struct property rtc_properties[] = {
     PROPERTY(PROP_BOOL, struct rtc, cmos_only, "cmos-only",
              .help = "only the RAM: the hypervisor has the clock (Xen)"),
     {.name = NULL},
-};
-
-static const struct state_field rtc_state[] = {
-    STATE_FIELD_MAX(struct rtc, index, MC146818_SIZE - 1),
-    STATE_ARRAY(struct rtc, cmos),
-    STATE_FIELD(struct rtc, phase),
-    STATE_FIELD(struct rtc, offset),
-    STATE_FIELD_MAX(struct rtc, weekday_shift, 6),
-    STATE_END,
 };
 
 static const struct device_class rtc_class = {
@@ -574,10 +573,11 @@ static const struct device_class rtc_class = {
     .internal = true,
     .size = sizeof(struct rtc),
     .properties = rtc_properties,
-    .state = rtc_state,
+    .state = &rtc_state,
     .realize = rtc_realize,
     .unrealize = rtc_unrealize,
     .reset = rtc_reset,
+    .settle = rtc_settle,
     .loaded = rtc_loaded,
 };
 DEVICE_CLASS(rtc_class);

@@ -133,10 +133,9 @@ static void piix3_reset(struct device *dev)
     update_routes(piix);
 }
 
-static bool piix3_loaded(struct device *dev, struct error *err)
+static void piix3_loaded(struct device *dev)
 {
     update_routes((struct piix3 *)dev);
-    return true;
 }
 
 static const struct state_field state[] = {STATE_FIELD_MAX(struct piix3, reset_control, RCR_MASK), STATE_END};
@@ -150,7 +149,7 @@ static const struct device_class piix3_class = {
     .internal = true,
     .size = sizeof(struct piix3),
     .bus_info = &info,
-    .state = state,
+    .old_state = state,
     .realize = piix3_realize,
     .unrealize = piix3_unrealize,
     .reset = piix3_reset,

@@ -383,13 +383,12 @@ static void piix4_pm_reset(struct device *dev)
     update_sci(pm);
 }
 
-static bool piix4_pm_loaded(struct device *dev, struct error *err)
+static void piix4_pm_loaded(struct device *dev)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
 
     map_pm(pm);
     update_timer(pm);
-    return true;
 }
 
 static const struct state_field state[] = {STATE_FIELD(struct piix4_pm, pm1_status),
@@ -412,7 +411,7 @@ static const struct device_class piix4_pm_class = {
     .internal = true,
     .size = sizeof(struct piix4_pm),
     .bus_info = &info,
-    .state = state,
+    .old_state = state,
     .realize = piix4_pm_realize,
     .unrealize = piix4_pm_unrealize,
     .reset = piix4_pm_reset,

@@ -27,6 +27,7 @@ enum {
     IER_ETBEI = 2,
     IER_ELSI = 4,
     IER_EDSSI = 8,
+    IER_BITS = 0x0F,
 
     IIR_NONE = 0x01,
     IIR_MODEM = 0x00,
@@ -39,6 +40,7 @@ enum {
     FCR_ENABLE = 1,
     FCR_CLEAR_RX = 2,
     FCR_TRIGGER_SHIFT = 6,
+    FCR_BITS = FCR_ENABLE | 3 << FCR_TRIGGER_SHIFT,
 
     LCR_WLS = 3,
     LCR_STB = 4,
@@ -80,24 +82,33 @@ static const struct {
 
 enum { PORTS = sizeof(defaults) / sizeof(defaults[0]) };
 
+#define SERIAL_STATE(S)                                                                                      \
+    S(UINT, uint16_t, divisor, ANY)                                                                          \
+    S(BITS, uint8_t, ier, IER_BITS)                                                                          \
+    S(BITS, uint8_t, fcr, FCR_BITS)                                                                          \
+    S(UINT, uint8_t, lcr, ANY)                                                                               \
+    S(BITS, uint8_t, mcr, MCR_BITS)                                                                          \
+    S(UINT, uint8_t, msr, ANY)                                                                               \
+    S(UINT, uint8_t, scr, ANY)                                                                               \
+    S(BITS, uint8_t, overrun, LSR_OE)                                                                        \
+    S(BOOL, thre_pending)                     /* the transmitter became empty and IIR has not told */        \
+    S(BOOL, timed_out)                        /* the character timeout */                                    \
+    S(ARRAY, uint8_t, fifo, FIFO_SIZE, ANY)   /* a ring; without FIFO mode it holds one */                   \
+    S(ARRAY, uint8_t, errors, FIFO_SIZE, ANY) /* LSR bits of each character */                               \
+    S(UINT, uint8_t, fifo_at, FIFO_SIZE - 1)  /* first character */                                          \
+    S(UINT, uint8_t, fifo_count, FIFO_SIZE)                                                                  \
+    S(TIMER, timeout) /* of characters that wait in the FIFO below its trigger level */
+
 struct serial {
     struct device dev;
     struct region region;
     struct irq irq;
-    struct timer timeout; /* of characters that wait in the FIFO below its trigger level */
     struct chardev *chardev;
     uint8_t index, irq_line;
     uint16_t iobase;
-
-    uint16_t divisor;
-    uint8_t ier, fcr, lcr, mcr, msr, scr;
-    uint8_t overrun;             /* LSR_OE */
-    bool thre_pending;           /* the transmitter became empty and IIR has not told */
-    bool timed_out;              /* the character timeout */
-    uint8_t fifo[FIFO_SIZE];     /* a ring; without FIFO mode it holds one */
-    uint8_t errors[FIFO_SIZE];   /* LSR bits of each character */
-    uint8_t fifo_at, fifo_count; /* first character, how many */
+    STATE_MEMBERS(SERIAL_STATE);
 };
+STATE_TABLE(serial_state, struct serial, SERIAL_STATE);
 
 /* ---- interrupts ---- */
 
@@ -271,7 +282,7 @@ static void write_ier(struct serial *s, uint8_t value)
     /* Enabling the interrupt of an empty transmitter raises it: drivers start sending so, and test for it. */
     if (value & IER_ETBEI && !(s->ier & IER_ETBEI))
         s->thre_pending = true;
-    s->ier = value & (IER_ERBFI | IER_ETBEI | IER_ELSI | IER_EDSSI);
+    s->ier = value & IER_BITS;
     update_timeout(s);
     serial_update_irq(s);
 }
@@ -280,7 +291,7 @@ static void write_fcr(struct serial *s, uint8_t value)
 {
     if ((value ^ s->fcr) & FCR_ENABLE || (value & FCR_ENABLE && value & FCR_CLEAR_RX))
         fifo_clear(s);
-    s->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | 3 << FCR_TRIGGER_SHIFT) : 0;
+    s->fcr = value & FCR_ENABLE ? value & FCR_BITS : 0;
     fifo_changed(s);
     accept_input(s);
 }
@@ -480,16 +491,20 @@ static void serial_reset(struct device *dev)
     accept_input(s);
 }
 
-static bool serial_loaded(struct device *dev, struct error *err)
+static bool serial_check(const struct device *dev, struct error *err)
+{
+    const struct serial *s = (const struct serial *)dev;
+
+    return s->fifo_count <= serial_capacity(s) ||
+           error_set(err, "%u characters in a FIFO of %u", s->fifo_count, serial_capacity(s));
+}
+
+static void serial_loaded(struct device *dev)
 {
     struct serial *s = (struct serial *)dev;
 
-    if (s->fifo_count > serial_capacity(s))
-        return error_set(err, "isa-serial: %u characters saved in a FIFO of %u", s->fifo_count,
-                         serial_capacity(s));
     serial_update_irq(s);
     accept_input(s);
-    return true;
 }
 
 static const struct property serial_properties[] = {
@@ -501,35 +516,17 @@ static const struct property serial_properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field serial_state[] = {
-    STATE_FIELD(struct serial, divisor),
-    STATE_FIELD_MAX(struct serial, ier, 0x0F),
-    STATE_FIELD(struct serial, fcr),
-    STATE_FIELD(struct serial, lcr),
-    STATE_FIELD_MAX(struct serial, mcr, MCR_BITS),
-    STATE_FIELD(struct serial, msr),
-    STATE_FIELD(struct serial, scr),
-    STATE_FIELD_MAX(struct serial, overrun, LSR_OE),
-    STATE_FIELD_MAX(struct serial, thre_pending, 1),
-    STATE_FIELD_MAX(struct serial, timed_out, 1),
-    STATE_ARRAY(struct serial, fifo),
-    STATE_ARRAY(struct serial, errors),
-    STATE_FIELD_MAX(struct serial, fifo_at, FIFO_SIZE - 1),
-    STATE_FIELD_MAX(struct serial, fifo_count, FIFO_SIZE),
-    STATE_TIMER_FIELD(struct serial, timeout),
-    STATE_END,
-};
-
 static const struct device_class serial_class = {
     .name = "isa-serial",
     .description = "16550A serial port",
     .bus = &isa_bus_ops,
     .size = sizeof(struct serial),
     .properties = serial_properties,
-    .state = serial_state,
+    .state = &serial_state,
     .realize = serial_realize,
     .unrealize = serial_unrealize,
     .reset = serial_reset,
+    .check = serial_check,
     .loaded = serial_loaded,
 };
 DEVICE_CLASS(serial_class);

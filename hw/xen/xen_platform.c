@@ -196,7 +196,7 @@ static void xen_platform_reset(struct device *dev)
     xp->log_length = 0;
 }
 
-static bool xen_platform_loaded(struct device *dev, struct error *err)
+static void xen_platform_loaded(struct device *dev)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
@@ -204,7 +204,6 @@ static bool xen_platform_loaded(struct device *dev, struct error *err)
         unplug_disks(xp, !xp->disks_gone);
     if (xp->nics_gone)
         unplug_nics(xp);
-    return true;
 }
 
 static const struct state_field state[] = {
@@ -226,7 +225,7 @@ static const struct device_class xen_platform_class = {
     .internal = true,
     .size = sizeof(struct xen_platform),
     .bus_info = &info,
-    .state = state,
+    .old_state = state,
     .realize = xen_platform_realize,
     .unrealize = xen_platform_unrealize,
     .reset = xen_platform_reset,

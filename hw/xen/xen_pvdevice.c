@@ -61,7 +61,7 @@ static const struct device_class xen_pvdevice_class = {
     .size = sizeof(struct xen_pvdevice),
     .bus_info = &info,
     .properties = properties,
-    .state = state,
+    .old_state = state,
     .realize = xen_pvdevice_realize,
     .reset = xen_pvdevice_reset,
 };
