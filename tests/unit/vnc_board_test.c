@@ -319,16 +319,19 @@ static void limit_descriptors(bool limited)
 {
     struct rlimit limit;
     char command[64];
-    unsigned highest = 0, n;
+    bool used[1024] = {0};
+    unsigned free_fd = 0, n;
     FILE *pipe;
 
     snprintf(command, sizeof(command), "ls /proc/%d/fd", qtest_pid(q));
     pipe = popen(command, "r");
     while (fscanf(pipe, "%u", &n) == 1)
-        highest = n > highest ? n : highest;
+        used[n] = true;
     pclose(pipe);
+    while (used[free_fd])
+        free_fd++;
     assert_int_equal(prlimit(qtest_pid(q), RLIMIT_NOFILE, NULL, &limit), 0);
-    limit.rlim_cur = limited ? highest + 1 : limit.rlim_max;
+    limit.rlim_cur = limited ? free_fd : limit.rlim_max;
     assert_int_equal(prlimit(qtest_pid(q), RLIMIT_NOFILE, &limit, NULL), 0);
 }
 
