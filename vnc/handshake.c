@@ -13,13 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "vnc/viewer.h"
 #include "vnc/vnc_auth.h"
 
 enum {
     HANDSHAKE_MS = 20000, /* for all of it: people type their password in between */
     SEND_MS = 10000,
+    QUEUE_MS =
+        60000, /* an answer that is not looked at by then, for others from there were wrong, is refused */
     SECURITY_NONE = 1,
     SECURITY_VNC = 2,
     APPLE_MINOR = 889, /* of Mac OS X: sends no ClientInit after "none" */
@@ -35,7 +36,7 @@ bool viewer_must_quit(struct viewer *v)
     return quit;
 }
 
-static int64_t now_ms(void)
+int64_t viewer_now(void)
 {
     struct timespec ts;
 
@@ -49,7 +50,7 @@ static bool wait_for(struct viewer *v, short events, int64_t deadline)
     struct pollfd fd = {.fd = v->fd, .events = events};
 
     for (;;) {
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - viewer_now();
         int n;
 
         if (left <= 0 || viewer_must_quit(v))
@@ -64,7 +65,7 @@ static bool wait_for(struct viewer *v, short events, int64_t deadline)
 
 bool viewer_send(struct viewer *v, const void *data, size_t length)
 {
-    int64_t deadline = now_ms() + SEND_MS;
+    int64_t deadline = viewer_now() + SEND_MS;
 
     while (length) {
         ssize_t n = send(v->fd, data, length, MSG_NOSIGNAL);
@@ -113,6 +114,9 @@ static bool exchange_versions(struct viewer *v, unsigned *minor, int64_t deadlin
         return false;
     if (version[11] != '\n' || sscanf(version, "RFB %3u.%3u\n", &major, minor) != 2 || major < 3)
         return false;
+    pthread_mutex_lock(&v->vnc->lock);
+    v->spoke = true;
+    pthread_mutex_unlock(&v->vnc->lock);
     if (major > 3)
         *minor = 8;
     else if (*minor != APPLE_MINOR)
@@ -144,15 +148,44 @@ static bool right_answer(struct viewer *v, const uint8_t challenge[VNC_CHALLENGE
     return right;
 }
 
+/* Waits for its turn among the guesses from there; false: not to be had. *nth: see guesses_ask. */
+static bool wait_for_turn(struct viewer *v, unsigned *nth)
+{
+    int64_t end = viewer_now() + QUEUE_MS, left;
+
+    for (;;) {
+        pthread_mutex_lock(&v->vnc->lock);
+        left = guesses_ask(&v->vnc->guesses, &v->key, viewer_now(), nth);
+        pthread_mutex_unlock(&v->vnc->lock);
+        if (left == 0)
+            return true;
+        if (viewer_now() + left > end || wait_for(v, POLLRDHUP, viewer_now() + left) || viewer_must_quit(v))
+            return false;
+    }
+}
+
+static void count_result(struct viewer *v, bool right, unsigned nth)
+{
+    if (!right) {
+        vnc_log_refused(&v->peer, "wrong password", nth);
+        return;
+    }
+    pthread_mutex_lock(&v->vnc->lock);
+    guesses_right(&v->vnc->guesses, &v->key);
+    pthread_mutex_unlock(&v->vnc->lock);
+}
+
 static bool authenticate(struct viewer *v, bool *right, int64_t deadline)
 {
     uint8_t challenge[VNC_CHALLENGE_SIZE], answer[VNC_CHALLENGE_SIZE];
+    unsigned nth = 0;
 
     if (getrandom(challenge, sizeof(challenge), 0) != sizeof(challenge) ||
         !viewer_send(v, challenge, sizeof(challenge)) ||
         !handshake_receive(v, answer, sizeof(answer), deadline))
         return false;
-    *right = right_answer(v, challenge, answer);
+    *right = wait_for_turn(v, &nth) && right_answer(v, challenge, answer);
+    count_result(v, *right, nth);
     return true;
 }
 
@@ -176,7 +209,7 @@ static bool receive_client_init(struct viewer *v, int64_t deadline)
 
 bool viewer_handshake(struct viewer *v)
 {
-    int64_t deadline = now_ms() + HANDSHAKE_MS;
+    int64_t deadline = viewer_now() + HANDSHAKE_MS;
     bool secret = v->vnc->need_password, right = true;
     unsigned minor;
 
@@ -187,9 +220,7 @@ bool viewer_handshake(struct viewer *v)
         return false;
     if ((secret || minor == 8) && !send_result(v, minor, right))
         return false;
-    if (!right) {
-        log_limited("vnc: wrong password from %s", v->peer.host);
+    if (!right)
         return false;
-    }
     return (minor == APPLE_MINOR && !secret) || receive_client_init(v, deadline);
 }

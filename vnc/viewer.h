@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "base/acceptor.h"
+#include "vnc/guesses.h"
 #include "vnc/keymap.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
@@ -60,9 +61,11 @@ struct viewer {
     int fd;
     int wake_fd; /* eventfd: the machine thread has something for this viewer */
     struct vnc_endpoint peer;
+    struct peer_key key;
 
     /* Under vnc->lock. */
     enum viewer_stage stage;
+    bool spoke;              /* it answered in the handshake */
     bool quit;               /* to be disconnected */
     bool exclusive;          /* asked for the screen alone */
     bool absolute;           /* how pointer events reach the guest */
@@ -94,6 +97,7 @@ struct vnc {
     struct loop_work work;
 
     pthread_mutex_t lock;
+    struct guesses guesses;
     struct viewer *viewers;       /* newest first; the list is changed by the machine thread only */
     struct picture *picture;      /* what viewers see */
     struct picture *next_picture; /* after a resize, until something is drawn into it */
@@ -112,6 +116,7 @@ bool viewer_handshake(struct viewer *v);
  * slow. */
 bool viewer_send(struct viewer *v, const void *data, size_t length);
 bool viewer_must_quit(struct viewer *v);
+int64_t viewer_now(void); /* milliseconds that only go forward */
 
 /* The thread's function; ends with the stage GONE. */
 void *viewer_main(void *viewer);
@@ -120,8 +125,18 @@ void *viewer_main(void *viewer);
 bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct error *err);
 void listen_stop(struct vnc *vnc);
 void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length);
-/* Somebody connects: takes all in. */
+
+/* door.c: somebody connects: takes all in. */
 void vnc_connection(void *opaque);
+/* A line of the log about somebody who is not let in, the nth of its kind from there. Not one that the
+ * guest's lines use up: those that are worth a line become fewer by themselves. */
+void vnc_log_refused(const struct vnc_endpoint *peer, const char *what, unsigned nth);
+
+/* vnc.c: lock held, or not for the last two. */
+unsigned vnc_count_stage(const struct vnc *vnc, enum viewer_stage stage);
+void vnc_disconnect(struct viewer *v);
+void viewer_free(struct viewer *v);
+void viewer_key(void *viewer, uint16_t code, bool down); /* to the console */
 
 /* Wakes the machine thread for what viewers changed; lock held or not. */
 void vnc_ask(struct vnc *vnc);

@@ -3,15 +3,8 @@
  * input. */
 #include "vnc/vnc.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,14 +12,7 @@
 
 #define VIEW_OF(view_) ((struct vnc *)((char *)(view_)-offsetof(struct vnc, view)))
 
-enum {
-    MAX_HANDSHAKES = 16,     /* connections that are not authenticated */
-    MAX_THREADS = 256,       /* with those that are disconnected and about to end */
-    MAX_DIRTY_RECTS = 64,    /* above, the rectangle around them */
-    STACK_SIZE = 512 * 1024, /* of a viewer's thread */
-    /* libvncserver keeps descriptors in an fd_set; a viewer needs a few more than its connection. */
-    MAX_FD = FD_SETSIZE - 8,
-};
+enum { MAX_DIRTY_RECTS = 64 }; /* above, the rectangle around them */
 
 void vnc_ask(struct vnc *vnc)
 {
@@ -41,8 +27,7 @@ static void wake(struct viewer *v)
         return; /* EAGAIN: it is awake already */
 }
 
-/* Lock held. */
-static void vnc_disconnect(struct viewer *v)
+void vnc_disconnect(struct viewer *v)
 {
     v->quit = true;
     v->hungry = false;
@@ -197,7 +182,7 @@ static void vnc_leds_changed(struct console_view *view)
 
 /* ---- letting viewers in and out ---- */
 
-static unsigned count_stage(const struct vnc *vnc, enum viewer_stage stage)
+unsigned vnc_count_stage(const struct vnc *vnc, enum viewer_stage stage)
 {
     unsigned n = 0;
 
@@ -240,7 +225,7 @@ static void stop_watching(struct vnc *vnc)
 
 static bool may_enter(struct vnc *vnc, struct viewer *newcomer)
 {
-    unsigned others = count_stage(vnc, VIEWER_ACTIVE);
+    unsigned others = vnc_count_stage(vnc, VIEWER_ACTIVE);
 
     if (others >= VNC_MAX_VIEWERS || (newcomer->exclusive && others && vnc->share == VNC_SHARE_FORCE_SHARED))
         return false;
@@ -269,14 +254,14 @@ static void let_in(struct vnc *vnc, struct viewer *v)
     pthread_mutex_unlock(&vnc->lock);
 }
 
-static void key_to_console(void *opaque, uint16_t code, bool down)
+void viewer_key(void *opaque, uint16_t code, bool down)
 {
     struct viewer *v = opaque;
 
     console_key(v->vnc->console, code, down);
 }
 
-static void free_viewer(struct viewer *v)
+void viewer_free(struct viewer *v)
 {
     close(v->fd);
     close(v->wake_fd);
@@ -373,7 +358,7 @@ static void let_out(struct viewer *v)
     take_inputs(v);
     keyboard_release_all(&v->keyboard);
     release_buttons(v);
-    free_viewer(v);
+    viewer_free(v);
 }
 
 static void remove_gone(struct vnc *vnc)
@@ -422,126 +407,11 @@ static void vnc_work(void *opaque)
     }
     remove_gone(vnc);
     pthread_mutex_lock(&vnc->lock);
-    bool alone = count_stage(vnc, VIEWER_ACTIVE) == 0;
+    bool alone = vnc_count_stage(vnc, VIEWER_ACTIVE) == 0;
     pthread_mutex_unlock(&vnc->lock);
     if (alone)
         stop_watching(vnc);
     free_old_pictures(vnc);
-}
-
-/* ---- connections ---- */
-
-/* A refusal that every viewer shows: protocol 3.3 has the reason right after the version. */
-static void vnc_refuse(int fd, const char *reason)
-{
-    uint8_t message[128] = "RFB 003.003\n";
-    size_t length = strlen(reason);
-
-    message[19] = length;
-    memcpy(message + 20, reason, length);
-    send(fd, message, 20 + length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
-}
-
-static void tune_socket(int fd)
-{
-    int on = 1, idle = 60;
-
-    /* These fail on UNIX sockets, harmlessly. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-}
-
-static bool start_thread(struct viewer *v)
-{
-    pthread_attr_t attr;
-    sigset_t all, before;
-    int error;
-
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&v->thread, &attr, viewer_main, v);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return error == 0;
-}
-
-static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer)
-{
-    struct viewer *v = calloc(1, sizeof(*v));
-
-    if (!v) {
-        vnc_refuse(fd, "out of memory");
-        return;
-    }
-    *v = (struct viewer){
-        .vnc = vnc, .fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .peer = *peer};
-    pixman_region32_init(&v->dirty);
-    pthread_cond_init(&v->inputs_taken, NULL);
-    keyboard_init(&v->keyboard, vnc->map, key_to_console, v);
-    tune_socket(fd);
-    pthread_mutex_lock(&vnc->lock);
-    v->next = vnc->viewers;
-    vnc->viewers = v;
-    if (v->wake_fd < 0 || !start_thread(v)) {
-        vnc->viewers = v->next;
-        free_viewer(v);
-    }
-    pthread_mutex_unlock(&vnc->lock);
-}
-
-/* Too many that do not authenticate: the oldest of them makes room. */
-static void limit_handshakes(struct vnc *vnc)
-{
-    struct viewer *oldest = NULL;
-
-    pthread_mutex_lock(&vnc->lock);
-    for (struct viewer *v = vnc->viewers; v; v = v->next)
-        if (v->stage == VIEWER_HANDSHAKE && !v->quit)
-            oldest = v;
-    if (count_stage(vnc, VIEWER_HANDSHAKE) >= MAX_HANDSHAKES)
-        vnc_disconnect(oldest);
-    pthread_mutex_unlock(&vnc->lock);
-}
-
-static unsigned count_threads(const struct vnc *vnc)
-{
-    unsigned n = 0;
-
-    for (const struct viewer *v = vnc->viewers; v; v = v->next)
-        n++;
-    return n;
-}
-
-void vnc_connection(void *opaque)
-{
-    struct vnc *vnc = opaque;
-
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
-        struct sockaddr_storage addr;
-        socklen_t length = sizeof(addr);
-        struct vnc_endpoint peer;
-        int fd;
-
-        if (vnc->listeners[i].fd < 0)
-            continue;
-        fd = acceptor_take(&vnc->listeners[i], &addr, &length);
-        if (fd < 0)
-            continue;
-        limit_handshakes(vnc);
-        if (count_threads(vnc) >= MAX_THREADS || fd >= MAX_FD) {
-            vnc_refuse(fd, "too many viewers");
-            continue;
-        }
-        listen_endpoint(&peer, &addr, length);
-        if (vnc->socket_path)
-            snprintf(peer.host, sizeof(peer.host), "%s", vnc->socket_path);
-        add_viewer(vnc, fd, &peer);
-    }
 }
 
 struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_options *options,
@@ -597,7 +467,7 @@ void vnc_stop(struct vnc *vnc)
 
         pthread_join(v->thread, NULL);
         vnc->viewers = v->next;
-        free_viewer(v);
+        viewer_free(v);
     }
     stop_watching(vnc);
     free_old_pictures(vnc);

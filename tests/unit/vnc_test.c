@@ -29,6 +29,7 @@
 #include "console/console.h"
 #include "tests/lib/viewer.h"
 #include "tests/lib/wait.h"
+#include "vnc/guesses.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
 
@@ -787,6 +788,54 @@ static void test_silent_connections_make_room(void **state)
         close(fds[i]);
 }
 
+static int dial_from(const char *from)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(t.port)},
+                       own = {.sin_family = AF_INET};
+    struct timeval limit = {.tv_sec = PATIENCE};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    inet_pton(AF_INET, from, &own.sin_addr);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    return fd;
+}
+
+/* Who has said its version, and types its password, is not pushed out by connections that come after it:
+ * silent ones from the same address, talking ones from another. */
+static void test_half_open_connections_keep_nobody_out(void **state)
+{
+    enum { MANY = 300 };
+    uint8_t bytes[16];
+    int fds[MANY], slow, late;
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    slow = dial_from("127.0.0.1");
+    SAY(slow, "RFB 003.008\n\2");
+    hear(slow, bytes, 14);
+    hear(slow, bytes, 16);
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = dial_from(i % 2 ? "127.0.0.1" : "127.0.0.2");
+        if (!(i % 2))
+            send(fds[i], "RFB 003.008\n\2", 13, MSG_NOSIGNAL);
+    }
+    late = dial_from("127.0.0.3");
+    SAY(late, "RFB 003.008\n\2");
+    hear(late, bytes, 14);
+    hear(late, bytes, 16);
+    say(late, bytes, 16);
+    hear(late, bytes, 4);
+    say(slow, bytes, 16);
+    hear(slow, bytes, 4);
+    assert_memory_equal(bytes, "\0\0\0\1", 4);
+    close(late);
+    close(slow);
+    for (int i = 0; i < MANY; i++)
+        close(fds[i]);
+}
+
 /* A viewer that asks and does not read: the machine thread and the other viewers do not notice. */
 static void test_stalled_viewer(void **state)
 {
@@ -899,11 +948,81 @@ static void test_passwords(void **state)
     assert_false(let_in("another1"));
 }
 
+/* One after the other, and each later than the one before; from elsewhere nobody waits. */
+static void test_guesses_are_slowed(void **state)
+{
+    int64_t began = now();
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    assert_true(set_password("secret"));
+    for (int i = 0; i < 5; i++)
+        assert_false(let_in("guess"));
+    assert_true(now() - began >= 3 * SECOND); /* 0, 0, 0, 1, 2 */
+    assert_true(let_in("secret"));            /* 4 */
+    began = now();
+    assert_true(let_in("secret")); /* forgotten */
+    assert_true(now() - began < SECOND);
+}
+
+/* As many at a time as one likes: the third and later wait for each other. */
+static void test_guesses_at_the_same_time_are_slowed(void **state)
+{
+    enum { MANY = 20 };
+    uint8_t bytes[30];
+    struct pollfd fds[MANY];
+    int64_t began = now();
+    int answered = 0;
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    assert_true(set_password("secret"));
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = (struct pollfd){.fd = dial(), .events = POLLIN};
+        SAY(fds[i].fd, "RFB 003.008\n\2");
+        hear(fds[i].fd, bytes, 30);
+        say(fds[i].fd, bytes, 16);
+    }
+    while (now() - began < 2 * SECOND)
+        poll(fds, MANY, 100);
+    for (int i = 0; i < MANY; i++) {
+        answered += poll(&fds[i], 1, 0);
+        close(fds[i].fd);
+    }
+    assert_in_range(answered, 1, 5);
+}
+
+/* The table's own arithmetic: the wait doubles up to its end; who is quiet for longest makes room. */
+static void test_guesses_table(void **state)
+{
+    static const int64_t waits[] = {0, 0, 0, 1000, 2000, 4000, 8000, 16000, 16000, 16000};
+    static struct guesses g;
+    struct peer_key key = {{1}}, other = {{2}};
+    unsigned nth;
+    int64_t time = 5;
+
+    for (unsigned i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        if (waits[i])
+            assert_int_equal(guesses_ask(&g, &key, time, &nth), waits[i]);
+        time += waits[i];
+        assert_int_equal(guesses_ask(&g, &key, time, &nth), 0);
+        assert_int_equal(nth, i + 1);
+    }
+    for (unsigned i = 0; i < 3 * GUESSES_PEERS; i++) {
+        other.bytes[3] = i;
+        other.bytes[4] = i >> 8;
+        assert_int_equal(guesses_ask(&g, &other, ++time, &nth), 0);
+        assert_int_equal(nth, 1);
+    }
+    assert_int_equal(guesses_ask(&g, &other, time + 1, &nth), 0);
+    assert_int_equal(nth, 2);
+    assert_int_equal(guesses_ask(&g, &other, time + GUESSES_FORGOTTEN + 2, &nth), 0);
+    assert_int_equal(nth, 1);
+}
+
 /* Up to the challenge, which the server is given back with `change` added to its last byte. */
-static uint8_t answer_with_challenge(uint8_t change)
+static uint8_t answer_with_challenge(const char *from, uint8_t change)
 {
     uint8_t bytes[16];
-    int fd = dial();
+    int fd = dial_from(from);
 
     hear(fd, bytes, 12);
     SAY(fd, "RFB 003.008\n");
@@ -927,11 +1046,14 @@ static void test_challenge_sent_back_is_refused(void **state)
     start_options((struct vnc_options){.name = "guest", .password = true});
     for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
         assert_true(set_password(passwords[i]));
-        assert_int_equal(answer_with_challenge(0), 1);
-        assert_int_equal(answer_with_challenge(1), 1);
+        char from[16];
+
+        snprintf(from, sizeof(from), "127.0.1.%zu", i + 1); /* where nobody guessed before */
+        assert_int_equal(answer_with_challenge(from, 0), 1);
+        assert_int_equal(answer_with_challenge(from, 1), 1);
     }
     set_password(NULL);
-    assert_int_equal(answer_with_challenge(0), 1);
+    assert_int_equal(answer_with_challenge("127.0.0.4", 0), 1);
 }
 
 /* Known answers (openssl enc -des-ecb); the second password makes a weak key, and counts like another. */
@@ -1457,9 +1579,13 @@ int main(void)
         TEST(test_reconnect_50_times),
         TEST(test_too_many_viewers),
         TEST(test_silent_connections_make_room),
+        TEST(test_half_open_connections_keep_nobody_out),
         TEST(test_stalled_viewer),
         TEST(test_nobody_takes_pictures),
         TEST(test_passwords),
+        TEST(test_guesses_are_slowed),
+        TEST(test_guesses_at_the_same_time_are_slowed),
+        cmocka_unit_test(test_guesses_table),
         TEST(test_challenge_sent_back_is_refused),
         cmocka_unit_test(test_right_answers),
         TEST(test_no_password_to_set),
