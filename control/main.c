@@ -44,14 +44,14 @@ static void main_machine_event(void *opaque, enum machine_event event, bool gues
         qmp_event(c, "RESUME", NULL);
         net_resume_all(c->backends.nets);
         break;
-    case EVENT_POWERDOWN:
-        qmp_event(c, "POWERDOWN", NULL);
-        break;
     case EVENT_SUSPEND:
         qmp_event(c, "SUSPEND", NULL);
         break;
     case EVENT_WAKEUP:
         qmp_event(c, "WAKEUP", NULL);
+        break;
+    default: /* QMP has none of that name, or it told of it where it caused it */
+        break;
     }
 }
 
@@ -178,7 +178,7 @@ static bool main_start(struct control *c, struct error *err)
         return false;
     if (signal_fd < 0 || !loop_watch(&c->m.loop, &c->signals, signal_fd, EPOLLIN, signal_ready, c))
         return error_set(err, "cannot watch signals: %s", strerror(errno));
-    c->listener = (struct machine_listener){.event = main_machine_event, .opaque = c};
+    c->listener = (struct machine_listener){.events = UINT32_MAX, .event = main_machine_event, .opaque = c};
     machine_listen(&c->m, &c->listener);
     if (o->pidfile && !(c->pidfile_written = write_pidfile(o->pidfile, err)))
         return false;

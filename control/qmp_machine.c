@@ -229,9 +229,9 @@ static bool qmp_system_powerdown(struct qmp_call *call)
 {
     struct machine *m = &call->c->m;
 
-    if (!m->power_button)
+    if (!machine_has_listener(m, EVENT_POWER_BUTTON))
         return qmp_fail(call, "This machine has no power button (-no-acpi)");
-    m->power_button(m->power_button_opaque);
+    machine_tell(m, EVENT_POWER_BUTTON, false);
     qmp_event(call->c, "POWERDOWN", NULL);
     return true;
 }
@@ -367,13 +367,13 @@ static bool add_cpu(struct qmp_call *call)
     struct machine *m = &call->c->m;
     int64_t socket = qmp_integer(call, "socket-id", -1);
 
-    if (m->accel->reset_cpus || !m->cpu_added)
+    if (m->accel->reset_cpus || !machine_has_listener(m, EVENT_CPU_ADDED))
         return qmp_fail(call, CPU_TYPE ": this board supports no hot-plug of processors");
     if (socket != m->config.cpus || socket >= m->config.max_cpus)
         return qmp_fail(call, CPU_TYPE ": socket-id %lld: %u of %u processors are there, the next is %u",
                         (long long)socket, m->config.cpus, m->config.max_cpus, m->config.cpus);
     m->config.cpus++;
-    m->cpu_added(m->cpu_added_opaque);
+    machine_tell(m, EVENT_CPU_ADDED, false);
     return true;
 }
 

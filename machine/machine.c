@@ -2,13 +2,8 @@
 #include "machine/machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOW_RAM_LIMIT   0xE0000000ull /* RAM up to here lies below 4 GiB ... */
 #define LOW_RAM_IF_MORE 0xC0000000ull /* ... if there is more, the PCI hole gets a whole GiB */
@@ -115,10 +110,20 @@ const char *run_state_name(enum run_state state)
     return names[state];
 }
 
-static void machine_tell(struct machine *m, enum machine_event event, bool by_guest)
+void machine_tell(struct machine *m, enum machine_event event, bool guest_asked)
 {
     for (struct machine_listener *l = m->listeners; l; l = l->next)
-        l->event(l->opaque, event, by_guest);
+        if (l->events & EVENT_BIT(event))
+            l->event(l->opaque, event, guest_asked);
+}
+
+bool machine_has_listener(const struct machine *m, enum machine_event event)
+{
+    const struct machine_listener *l = m->listeners;
+
+    while (l && !(l->events & EVENT_BIT(event)))
+        l = l->next;
+    return l != NULL;
 }
 
 void machine_listen(struct machine *m, struct machine_listener *listener)
@@ -306,51 +311,4 @@ void machine_map_ports(struct machine *m, struct region *region, const char *nam
 int64_t machine_wall_ns(const struct machine *m)
 {
     return m->start_wall_ns + m->config.rtc_offset * NS_PER_SECOND + clock_now(&m->clock);
-}
-
-/* ---- files ---- */
-
-char *machine_find_firmware(struct machine *m, const char *name, struct error *err)
-{
-    char *path;
-
-    if (access(name, R_OK) == 0)
-        return strdup(name);
-    if (!strchr(name, '/'))
-        for (const char *const *dir = m->config.firmware; dir && *dir; dir++) {
-            if (asprintf(&path, "%s/%s", *dir, name) < 0)
-                break;
-            if (access(path, R_OK) == 0)
-                return path;
-            free(path);
-        }
-    error_set(err, "%s: no such file%s", name,
-              strchr(name, '/') ? ""
-                                : " here or in the firmware directories (see -L; Debian package seabios)");
-    return NULL;
-}
-
-uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    uint8_t *data = NULL;
-
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_set(err, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > max) {
-        error_set(err, "%s: not a file of 1 to %zu bytes", path, max);
-    } else {
-        data = aligned_alloc(4096, (st.st_size + 4095) & ~4095ull);
-        if (!data || read(fd, data, st.st_size) != st.st_size) {
-            error_set(err, "%s: cannot be read", path);
-            free(data);
-            data = NULL;
-        } else {
-            *size = st.st_size;
-        }
-    }
-    if (fd >= 0)
-        close(fd);
-    return data;
 }

@@ -36,13 +36,17 @@ enum machine_event {
     EVENT_SHUTDOWN, /* the guest powered off */
     EVENT_STOP,
     EVENT_RESUME,
-    EVENT_POWERDOWN, /* the button was pressed */
-    EVENT_SUSPEND,   /* the guest went to sleep (S3) */
-    EVENT_WAKEUP, /* and is woken: the processors start at the reset vector, the devices keep their state */
+    EVENT_SUSPEND, /* the guest went to sleep (S3) */
+    EVENT_WAKEUP,  /* and is woken: the processors start at the reset vector, the devices keep their state */
+    EVENT_POWER_BUTTON, /* was pressed: QMP system_powerdown */
+    EVENT_RTC_ALARM,    /* the clock's alarm raised its interrupt */
+    EVENT_CPU_ADDED,    /* config.cpus is one more, where the hypervisor has the processors */
 };
+#define EVENT_BIT(event) (1u << (event))
 
-/* Told of events on the machine thread, lock held. */
+/* Told of the events in its mask, lock held, by whichever thread they come from. */
 struct machine_listener {
+    uint32_t events; /* EVENT_BIT of each */
     void (*event)(void *opaque, enum machine_event event, bool guest_asked);
     void *opaque;
     struct machine_listener *next;
@@ -101,17 +105,6 @@ struct machine {
     int64_t start_wall_ns;     /* host UTC, ns since 1970, at guest time 0: for the RTC */
     struct backends *backends; /* what options made and devices use; NULL until given */
     struct property_source sources[PROP_KINDS];
-    /* pressed by QMP system_powerdown; set by the power management chip */
-    void (*power_button)(void *opaque);
-    void *power_button_opaque;
-    /* the RTC's alarm raised its interrupt; set by the power management chip, which may wake the guest by it
-     */
-    void (*rtc_alarm)(void *opaque);
-    void *rtc_alarm_opaque;
-    /* QMP device_add has raised config.cpus, where the hypervisor has the processors; set by the power
-     * management chip, which tells the guest */
-    void (*cpu_added)(void *opaque);
-    void *cpu_added_opaque;
     int exit_status;
 };
 
@@ -146,6 +139,10 @@ void machine_reset(struct machine *m);
 
 void machine_listen(struct machine *m, struct machine_listener *listener);
 void machine_unlisten(struct machine *m, struct machine_listener *listener);
+/* For those who cause the last three events; the others are the machine's own. */
+void machine_tell(struct machine *m, enum machine_event event, bool guest_asked);
+/* Does anybody listen to it? */
+bool machine_has_listener(const struct machine *m, enum machine_event event);
 
 /* The interrupt line of a board device: irq_init on the machine's lines. */
 void machine_irq(struct machine *m, struct irq *irq, unsigned line);
@@ -155,13 +152,6 @@ void machine_map_ports(struct machine *m, struct region *region, const char *nam
 
 /* The guest's wall clock, ns since 1970 UTC (with config.rtc_offset): moves with guest time. */
 int64_t machine_wall_ns(const struct machine *m);
-
-/* The path of a firmware file: as given if it has a slash or exists, else in the firmware directories. Caller
- * frees; NULL + err. */
-char *machine_find_firmware(struct machine *m, const char *name, struct error *err);
-/* The whole file, at most max bytes, in page-aligned memory (a guest can be given it). Caller frees; NULL
- * with *err. */
-uint8_t *machine_load_file(const char *path, size_t max, size_t *size, struct error *err);
 
 const char *run_state_name(enum run_state state); /* as QMP query-status says it */
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/firmware.h"
 #include "machine/machine.h"
 
 #define BAR_IO_FLAG       0x1u
@@ -360,8 +361,8 @@ static bool load_rom(struct pci_device *pci_dev, const char *file, struct error 
 {
     struct machine *m = pci_dev->dev.machine;
     size_t size, bar_size = 4096; /* whole pages: the guest reads it without exits */
-    char *path = machine_find_firmware(m, file, err);
-    uint8_t *rom = path ? machine_load_file(path, ROM_MAX, &size, err) : NULL;
+    char *path = firmware_find(m, file, err);
+    uint8_t *rom = path ? firmware_load(path, ROM_MAX, &size, err) : NULL;
 
     free(path);
     if (!rom)

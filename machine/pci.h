@@ -107,6 +107,7 @@ extern const struct bus_ops pci_bus_ops;
 struct pci_bus {
     struct pci_device *functions[256];
     struct bus_node node;
+    struct device *host_bridge; /* the board's: it sets it while it is there */
     /* The host bridge's: level of a pin (0..3 = INTA..INTD) of a slot as ORed over the functions of that
      * slot. */
     void (*intx_changed)(void *opaque, unsigned slot, unsigned pin, bool level);

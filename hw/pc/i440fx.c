@@ -174,6 +174,7 @@ static bool i440fx_realize(struct device *dev, struct error *err)
 {
     struct i440fx *host = (struct i440fx *)dev;
 
+    host->pci.pci->host_bridge = dev;
     host->pci.config_written = i440fx_config_written;
     memset(host->pci.writable + PAM0, 0x33, 7);
     host->pci.writable[PAM0] = 0x30;
@@ -197,6 +198,7 @@ static void i440fx_unrealize(struct device *dev)
 {
     struct i440fx *host = (struct i440fx *)dev;
 
+    host->pci.pci->host_bridge = NULL;
     for (unsigned i = 0; i < SEGMENTS; i++)
         bus_unmap(&dev->machine->bus, &host->segments[i].overlay);
     bus_unmap(&dev->machine->bus, &host->address_port);

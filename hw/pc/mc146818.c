@@ -352,8 +352,8 @@ static void follow_flags(struct rtc *rtc)
     else
         rtc->cmos[REG_C] &= ~C_IRQF;
     irq_set(&rtc->irq, causes);
-    if (raised && causes & C_AF && m->rtc_alarm)
-        m->rtc_alarm(m->rtc_alarm_opaque);
+    if (raised && causes & C_AF)
+        machine_tell(m, EVENT_RTC_ALARM, false);
     until = until_event(rtc, rtc->seen);
     if (until == NEVER)
         timer_cancel(&rtc->timer);

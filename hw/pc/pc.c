@@ -9,6 +9,7 @@
 #include "hw/pc/fw_cfg.h"
 #include "hw/pc/i440fx.h"
 #include "hw/pc/mc146818.h"
+#include "machine/firmware.h"
 
 #define BIOS_FILE "bios-256k.bin"
 #define BIOS_MAX  (16u << 20)
@@ -63,10 +64,10 @@ static struct device *create_at(struct machine *m, const char *name, const char 
 static bool load_bios(struct pc_board *board, struct error *err)
 {
     struct machine *m = board->dev.machine;
-    char *path = machine_find_firmware(m, m->config.bios ? m->config.bios : BIOS_FILE, err);
+    char *path = firmware_find(m, m->config.bios ? m->config.bios : BIOS_FILE, err);
     size_t size;
 
-    board->bios = path ? machine_load_file(path, BIOS_MAX, &size, err) : NULL;
+    board->bios = path ? firmware_load(path, BIOS_MAX, &size, err) : NULL;
     free(path);
     if (!board->bios)
         return error_prefix(err, "BIOS");
@@ -80,7 +81,7 @@ static bool load_bios(struct pc_board *board, struct error *err)
                                          .flags = REGION_READONLY,
                                          .priority = PRIORITY_ROM};
     bus_map(&m->bus, SPACE_MEM, &board->bios_region, 0x100000000ull - size);
-    i440fx_set_bios(&m->pci.functions[0]->dev, board->bios, size);
+    i440fx_set_bios(m->pci.host_bridge, board->bios, size);
     return true;
 }
 
@@ -189,10 +190,10 @@ static void pc_board_reset(struct device *dev)
     board->started = true;
 }
 
+/* It goes to sleep. */
 static void pc_machine_event(void *opaque, enum machine_event event, bool by_guest)
 {
-    if (event == EVENT_SUSPEND)
-        set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
+    set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
 }
 
 /* ---- life ---- */
@@ -237,7 +238,8 @@ static bool pc_board_realize(struct device *dev, struct error *err)
         return false;
     if (!m->accel->own_platform && !create_firmware(board, err))
         return false;
-    board->listener = (struct machine_listener){.event = pc_machine_event, .opaque = board};
+    board->listener = (struct machine_listener){
+        .events = EVENT_BIT(EVENT_SUSPEND), .event = pc_machine_event, .opaque = board};
     machine_listen(m, &board->listener);
     return true;
 }

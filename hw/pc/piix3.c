@@ -106,7 +106,7 @@ static bool piix3_realize(struct device *dev, struct error *err)
         machine_irq(dev->machine, &piix->links[link], 0);
     bus->intx_changed = intx_changed;
     bus->opaque = piix;
-    i440fx_set_reset_port(&bus->functions[0]->dev, &reset_ops, piix);
+    i440fx_set_reset_port(bus->host_bridge, &reset_ops, piix);
     return true;
 }
 
@@ -115,7 +115,7 @@ static void piix3_unrealize(struct device *dev)
     struct piix3 *piix = (struct piix3 *)dev;
 
     piix->pci.pci->intx_changed = NULL;
-    i440fx_set_reset_port(&piix->pci.pci->functions[0]->dev, NULL, NULL);
+    i440fx_set_reset_port(piix->pci.pci->host_bridge, NULL, NULL);
 }
 
 static void piix3_reset(struct device *dev)

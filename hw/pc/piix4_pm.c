@@ -45,6 +45,11 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
 #define PM_TIMER_HZ   3579545
 #define PM_TIMER_WRAP (1u << 23) /* the status bit is set whenever bit 23 changes */
 
+/* What it tells the guest of. */
+#define EVENTS                                                                                               \
+    (EVENT_BIT(EVENT_WAKEUP) | EVENT_BIT(EVENT_POWER_BUTTON) | EVENT_BIT(EVENT_RTC_ALARM) |                  \
+     EVENT_BIT(EVENT_CPU_ADDED))
+
 struct piix4_pm {
     struct pci_device pci;
     uint16_t pm1_status, pm1_enable, pm1_control;
@@ -190,34 +195,43 @@ static void piix4_pm_pm_write(void *opaque, uint64_t offset, unsigned size, uint
 
 static const struct region_ops pm_ops = {.read = piix4_pm_pm_read, .write = piix4_pm_pm_write, .max_size = 4};
 
-static void piix4_pm_machine_event(void *opaque, enum machine_event event, bool by_guest)
+static void power_button_pressed(struct piix4_pm *pm)
 {
-    struct piix4_pm *pm = opaque;
-
-    if (event == EVENT_WAKEUP) {
-        pm->pm1_status |= WAK_STS;
-        update_sci(pm);
-    }
-}
-
-static void press_power_button(void *opaque)
-{
-    struct piix4_pm *pm = opaque;
-
     pm->pm1_status |= PWRBTN_STS;
     update_sci(pm);
     machine_wakeup(pm->pci.dev.machine);
 }
 
 /* RTC_STS follows the RTC's interrupt line whatever is enabled; with RTC_EN it wakes (82371AB 7.2.1). */
-static void rtc_alarm(void *opaque)
+static void rtc_alarm_raised(struct piix4_pm *pm)
 {
-    struct piix4_pm *pm = opaque;
-
     pm->pm1_status |= RTC_STS;
     update_sci(pm);
     if (pm->pm1_enable & RTC_STS)
         machine_wakeup(pm->pci.dev.machine);
+}
+
+static void piix4_pm_machine_event(void *opaque, enum machine_event event, bool guest_asked)
+{
+    struct piix4_pm *pm = opaque;
+
+    switch (event) {
+    case EVENT_POWER_BUTTON:
+        power_button_pressed(pm);
+        return;
+    case EVENT_RTC_ALARM:
+        rtc_alarm_raised(pm);
+        return;
+    case EVENT_WAKEUP:
+        pm->pm1_status |= WAK_STS;
+        break;
+    case EVENT_CPU_ADDED:
+        pm->gpe_status |= GPE_CPU_HOTPLUG;
+        break;
+    default:
+        return;
+    }
+    update_sci(pm);
 }
 
 /* ---- GPE0: two bytes of status, two of enable ---- */
@@ -262,14 +276,6 @@ static uint64_t piix4_pm_cpu_hotplug_read(void *opaque, uint64_t offset, unsigne
     for (unsigned i = 0; i < 8; i++)
         online |= (first + i < cpus) << i;
     return online;
-}
-
-static void cpu_added(void *opaque)
-{
-    struct piix4_pm *pm = opaque;
-
-    pm->gpe_status |= GPE_CPU_HOTPLUG;
-    update_sci(pm);
 }
 
 static const struct region_ops cpu_hotplug_ops = {.read = piix4_pm_cpu_hotplug_read, .max_size = 1};
@@ -341,14 +347,8 @@ static bool piix4_pm_realize(struct device *dev, struct error *err)
     machine_map_ports(m, &pm->pci_hotplug, "acpi-pci-hotplug", &pci_hotplug_ops, pm, PCIHP_BASE, 16);
     machine_map_ports(m, &pm->cpu_hotplug, "acpi-cpu-hotplug", &cpu_hotplug_ops, pm, CPUHP_BASE, 32);
     machine_map_ports(m, &pm->apm, "apm", &apm_ops, pm, APM_BASE, 2);
-    pm->listener = (struct machine_listener){.event = piix4_pm_machine_event, .opaque = pm};
+    pm->listener = (struct machine_listener){.events = EVENTS, .event = piix4_pm_machine_event, .opaque = pm};
     machine_listen(m, &pm->listener);
-    m->power_button = press_power_button;
-    m->power_button_opaque = pm;
-    m->rtc_alarm = rtc_alarm;
-    m->rtc_alarm_opaque = pm;
-    m->cpu_added = cpu_added;
-    m->cpu_added_opaque = pm;
     return true;
 }
 
@@ -359,9 +359,6 @@ static void piix4_pm_unrealize(struct device *dev)
 
     timer_cancel(&pm->overflow);
     machine_unlisten(dev->machine, &pm->listener);
-    dev->machine->power_button = NULL;
-    dev->machine->rtc_alarm = NULL;
-    dev->machine->cpu_added = NULL;
     for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
         bus_unmap(&dev->machine->bus, regions[i]);
 }
