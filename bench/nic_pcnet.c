@@ -2,8 +2,9 @@
 /* The PCnet as its driver has it, with descriptors of 32 bits. */
 #include "bench/nic.h"
 
-#include "hw/net/pcnet_regs.h"
 #include <string.h>
+
+#include "hw/net/pcnet_regs.h"
 
 /* The ports in WIO mode */
 enum { RDP_PORT = 0x10 + 2 * RDP, RAP_PORT = 0x10 + 2 * RAP, BDP_PORT = 0x10 + 2 * BDP };

@@ -81,13 +81,12 @@ void console_update(struct console *con, int x, int y, int w, int h);
 /* --- the views' side --- */
 void console_add_view(struct console *con, struct console_view *view);
 void console_remove_view(struct console *con, struct console_view *view);
+bool console_has_source(const struct console *con); /* there is a graphics adapter */
 /* Draws now what changed (screendump and first pictures; works without a view). */
 void console_refresh(struct console *con);
 /* The views took what they were given: paces drawing to the fastest viewer. Default pace without it: 60 a
  * second at most. */
 void console_set_pace(struct console *con, int64_t min_interval_ns);
-/* Writes the surface as PNG or PPM. False: *err. */
-bool console_screendump(struct console *con, const char *path, bool png, struct error *err);
 
 /* --- input --- */
 /*

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The commands that people type: a thin layer over QMP. */
-#include <stdarg.h>
+/* A thin layer over QMP. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
 #include "char/chardev.h"
+#include "control/hmp.h"
 #include "control/keys.h"
 #include "control/qmp.h"
 #include "net/wires.h"
 
-enum { WORDS_MAX = 8 };
+enum { WORDS_MAX = 8, PROMPT_LINE_MAX = 4096 };
 
 struct hmp {
     struct control *c;
@@ -472,3 +472,55 @@ char *hmp_execute(struct control *c, const char *line)
     free(copy);
     return answer;
 }
+
+/* ---- the prompt ---- */
+
+static void hmp_print(struct monitor *mon, const char *text)
+{
+    chardev_write(mon->chr, (const uint8_t *)text, strlen(text));
+}
+
+static void hmp_serve_line(struct monitor *mon)
+{
+    char *answer;
+
+    if (!monitor_store(mon, '\0', PROMPT_LINE_MAX))
+        mon->input[mon->length - 1] = '\0';
+    mon->length = 0;
+    answer = hmp_execute(mon->c, mon->input);
+    if (answer)
+        hmp_print(mon, answer);
+    free(answer);
+    hmp_print(mon, "(hvm-dm) ");
+}
+
+static void hmp_receive(void *opaque, const uint8_t *data, size_t length)
+{
+    struct monitor *mon = opaque;
+
+    for (size_t i = 0; i < length; i++) {
+        char ch = data[i];
+
+        if (ch == '\r' || ch == '\n') {
+            hmp_print(mon, "\r\n");
+            hmp_serve_line(mon);
+        } else if (ch == '\b' || ch == 0x7F) {
+            if (mon->length) {
+                mon->length--;
+                hmp_print(mon, "\b \b");
+            }
+        } else if ((unsigned char)ch >= ' ' && monitor_store(mon, ch, PROMPT_LINE_MAX)) {
+            chardev_write(mon->chr, data + i, 1);
+        }
+    }
+}
+
+static void hmp_opened(void *opaque)
+{
+    struct monitor *mon = opaque;
+
+    mon->length = 0;
+    hmp_print(mon, "hvm-dm " HVM_DM_VERSION " monitor - type 'help' for the commands\r\n(hvm-dm) ");
+}
+
+const struct monitor_kind hmp_monitor = {.receive = hmp_receive, .opened = hmp_opened};

@@ -12,43 +12,21 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/fdset.h"
+
 enum {
-    INPUT_MAX = 64 * 1024,  /* bytes of one command */
-    DEPTH_MAX = 64,         /* braces and brackets inside each other */
-    QUEUE_MAX = 256 * 1024, /* bytes not read by the client, from which on it is not listened to */
-    PROMPT_LINE_MAX = 4096,
-};
-
-enum scan {
-    SCAN_BETWEEN, /* outside of an object */
-    SCAN_OBJECT,
-    SCAN_STRING,
-    SCAN_ESCAPE,
-    SCAN_STRAY, /* bytes that begin no object */
-    SCAN_SKIP,  /* the rest of an object that is too large: to the end of the line, whatever it holds */
-};
-
-struct monitor {
-    struct control *c;
-    struct chardev *chr;
-    struct chardev_user user;
-    bool qmp, pretty, negotiated;
-    bool quiet; /* no events: libxenstat reads one answer and nothing else */
-    enum scan scan;
-    unsigned depth;
-    char *input;
-    size_t length, room;
-    struct monitor *next;
+    INPUT_MAX = 64 * 1024, /* bytes of one command */
+    DEPTH_MAX = 64,        /* braces and brackets inside each other */
 };
 
 const struct qmp_command *const qmp_tables[] = {qmp_machine_commands, qmp_block_commands,
-                                                qmp_console_commands, NULL};
+                                                qmp_console_commands, qmp_fdset_commands, NULL};
 
 /* ---- output ---- */
 
 static void send_json(struct monitor *mon, json_t *message)
 {
-    char *text = json_dumps(message, mon->pretty ? JSON_INDENT(4) : 0);
+    char *text = json_dumps(message, mon->qmp.pretty ? JSON_INDENT(4) : 0);
     size_t length = text ? strlen(text) : 0;
 
     if (text && (text = realloc(text, length + 3))) {
@@ -84,7 +62,8 @@ void qmp_event(struct control *c, const char *name, json_t *data)
     if (data)
         json_object_set_new(event, "data", data);
     for (struct monitor *mon = c->monitors; mon; mon = mon->next)
-        if (mon->qmp && mon->negotiated && !mon->quiet && chardev_connected(mon->chr))
+        if (mon->kind == &qmp_monitor && mon->qmp.negotiated && !mon->qmp.quiet &&
+            chardev_connected(mon->chr))
             send_json(mon, json_incref(event));
     json_decref(event);
 }
@@ -205,8 +184,8 @@ static bool negotiate(struct qmp_call *call, const char *name)
     struct monitor *mon = call->monitor;
     bool capabilities = !strcmp(name, "qmp_capabilities");
 
-    if (capabilities == !mon->negotiated) {
-        mon->negotiated = true;
+    if (capabilities == !mon->qmp.negotiated) {
+        mon->qmp.negotiated = true;
         return true;
     }
     call->error_class = "CommandNotFound";
@@ -270,25 +249,10 @@ static void serve_text(struct monitor *mon)
 
 /* ---- input ---- */
 
-static bool qmp_store(struct monitor *mon, char ch, size_t max)
-{
-    if (mon->length == mon->room) {
-        size_t more = mon->room ? 2 * mon->room : 512;
-        char *input = more <= max ? realloc(mon->input, more) : NULL;
-
-        if (!input)
-            return false;
-        mon->input = input;
-        mon->room = more;
-    }
-    mon->input[mon->length++] = ch;
-    return true;
-}
-
-static void qmp_refuse(struct monitor *mon, enum scan next, const char *why)
+static void qmp_refuse(struct monitor *mon, enum qmp_scan next, const char *why)
 {
     mon->length = 0;
-    mon->scan = next;
+    mon->qmp.scan = next;
     send_json(mon, error_reply(NULL, why));
 }
 
@@ -300,47 +264,47 @@ static void scan_between(struct monitor *mon, char ch)
         qmp_refuse(mon, SCAN_STRAY, "JSON parse error, expecting value");
         return;
     }
-    qmp_store(mon, ch, INPUT_MAX);
-    mon->depth = 1;
-    mon->scan = SCAN_OBJECT;
+    monitor_store(mon, ch, INPUT_MAX);
+    mon->qmp.depth = 1;
+    mon->qmp.scan = SCAN_OBJECT;
 }
 
 static void scan_object(struct monitor *mon, char ch)
 {
-    if (!qmp_store(mon, ch, INPUT_MAX)) {
+    if (!monitor_store(mon, ch, INPUT_MAX)) {
         qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
         return;
     }
     if (ch == '"')
-        mon->scan = SCAN_STRING;
-    if ((ch == '{' || ch == '[') && ++mon->depth > DEPTH_MAX) {
+        mon->qmp.scan = SCAN_STRING;
+    if ((ch == '{' || ch == '[') && ++mon->qmp.depth > DEPTH_MAX) {
         qmp_refuse(mon, SCAN_SKIP, "JSON nesting depth limit exceeded");
         return;
     }
-    if ((ch == '}' || ch == ']') && --mon->depth == 0) {
-        mon->scan = SCAN_BETWEEN;
+    if ((ch == '}' || ch == ']') && --mon->qmp.depth == 0) {
+        mon->qmp.scan = SCAN_BETWEEN;
         serve_text(mon);
     }
 }
 
 static void scan_string(struct monitor *mon, char ch)
 {
-    if (!qmp_store(mon, ch, INPUT_MAX))
+    if (!monitor_store(mon, ch, INPUT_MAX))
         qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
-    else if (mon->scan == SCAN_ESCAPE)
-        mon->scan = SCAN_STRING;
+    else if (mon->qmp.scan == SCAN_ESCAPE)
+        mon->qmp.scan = SCAN_STRING;
     else if (ch == '\\')
-        mon->scan = SCAN_ESCAPE;
+        mon->qmp.scan = SCAN_ESCAPE;
     else if (ch == '"')
-        mon->scan = SCAN_OBJECT;
+        mon->qmp.scan = SCAN_OBJECT;
 }
 
-static void receive_qmp(void *opaque, const uint8_t *data, size_t length)
+static void qmp_receive(void *opaque, const uint8_t *data, size_t length)
 {
     struct monitor *mon = opaque;
 
     for (size_t i = 0; i < length; i++)
-        switch (mon->scan) {
+        switch (mon->qmp.scan) {
         case SCAN_BETWEEN:
             scan_between(mon, data[i]);
             break;
@@ -353,32 +317,24 @@ static void receive_qmp(void *opaque, const uint8_t *data, size_t length)
             break;
         case SCAN_STRAY:
             if (data[i] == '\n' || data[i] == '{')
-                mon->scan = SCAN_BETWEEN;
+                mon->qmp.scan = SCAN_BETWEEN;
             if (data[i] == '{')
                 scan_between(mon, data[i]);
             break;
         case SCAN_SKIP:
             if (data[i] == '\n')
-                mon->scan = SCAN_BETWEEN;
+                mon->qmp.scan = SCAN_BETWEEN;
         }
-}
-
-/* A client that sends and does not read is not listened to until it reads. */
-static size_t qmp_room(void *opaque)
-{
-    struct monitor *mon = opaque;
-
-    return chardev_pending(mon->chr) > QUEUE_MAX ? 0 : 4096;
 }
 
 static void reset_session(struct monitor *mon)
 {
-    mon->negotiated = false;
-    mon->scan = SCAN_BETWEEN;
-    mon->length = mon->depth = 0;
+    mon->qmp.negotiated = false;
+    mon->qmp.scan = SCAN_BETWEEN;
+    mon->length = mon->qmp.depth = 0;
 }
 
-static void opened_qmp(void *opaque)
+static void qmp_opened(void *opaque)
 {
     struct monitor *mon = opaque;
 
@@ -386,114 +342,21 @@ static void opened_qmp(void *opaque)
     greet(mon);
 }
 
-bool monitors_connected(const struct control *c)
+bool qmp_connected(const struct control *c)
 {
     for (const struct monitor *mon = c->monitors; mon; mon = mon->next)
-        if (mon->qmp && chardev_connected(mon->chr))
+        if (mon->kind == &qmp_monitor && chardev_connected(mon->chr))
             return true;
     return false;
 }
 
-static void closed_qmp(void *opaque)
+static void qmp_closed(void *opaque)
 {
     struct monitor *mon = opaque;
 
     reset_session(mon);
-    if (!monitors_connected(mon->c))
+    if (!qmp_connected(mon->c))
         fdsets_drop(mon->c);
 }
 
-int monitor_take_fd(struct monitor *monitor)
-{
-    return monitor ? chardev_take_fd(monitor->chr) : -1;
-}
-
-/* ---- the command line for people ---- */
-
-static void print(struct monitor *mon, const char *text)
-{
-    chardev_write(mon->chr, (const uint8_t *)text, strlen(text));
-}
-
-static void serve_typed_line(struct monitor *mon)
-{
-    char *answer;
-
-    if (!qmp_store(mon, '\0', PROMPT_LINE_MAX))
-        mon->input[mon->length - 1] = '\0';
-    mon->length = 0;
-    answer = hmp_execute(mon->c, mon->input);
-    if (answer)
-        print(mon, answer);
-    free(answer);
-    print(mon, "(hvm-dm) ");
-}
-
-static void receive_typed(void *opaque, const uint8_t *data, size_t length)
-{
-    struct monitor *mon = opaque;
-
-    for (size_t i = 0; i < length; i++) {
-        char ch = data[i];
-
-        if (ch == '\r' || ch == '\n') {
-            print(mon, "\r\n");
-            serve_typed_line(mon);
-        } else if (ch == '\b' || ch == 0x7F) {
-            if (mon->length) {
-                mon->length--;
-                print(mon, "\b \b");
-            }
-        } else if ((unsigned char)ch >= ' ' && qmp_store(mon, ch, PROMPT_LINE_MAX)) {
-            chardev_write(mon->chr, data + i, 1);
-        }
-    }
-}
-
-static void qmp_leave(void *opaque)
-{
-    machine_request_shutdown(&((struct monitor *)opaque)->c->m, false);
-}
-
-static void opened_typed(void *opaque)
-{
-    struct monitor *mon = opaque;
-
-    mon->length = 0;
-    print(mon, "hvm-dm " HVM_DM_VERSION " monitor - type 'help' for the commands\r\n(hvm-dm) ");
-}
-
-/* ---- making them ---- */
-
-bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
-{
-    struct monitor *mon = calloc(1, sizeof(*mon)), **at = &c->monitors;
-
-    if (!mon)
-        return false;
-    *mon = (struct monitor){.c = c, .chr = chr, .qmp = qmp, .pretty = pretty};
-    mon->quiet = !strcmp(chardev_id(chr), "libxenstat-cmd");
-    mon->user = (struct chardev_user){.room = qmp_room,
-                                      .receive = qmp ? receive_qmp : receive_typed,
-                                      .opened = qmp ? opened_qmp : opened_typed,
-                                      .closed = qmp ? closed_qmp : NULL,
-                                      .leave = qmp_leave,
-                                      .opaque = mon};
-    while (*at)
-        at = &(*at)->next;
-    *at = mon;
-    return chardev_set_user(chr, &mon->user);
-}
-
-void monitors_close(struct control *c)
-{
-    while (c->monitors) {
-        struct monitor *mon = c->monitors;
-
-        c->monitors = mon->next;
-        chardev_set_user(mon->chr, NULL);
-        free(mon->input);
-        free(mon);
-    }
-    fdsets_drop(c);
-}
+const struct monitor_kind qmp_monitor = {.receive = qmp_receive, .opened = qmp_opened, .closed = qmp_closed};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* QMP commands: what a command gets and gives. */
+/* QMP: the protocol (qmp.c), and what a command gets and gives. */
 #ifndef CONTROL_QMP_H
 #define CONTROL_QMP_H
 
@@ -26,7 +26,10 @@ struct qmp_command {
     bool (*run)(struct qmp_call *call);
 };
 
-extern const struct qmp_command qmp_machine_commands[], qmp_block_commands[], qmp_console_commands[];
+extern const struct monitor_kind qmp_monitor;
+
+extern const struct qmp_command qmp_machine_commands[], qmp_block_commands[], qmp_console_commands[],
+    qmp_fdset_commands[];
 extern const struct qmp_command *const qmp_tables[]; /* ends with NULL */
 
 /* Runs a command by name, with checked arguments; false: call->err. call->result is the caller's then. */
@@ -40,19 +43,7 @@ int64_t qmp_integer(const struct qmp_call *call, const char *name, int64_t missi
 /* Sets call->err; returns false. */
 bool qmp_fail(struct qmp_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* A descriptor that came with the command; -1: none; the caller owns it. */
-int monitor_take_fd(struct monitor *monitor);
 /* Is any QMP client connected? */
-bool monitors_connected(const struct control *c);
-
-/* fdsets (add-fd): the number of "/dev/fdset/N", -1: it is not of that form. */
-int fdset_number(const char *path);
-/* A descriptor of the set, which stays the set's; -1: there is none. */
-int fdset_find(const struct control *c, int number);
-/* Drops the sets when the last client goes: what is in use was dup'ed by its user. */
-void fdsets_drop(struct control *c);
-
-/* One line that a person typed; the answer, lines ended by CR LF. Caller frees. */
-char *hmp_execute(struct control *c, const char *line);
+bool qmp_connected(const struct control *c);
 
 #endif

@@ -6,6 +6,7 @@
 #include "console/console.h"
 #include "control/keys.h"
 #include "control/qmp.h"
+#include "control/screendump.h"
 
 /* ---- viewers ---- */
 
@@ -70,7 +71,7 @@ static bool qmp_screendump(struct qmp_call *call)
         return qmp_fail(call, "Parameter 'format' does not accept value '%.100s'", format);
     if (device)
         return qmp_fail(call, "There is one screen only, which needs no 'device'");
-    return console_screendump(call->c->backends.console, qmp_text(call, "filename"), png, &call->err);
+    return screendump(call->c->backends.console, qmp_text(call, "filename"), png, &call->err);
 }
 
 /* ---- keys ---- */

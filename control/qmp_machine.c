@@ -7,6 +7,7 @@
 #include "char/chardev.h"
 #include "control/control.h"
 #include "control/device_help.h"
+#include "control/hmp.h"
 #include "control/qmp.h"
 #include "net/net.h"
 

@@ -11,6 +11,7 @@
 #include "hw/net/net_offload.h"
 #include "hw/net/nic.h"
 #include "machine/machine.h"
+#include "net/ethernet.h"
 
 enum { BAR_SIZE = 0x20000, IO_SIZE = 64, REGISTERS = 0x6000, DESCRIPTOR = 16 };
 enum { TX_ROOM = 65536 + 512, RECEIVE_ADDRESSES = 16, PHY_REGISTERS = 32 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hw/net/net_offload.h"
+#include "net/ethernet.h"
 
 #include <string.h>
 

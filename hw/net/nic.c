@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "machine/machine.h"
+#include "net/ethernet.h"
 
 /* How long until the next look: a driver in its interrupt handler is back in microseconds, a guest that hangs
  * shall not cost much. */

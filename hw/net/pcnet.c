@@ -13,6 +13,7 @@
 #include "hw/net/nic.h"
 #include "hw/net/pcnet_regs.h"
 #include "machine/machine.h"
+#include "net/ethernet.h"
 
 enum {
     BAR_SIZE = 32,

@@ -7,6 +7,7 @@
 
 #include "hw/net/rtl8139.h"
 #include "machine/machine.h"
+#include "net/ethernet.h"
 
 enum { BAR_SIZE = 256, TX_MAX = 1792 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/screendump.h"
 #include "tests/lib/cmocka.h"
 
 /* Fake parts around one console: a source that draws a pixel when it was told to, and a view that counts. */
@@ -335,7 +336,7 @@ static void screendump_ppm(void **state)
     console_set_source(b->con, &b->source);
     console_refresh(b->con);
     paint(b->con);
-    assert_true(console_screendump(b->con, path, false, &err));
+    assert_true(screendump(b->con, path, false, &err));
     file = fopen(path, "rb");
     assert_int_equal(fscanf(file, "P6\n%d %d\n255", &width, &height), 2);
     assert_int_equal(fgetc(file), '\n');
@@ -362,7 +363,7 @@ static void screendump_png(void **state)
     console_set_source(b->con, &b->source);
     console_refresh(b->con);
     paint(b->con);
-    assert_true(console_screendump(b->con, path, true, &err));
+    assert_true(screendump(b->con, path, true, &err));
     assert_true(png_image_begin_read_from_file(&image, path));
     image.format = PNG_FORMAT_RGB;
     assert_int_equal(image.width, 64);
@@ -378,14 +379,14 @@ static void screendump_errors_say_what(void **state)
     struct bench *b = *state;
     struct error err = {0};
 
-    assert_false(console_screendump(b->con, "/tmp/x.ppm", false, &err));
+    assert_false(screendump(b->con, "/tmp/x.ppm", false, &err));
     assert_string_equal(err.text, "screendump: there is no graphics adapter");
     console_set_source(b->con, &b->source);
-    assert_false(console_screendump(b->con, "/nonexistent/x.ppm", false, &err));
+    assert_false(screendump(b->con, "/nonexistent/x.ppm", false, &err));
     assert_string_equal(err.text, "screendump: /nonexistent/x.ppm: No such file or directory");
-    assert_false(console_screendump(b->con, "/dev/full", true, &err));
+    assert_false(screendump(b->con, "/dev/full", true, &err));
     assert_non_null(strstr(err.text, "/dev/full: cannot write"));
-    assert_false(console_screendump(b->con, "/dev/full", false, &err));
+    assert_false(screendump(b->con, "/dev/full", false, &err));
     assert_non_null(strstr(err.text, "/dev/full: cannot write"));
 }
 

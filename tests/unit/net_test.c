@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/ethernet.h"
 #include "net/wires.h"
 #include "tests/unit/wire_fixture.h"
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hw/net/net_offload.h"
+#include "net/ethernet.h"
 #include "net/wires.h"
 #include "tests/lib/wait.h"
 #include "tests/lib/wire.h"

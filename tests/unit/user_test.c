@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/ethernet.h"
 #include "net/frame_queue.h"
 #include "net/user_config.h"
 #include "net/wires.h"
