@@ -2,6 +2,14 @@
 # hvm-dm: `make run` boots a guest from an ISO, `make check` runs the tests, `make help` lists the rest.
 
 SHELL := /bin/bash
+
+config.mk: configure
+	./configure $(CONFIGURE_ARGUMENTS)
+# These install what is missing first, and only then configure.
+ifneq ($(filter-out run iso check check-all setup-check help clean,$(or $(MAKECMDGOALS),all)),)
+-include config.mk
+endif
+
 SANITIZE ?=
 FUZZ ?=
 ifneq ($(FUZZ),)
@@ -14,12 +22,21 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-fr
 else
 BUILD := build
 SAN := -O2
+# A guest that finds a hole finds it narrow: addresses differ each time, what is called cannot be written, returns and jumps are checked.
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+# crti.o of Debian 12 has no mark of CET: what needs none in it (the shadow stack) is said by hand.
+HARDEN_LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,shstk
+# Without optimisation it cannot be had.
+FORTIFY = $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif
 
 CFLAGS ?= -g
-WARN := -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
-ALL_CFLAGS = $(WARN) $(SAN) $(CFLAGS) -D_GNU_SOURCE -I. -pthread -MMD -MP $(LIB_CFLAGS)
-ALL_LDFLAGS = $(SAN) -pthread -Wl,--as-needed $(LDFLAGS)
+# In a git working tree warnings are errors; `make WERROR=` builds in spite of them.
+WERROR ?= $(if $(wildcard .git),1)
+WARN := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
+DEFINES = -D_GNU_SOURCE $(if $(XEN),-DHAVE_XEN) -I. $(LIB_CFLAGS)
+ALL_CFLAGS = $(WARN) $(if $(WERROR),-Werror) $(SAN) $(HARDEN) -pthread -MMD -MP $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(FORTIFY)
+ALL_LDFLAGS = $(SAN) $(HARDEN_LINK) -pthread -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
 
 .PHONY: all help clean
 all: $(BUILD)/hvm-dm
@@ -29,27 +46,25 @@ help:
 	@echo "make iso              the demo CD alone, build/demo.iso"
 	@echo "make check            the set-up, then every test; check-all adds the long proofs"
 	@echo "make                  the program, build/hvm-dm"
-	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=)"
+	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=); ./configure --help: what can be chosen"
 	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
 	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
 	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"
 	@echo "make bench            beside Debian's QEMU, twenty minutes and more; bench-net: only its last part, ROUNDS= times; bench-xen: in the Xen lab"
 	@echo "make format, make clean"
 
-config.mk: configure
-	./configure
-# These install what is missing first, and only then configure.
-ifneq ($(filter-out run iso check check-all setup-check help clean,$(or $(MAKECMDGOALS),all)),)
--include config.mk
-endif
-
 # The product: every room's files, and main.c in control/.
 ROOMS := hw $(wildcard hw/*) ioreq xenpv machine base block net console char vnc control
-SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
+SRCS := $(filter-out $(if $(XEN),,ioreq/xen%.c xenpv/%.c),$(foreach room,$(ROOMS),$(wildcard $(room)/*.c)))
 OBJS := $(SRCS:%.c=$(BUILD)/obj/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/obj/control/main.o,$(OBJS))
 
-$(BUILD)/obj/%.o: %.c | config.mk
+# Changes when the compiler or its flags do, and then all is built anew.
+.PHONY: FORCE
+$(BUILD)/flags: FORCE
+	$(shell mkdir -p $(@D))$(file >$@.new,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | config.mk
 	@mkdir -p $(@D)
 	@echo "CC   $@"
 	@$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -60,9 +75,12 @@ $(BUILD)/hvm-dm: $(OBJS)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 	@ln -sf hvm-dm $(BUILD)/hvm-dm-system-x86_64
 
+# What is not there in a build without Xen.
+NEED_XEN := tests/unit/xen%.c tests/unit/libxl_options_test.c tests/fakexen/%.c
+
 # Tests: a program for each tests/unit/*_test.c, with the test port's client and, for pure logic, the product's objects.
 TEST_LIB_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/lib/*.c))
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter-out $(if $(XEN),,$(NEED_XEN)),$(wildcard tests/unit/*_test.c)))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 
 # One archive, so that a test links only what it calls.
@@ -83,7 +101,7 @@ FAKEXEN_OBJS := $(patsubst %,$(BUILD)/obj/tests/fakexen/%.o,host store events)
 $(BUILD)/fakexen.so: $(patsubst %,tests/fakexen/%,fakexen.c store.c events.c fakexen.h) | config.mk
 	@mkdir -p $(@D)
 	@echo "LINK $@"
-	@$(CC) $(WARN) -O1 $(CFLAGS) -fPIC -shared -D_GNU_SOURCE -I. $(LIB_CFLAGS) -o $@ $(filter %.c,$^)
+	@$(CC) $(WARN) $(if $(WERROR),-Werror) -O1 -fPIC -shared $(DEFINES) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^)
 $(BUILD)/tests/xen_test $(BUILD)/tests/xen_qdisk_test $(BUILD)/tests/libxl_options_test $(BUILD)/tests/xen_channel_test: $(FAKEXEN_OBJS) | $(BUILD)/fakexen.so
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
@@ -116,7 +134,7 @@ $(BUILD)/bench/bench: $(BENCH_OBJS) $(BUILD)/libtest.a $(BUILD)/libhvmdm.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lvncclient $(LIB_LIBS)
 .PHONY: bench
 bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
-	@./configure --install run
+	@./install-packages run
 	@status=0; \
 	HVM_DM=$(abspath $(BUILD)/hvm-dm-system-x86_64) $(BUILD)/bench/bench $(ROWS) || status=1; \
 	$(if $(ROWS),,bench/bench-net $(ROUNDS) || status=1;) \
@@ -125,13 +143,13 @@ bench: $(BUILD)/hvm-dm $(BUILD)/bench/bench
 # hvm-dm beside Debian's stock device model in the Xen lab, ROUNDS times.
 .PHONY: bench-xen
 bench-xen: $(BUILD)/hvm-dm
-	@./configure --install check
+	@./install-packages check
 	bench/bench-xen $(ROUNDS)
 
 # hvm-dm's network cards beside QEMU's, each driven by Linux in the KVM lab, ROUNDS times.
 .PHONY: bench-net
 bench-net: $(BUILD)/hvm-dm
-	@./configure --install run
+	@./install-packages run
 	bench/bench-net $(ROUNDS)
 
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
@@ -162,17 +180,17 @@ check-fuzz: fuzz
 # Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
 .PHONY: setup-check check check-all check-format check-clang format install
 setup-check:
-	@./configure --install check
+	@./install-packages check
 check check-all: setup-check
-	@$(MAKE) --no-print-directory -j2 all tests tools
-	@$(MAKE) --no-print-directory -j2 all tests SANITIZE=1
+	@$(MAKE) --no-print-directory -j2 all tests tools WERROR=1
+	@$(MAKE) --no-print-directory -j2 all tests tools SANITIZE=1 WERROR=1
 	@tests/run-check $(if $(filter check-all,$@),all)
 
 # A guest on the screen, with one command: ISO=, DISK=, MEM=, SMP=, VGA=, SCREENSHOT=file.png AFTER=seconds, DM= (another device
 # model). The demo CD alone: make iso.
 .PHONY: run iso setup-run
 setup-run:
-	@./configure --install run
+	@./install-packages run
 run: setup-run
 	@$(MAKE) --no-print-directory -j2 $(if $(DM),,all) tools
 	@ISO="$(ISO)" DISK="$(DISK)" MEM="$(MEM)" SMP="$(SMP)" VGA="$(VGA)" SCREENSHOT="$(SCREENSHOT)" AFTER="$(AFTER)" DM="$(DM)" \
@@ -187,10 +205,10 @@ format:
 	clang-format -i $(FORMATTED)
 
 # The whole tree through clang's warnings, without making programs.
-CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(wildcard tests/*/*.c bench/*.c))
+CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(filter-out $(if $(XEN),,$(NEED_XEN)),$(wildcard tests/*/*.c bench/*.c)))
 build/clang/%.o: %.c | config.mk
 	@mkdir -p $(@D)
-	@clang $(WARN) -O1 -D_GNU_SOURCE -I. -MMD -MP $(LIB_CFLAGS) -c -o $@ $<
+	@clang $(WARN) -Werror -O1 -MMD -MP $(DEFINES) -c -o $@ $<
 check-clang: $(CLANG_OBJS)
 
 # The man page: the options come from the program itself, so that they are the ones it takes.

@@ -19,7 +19,14 @@ enum {
 };
 #define MAX_RAM (1ull << 40)
 
-const struct accel_ops *const accels[] = {&kvm_accel, &qtest_accel, &xen_accel, NULL};
+const struct accel_ops *const accels[] = {
+    &kvm_accel,
+    &qtest_accel,
+#ifdef HAVE_XEN
+    &xen_accel,
+#endif
+    NULL,
+};
 
 const struct accel_ops *find_accel(const char *name)
 {
@@ -79,6 +86,8 @@ static bool set_accel(struct options *o, const char *option, const char *name, s
     for (const struct accel_ops *const *each = accels; *each && n < COUNT(names) - 1; each++)
         names[n++] = (*each)->name;
     names[n] = NULL;
+    if (!accel && !strcmp(name, "xen"))
+        return error_set(err, "%s xen: not built into this hvm-dm", option);
     if (!accel)
         return unknown_name(err, "accelerator", name, names) || error_prefix(err, "%s", option);
     o->accel = accel->name;

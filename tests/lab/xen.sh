@@ -20,7 +20,7 @@ xen_deb_program() {
         mkdir -p "$root$(dirname "$file")"
         cp "$deb$file" "$root$file" || lab_die "no $file in its package"
         if ldd "$root$file" 2>/dev/null | grep 'not found'; then
-            lab_die "$file lacks libraries; ./configure --install check brings them"
+            lab_die "$file lacks libraries; ./install-packages check brings them"
         fi
         lab_add_libraries "$root" "$root$file"
     done
@@ -49,7 +49,7 @@ xen_fill_tools() {
     lab_add_modules "$tree" "${xen_dom0_modules[@]}"
     # busybox's own lack options that the hotplug scripts use.
     for name in bash losetup flock stat ip socat; do
-        lab_add_program "$tree" "$(command -v $name || lab_die "$name is missing; ./configure --install run brings it")"
+        lab_add_program "$tree" "$(command -v $name || lab_die "$name is missing; ./install-packages run brings it")"
         ln -sf "$(command -v $name)" "$tree/bin/$name"
     done
     xen_deb_program "$tree" xen-utils-4.17 /usr/lib/xen-4.17/bin/{xl,xenstored,xenconsoled,xenconsole,xen-init-dom0,libxl-save-helper}

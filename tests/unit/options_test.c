@@ -438,8 +438,13 @@ static void a_taken_vnc_port_is_refused_unless_others_may_be_taken(void **state)
 
 static void machine_none_answers_and_has_no_board(void **state)
 {
-    struct qtest *q =
-        start(state, "-S -no-user-config -nodefaults -nographic -machine none,accel=xen -accel qtest");
+    struct qtest *q = start(state, "-S -no-user-config -nodefaults -nographic "
+#ifdef HAVE_XEN
+                                   "-machine none,accel=xen -accel qtest"
+#else
+                                   "-machine none,accel=kvm -accel qtest"
+#endif
+    );
     json_t *answer = qtest_qmp_ok(q, "{'execute': 'query-command-line-options'}");
 
     assert_int_equal(json_array_size(answer), 0);
