@@ -3,23 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 
-#include "base/acceptor.h"
-#include "base/log.h"
+#include "char/kind.h"
 
 enum {
     ESCAPE = 1,              /* Ctrl-A */
@@ -27,37 +18,6 @@ enum {
     SOCKET_MAX = 1 << 20,    /* bytes queued for a client that does not read; what is more is dropped */
     TERMINAL_MAX = 64 << 10, /* bytes queued for a terminal that nobody reads; the oldest are dropped */
     INPUT_CHUNK = 4096,      /* bytes read at once */
-    FDS_MAX = 8,             /* passed descriptors that wait to be taken */
-};
-
-struct chardev {
-    struct chardev *next;
-    struct loop *loop;
-    char *id;
-    char *name; /* what query-chardev shows, without "disconnected:" */
-    /*
-     * The user, and with mux a second one, both heard; what is typed goes to the one in focus. Ctrl-A c
-     * changes the focus, Ctrl-A x leaves, Ctrl-A Ctrl-A is Ctrl-A.
-     */
-    struct chardev_user users[2];
-    unsigned user_count, focus;
-    bool mux, escaped;
-    uint32_t watched;          /* the events that the line is watched for */
-    struct loop_fd watch;      /* the open line: a client, a terminal, a file */
-    struct loop_fd out_watch;  /* stdio: standard output, while it does not take what there is */
-    struct acceptor listening; /* a server's, while it has no client */
-    int fd;                    /* -1: no line is open */
-    int write_fd;              /* the same, or stdio's other half */
-    int listen_fd;             /* -1: no server */
-    int pty_slave;             /* held open, so that the pty never hangs up; -1: none */
-    char *unlink_path;         /* a UNIX server's socket file, removed at the end */
-    bool socket, input_ended, nodelay;
-    bool tty_saved; /* stdio: the terminal's settings are put back */
-    struct termios tty;
-    uint8_t *out;
-    size_t out_length, out_room;
-    int fds[FDS_MAX];
-    unsigned fd_count;
 };
 
 static void line_ready(void *opaque, uint32_t events);
@@ -90,7 +50,7 @@ static void update_output_watch(struct chardev *chr)
 
 /* A line that nobody reads from and nothing waits for is not watched at all: a hang-up would be told for
  * ever. */
-static void chardev_update_watch(struct chardev *chr)
+void chardev_update_watch(struct chardev *chr)
 {
     uint32_t want = 0;
 
@@ -130,9 +90,7 @@ static void drop_fds(struct chardev *chr)
         close(chr->fds[--chr->fd_count]);
 }
 
-static void start_listening(struct chardev *chr);
-
-static void close_line(struct chardev *chr)
+static void chardev_close_line(struct chardev *chr)
 {
     loop_unwatch(chr->loop, &chr->out_watch);
     loop_unwatch(chr->loop, &chr->watch);
@@ -148,13 +106,14 @@ static void chardev_hang_up(struct chardev *chr)
 {
     if (chr->fd < 0)
         return;
-    if (!chr->socket) { /* a terminal or a file: no more input, and no new line either */
+    if (!chr->kind->connects) { /* a terminal or a file: no more input, and no new line either */
         chr->input_ended = true;
         chardev_update_watch(chr);
         return;
     }
-    close_line(chr);
-    start_listening(chr);
+    chardev_close_line(chr);
+    if (chr->kind->hung_up)
+        chr->kind->hung_up(chr);
     for (unsigned i = 0; i < chr->user_count; i++)
         if (chr->users[i].closed)
             chr->users[i].closed(chr->users[i].opaque);
@@ -224,7 +183,7 @@ static bool make_room(struct chardev *chr, size_t length)
 {
     size_t drop;
 
-    if (chr->socket)
+    if (chr->kind->connects)
         return chr->out_length + length <= SOCKET_MAX;
     if (chr->out_length + length <= TERMINAL_MAX)
         return true;
@@ -251,46 +210,6 @@ size_t chardev_pending(const struct chardev *chr)
 }
 
 /* ---- input ---- */
-
-static void take_passed_fds(struct chardev *chr, struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (chr->fd_count < FDS_MAX)
-                chr->fds[chr->fd_count++] = fd;
-            else
-                close(fd);
-        }
-    }
-}
-
-static ssize_t read_line(struct chardev *chr, uint8_t *data, size_t length)
-{
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = data, .iov_len = length};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.space,
-                         .msg_controllen = sizeof(control.space)};
-    ssize_t n;
-
-    if (!chr->socket)
-        return read(chr->fd, data, length);
-    n = recvmsg(chr->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n > 0)
-        take_passed_fds(chr, &msg);
-    return n;
-}
 
 static void output_ready(void *opaque, uint32_t events)
 {
@@ -347,7 +266,7 @@ static void line_ready(void *opaque, uint32_t events)
         chardev_flush(chr);
     want = chr->input_ended ? 0 : chardev_room(chr);
     if (want && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        n = read_line(chr, data, want);
+        n = chr->kind->read ? chr->kind->read(chr, data, want) : read(chr->fd, data, want);
         if (n > 0)
             chardev_deliver(chr, data, n);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -372,317 +291,55 @@ int chardev_take_fd(struct chardev *chr)
     return fd;
 }
 
-/* ---- sockets ---- */
+/* ---- making and finding ---- */
 
-static void open_line(struct chardev *chr, int fd)
+void chardev_open_line(struct chardev *chr, int fd)
 {
-    int one = 1;
-
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    if (chr->nodelay)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     chr->fd = chr->write_fd = fd;
     chr->input_ended = false;
     tell_opened(chr);
     chardev_update_watch(chr);
 }
 
-static void accept_ready(void *opaque)
+static const struct chardev_kind *find_kind(const char *name)
 {
-    struct chardev *chr = opaque;
-    int fd = acceptor_take(&chr->listening, NULL, NULL);
+    static const struct chardev_kind *const kinds[] = {&chardev_socket, &chardev_pty,    &chardev_stdio,
+                                                       &chardev_file,   &chardev_serial, &chardev_null};
 
-    if (fd < 0)
-        return;
-    /* One client at a time: the next waits in the kernel's queue. */
-    acceptor_stop(&chr->listening);
-    open_line(chr, fd);
-}
-
-static void start_listening(struct chardev *chr)
-{
-    if (chr->listen_fd >= 0)
-        acceptor_start(&chr->listening, chr->loop, chr->listen_fd, accept_ready, chr);
-}
-
-/* The socket file of a process that is gone is in the way; one that answers is somebody's. */
-static bool remove_stale(const struct sockaddr_un *addr)
-{
-    struct stat st;
-    bool alive;
-    int fd;
-
-    if (lstat(addr->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return true;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    alive = fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN);
-    if (fd >= 0)
-        close(fd);
-    if (alive) {
-        errno = EADDRINUSE;
-        return false;
-    }
-    unlink(addr->sun_path);
-    return true;
-}
-
-static int chardev_open_unix(struct chardev *chr, const struct chardev_options *options, struct error *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd;
-
-    if (strlen(options->path) >= sizeof(addr.sun_path)) {
-        error_set(err, "%s: longer than the %zu bytes that a UNIX socket's path may have", options->path,
-                  sizeof(addr.sun_path) - 1);
-        return -1;
-    }
-    strcpy(addr.sun_path, options->path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 ||
-        (options->server ? !remove_stale(&addr) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-                               listen(fd, 8) < 0
-                         : connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)) {
-        error_set(err, "%s: cannot %s: %s", options->path, options->server ? "listen there" : "connect",
-                  strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    if (options->server)
-        chr->unlink_path = strdup(options->path);
-    return fd;
-}
-
-static int open_address(const struct addrinfo *ai, bool server)
-{
-    int one = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), saved;
-
-    if (fd < 0)
-        return -1;
-    if (server)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (server ? bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 8) == 0
-               : connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
-        return fd;
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-static int chardev_open_tcp(const struct chardev_options *options, struct error *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = options->server ? AI_PASSIVE : 0};
-    struct addrinfo *list;
-    const char *host = options->host && options->host[0] ? options->host : NULL;
-    int rc = getaddrinfo(host, options->port, &hints, &list), fd = -1;
-
-    if (rc) {
-        error_set(err, "%s:%s: %s", host ? host : "", options->port, gai_strerror(rc));
-        return -1;
-    }
-    for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
-        fd = open_address(ai, options->server);
-    if (fd < 0)
-        error_set(err, "%s:%s: cannot %s: %s", host ? host : "", options->port,
-                  options->server ? "listen there" : "connect", strerror(errno));
-    freeaddrinfo(list);
-    return fd;
-}
-
-/* The port that was really taken, where 0 asked for any. */
-static unsigned bound_port(int fd)
-{
-    struct sockaddr_storage addr;
-    socklen_t length = sizeof(addr);
-
-    if (getsockname(fd, (struct sockaddr *)&addr, &length) < 0)
-        return 0;
-    return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-                                            : ((struct sockaddr_in *)&addr)->sin_port);
-}
-
-static bool name_socket(struct chardev *chr, const struct chardev_options *options, int fd)
-{
-    const char *server = options->server ? ",server=on" : "";
-    struct sockaddr_un addr = {.sun_path = ""};
-    socklen_t length = sizeof(addr) - 1;
-
-    if (options->path)
-        return asprintf(&chr->name, "unix:%s%s", options->path, server) >= 0;
-    if (options->fd < 0)
-        return asprintf(&chr->name, "tcp:%s:%u%s", options->host ? options->host : "",
-                        options->server ? bound_port(fd) : (unsigned)atoi(options->port), server) >= 0;
-    if (getsockname(fd, (struct sockaddr *)&addr, &length) == 0 && addr.sun_family == AF_UNIX)
-        return asprintf(&chr->name, "unix:%s%s", addr.sun_path, server) >= 0;
-    return asprintf(&chr->name, "fd:%d%s", options->fd, server) >= 0;
-}
-
-static bool chardev_check_inherited(int fd, bool server, struct error *err)
-{
-    int type, accepting = 0;
-    socklen_t length = sizeof(type), length2 = sizeof(accepting);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_STREAM)
-        return error_set(err, "fd=%d: not an open stream socket", fd);
-    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &length2);
-    if (!accepting != !server)
-        return error_set(err, "fd=%d: %s", fd,
-                         server ? "not a listening socket" : "a listening socket: server=on is missing");
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return true;
-}
-
-static bool chardev_open_socket(struct chardev *chr, const struct chardev_options *options, struct error *err)
-{
-    int fd = options->fd;
-
-    if (fd >= 0 ? !chardev_check_inherited(fd, options->server, err)
-                : (fd = options->path ? chardev_open_unix(chr, options, err)
-                                      : chardev_open_tcp(options, err)) < 0)
-        return false;
-    chr->socket = true;
-    chr->nodelay = options->nodelay && !options->path;
-    if (!name_socket(chr, options, fd)) {
-        close(fd);
-        return error_set(err, "out of memory");
-    }
-    if (!options->server) {
-        open_line(chr, fd);
-        return true;
-    }
-    chr->listen_fd = fd;
-    if (options->wait) {
-        log_line("chardev %s: waiting for a connection at %s", chr->id, chr->name);
-        fd = accept4(chr->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            return error_set(err, "%s: %s", chr->name, strerror(errno));
-        open_line(chr, fd);
-        return true;
-    }
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    start_listening(chr);
-    return true;
-}
-
-/* ---- terminals and files ---- */
-
-static bool open_pty(struct chardev *chr, struct error *err)
-{
-    struct termios tty;
-    char path[64];
-    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, path, sizeof(path)) ||
-        (chr->pty_slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
-        error_set(err, "no pseudo terminal to be had: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    tcgetattr(chr->pty_slave, &tty);
-    cfmakeraw(&tty);
-    tcsetattr(chr->pty_slave, TCSANOW, &tty);
-    log_line("char device redirected to %s (label %s)", path, chr->id);
-    if (asprintf(&chr->name, "pty:%s", path) < 0)
-        return error_set(err, "out of memory");
-    open_line(chr, fd);
-    return true;
-}
-
-static bool open_stdio(struct chardev *chr, const struct chardev_options *options)
-{
-    struct termios raw;
-
-    chr->name = strdup("stdio");
-    if (tcgetattr(STDIN_FILENO, &chr->tty) == 0) {
-        chr->tty_saved = true;
-        raw = chr->tty;
-        raw.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-        raw.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN | (options->raw ? ISIG : 0));
-        raw.c_cflag = (raw.c_cflag & ~(CSIZE | PARENB)) | CS8;
-        raw.c_cc[VMIN] = 1;
-        raw.c_cc[VTIME] = 0;
-        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    }
-    chr->fd = STDIN_FILENO;
-    chr->write_fd = STDOUT_FILENO;
-    return true;
-}
-
-static bool open_file(struct chardev *chr, const struct chardev_options *options, struct error *err)
-{
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (options->append ? O_APPEND : O_TRUNC);
-    int fd = open(options->path, flags, 0666);
-
-    if (fd < 0)
-        return error_set(err, "%s: %s", options->path, strerror(errno));
-    chr->name = strdup("file");
-    open_line(chr, fd);
-    chr->input_ended = true;
-    chardev_update_watch(chr);
-    return true;
-}
-
-/* A character device of the host, such as /dev/ttyS0: both directions. */
-static bool chardev_open_device(struct chardev *chr, const struct chardev_options *options, struct error *err)
-{
-    struct termios tty;
-    int fd = open(options->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-
-    if (fd < 0)
-        return error_set(err, "%s: %s", options->path, strerror(errno));
-    if (tcgetattr(fd, &tty) == 0) {
-        cfmakeraw(&tty);
-        tcsetattr(fd, TCSANOW, &tty);
-    }
-    chr->name = strdup("serial");
-    open_line(chr, fd);
-    return true;
-}
-
-/* ---- making and finding ---- */
-
-static bool open_backend(struct chardev *chr, const struct chardev_options *options, struct error *err)
-{
-    const char *backend = options->backend;
-
-    if (!strcmp(backend, "socket"))
-        return chardev_open_socket(chr, options, err);
-    if (!strcmp(backend, "pty"))
-        return open_pty(chr, err);
-    if (!strcmp(backend, "stdio"))
-        return open_stdio(chr, options);
-    if (!strcmp(backend, "file"))
-        return open_file(chr, options, err);
-    if (!strcmp(backend, "serial"))
-        return chardev_open_device(chr, options, err);
-    if (!strcmp(backend, "null")) {
-        chr->name = strdup("null");
-        return true;
-    }
-    return error_set(err, "there is no character device backend '%s'", backend);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (!strcmp(kinds[i]->name, name))
+            return kinds[i];
+    return NULL;
 }
 
 struct chardev *chardev_open(struct loop *loop, const char *id, const struct chardev_options *options,
                              struct error *err)
 {
-    struct chardev *chr = calloc(1, sizeof(*chr));
+    const struct chardev_kind *kind = find_kind(options->backend);
+    struct chardev *chr = kind ? calloc(1, kind->size) : NULL;
 
     if (!chr) {
-        error_set(err, "out of memory");
+        if (kind)
+            error_set(err, "out of memory");
+        else
+            error_set(err, "there is no character device backend '%s'", options->backend);
         return NULL;
     }
+    chr->kind = kind;
     chr->loop = loop;
-    chr->fd = chr->write_fd = chr->listen_fd = chr->pty_slave = -1;
-    chr->watch.fd = chr->out_watch.fd = chr->listening.watch.fd = chr->listening.fd = -1;
+    chr->fd = chr->write_fd = chr->watch.fd = chr->out_watch.fd = -1;
     chr->mux = options->mux;
     chr->id = strdup(id);
-    if (!open_backend(chr, options, err)) {
-        chardev_close(chr);
-        return NULL;
+    if (!chr->id) {
+        error_set(err, "out of memory");
+    } else if (kind->open(chr, options, err)) {
+        if (chr->name)
+            return chr;
+        error_set(err, "out of memory");
     }
-    return chr;
+    chardev_close(chr);
+    return NULL;
 }
 
 void chardev_close(struct chardev *chr)
@@ -690,18 +347,9 @@ void chardev_close(struct chardev *chr)
     if (chr->write_fd >= 0 && chr->out_length)
         chardev_flush(chr);
     chr->user_count = 0;
-    close_line(chr);
-    if (chr->listen_fd >= 0) {
-        acceptor_stop(&chr->listening);
-        close(chr->listen_fd);
-    }
-    if (chr->unlink_path)
-        unlink(chr->unlink_path);
-    if (chr->pty_slave >= 0)
-        close(chr->pty_slave);
-    if (chr->tty_saved)
-        tcsetattr(STDIN_FILENO, TCSANOW, &chr->tty);
-    free(chr->unlink_path);
+    chardev_close_line(chr);
+    if (chr->kind->close)
+        chr->kind->close(chr);
     free(chr->out);
     free(chr->name);
     free(chr->id);
@@ -715,7 +363,7 @@ const char *chardev_id(const struct chardev *chr)
 
 bool chardev_connected(const struct chardev *chr)
 {
-    return !chr->socket || chr->fd >= 0;
+    return !chr->kind->connects || chr->fd >= 0;
 }
 
 const char *chardev_filename(struct chardev *chr, char *text, size_t size)
@@ -752,7 +400,7 @@ bool chardev_free(const struct chardev *chr)
 
 void chardev_disconnect(struct chardev *chr)
 {
-    if (chr->socket)
+    if (chr->kind->connects)
         chardev_hang_up(chr);
 }
 
