@@ -82,6 +82,21 @@ void loop_wake(struct loop *loop)
         return; /* EAGAIN: it is awake already */
 }
 
+/* first_work is looked at without the lock by loop_has_work. */
+static void set_work(struct loop_work **place, struct loop_work *work)
+{
+    __atomic_store_n(place, work, __ATOMIC_RELAXED);
+}
+
+/* Work lock held. */
+static void append_work(struct loop *loop, struct loop_work *work)
+{
+    work->posted = true;
+    work->next = NULL;
+    set_work(loop->last_work, work);
+    loop->last_work = &work->next;
+}
+
 void loop_post(struct loop *loop, struct loop_work *work)
 {
     bool first = false;
@@ -89,10 +104,7 @@ void loop_post(struct loop *loop, struct loop_work *work)
     pthread_mutex_lock(&loop->work_lock);
     if (!work->posted) {
         first = !loop->first_work;
-        work->posted = true;
-        work->next = NULL;
-        *loop->last_work = work;
-        loop->last_work = &work->next;
+        append_work(loop, work);
     }
     pthread_mutex_unlock(&loop->work_lock);
     if (first && serving != loop)
@@ -107,7 +119,7 @@ void loop_cancel(struct loop *loop, struct loop_work *work)
 
         while (*at != work)
             at = &(*at)->next;
-        *at = work->next;
+        set_work(at, work->next);
         if (!*at)
             loop->last_work = at;
         work->posted = false;
@@ -115,31 +127,34 @@ void loop_cancel(struct loop *loop, struct loop_work *work)
     pthread_mutex_unlock(&loop->work_lock);
 }
 
-/* Takes the oldest work that was posted before `stop` marks the end of this round. */
+/* Takes the oldest work; NULL: what is left was posted during this round. */
 static struct loop_work *take_work(struct loop *loop)
 {
     struct loop_work *work;
 
     pthread_mutex_lock(&loop->work_lock);
     work = loop->first_work;
-    if (work) {
-        loop->first_work = work->next;
-        if (!loop->first_work)
-            loop->last_work = &loop->first_work;
-        work->posted = false;
-    }
+    set_work(&loop->first_work, work->next);
+    if (!work->next)
+        loop->last_work = &loop->first_work;
+    work->posted = false;
     pthread_mutex_unlock(&loop->work_lock);
-    return work;
+    return work == &loop->round_end ? NULL : work;
 }
 
-/* Work that posts itself again waits for the next round: at most a bounded number a round. */
+/* Work that is posted meanwhile, by itself perhaps, waits for the next round. */
 static void run_work(struct loop *loop)
 {
     struct loop_work *work;
 
-    for (unsigned n = 0; n < 256 && (work = take_work(loop)); n++)
+    if (!loop_has_work(loop))
+        return;
+    pthread_mutex_lock(&loop->work_lock);
+    append_work(loop, &loop->round_end);
+    pthread_mutex_unlock(&loop->work_lock);
+    while ((work = take_work(loop)))
         work->run(work->opaque);
-    if (loop->first_work)
+    if (loop_has_work(loop))
         loop_wake(loop);
 }
 

@@ -38,7 +38,8 @@ struct loop {
     struct clock host_clock; /* real time, never stops: views, monitors */
     pthread_mutex_t work_lock;
     struct loop_work *first_work, **last_work;
-    int64_t awake_until; /* host clock: it does not sleep before */
+    struct loop_work round_end; /* in the list behind the work of the round under way */
+    int64_t awake_until;        /* host clock: it does not sleep before */
     bool quit;
     struct epoll_event events[LOOP_EVENTS]; /* of the round under way */
     unsigned ready;

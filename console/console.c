@@ -23,6 +23,7 @@ struct console {
     struct console_view *views;
     struct console_keyboard *keyboards;
     struct console_pointer *pointers;
+    struct console_hand *hands;
     uint8_t leds;
 };
 
@@ -222,6 +223,11 @@ void console_key(struct console *con, uint16_t code, bool down)
 {
     if (con->keyboards)
         con->keyboards->key(con->keyboards->opaque, code, down);
+}
+
+struct console_hand **console_hands(struct console *con)
+{
+    return &con->hands;
 }
 
 static struct console_pointer *find_pointer(const struct console *con, bool absolute)

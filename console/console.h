@@ -61,6 +61,7 @@ struct console_pointer {
 };
 
 struct console;
+struct console_hand;
 
 struct console *console_new(struct loop *loop);
 void console_free(struct console *con);
@@ -98,6 +99,9 @@ void console_key(struct console *con, uint16_t code, bool down);
 void console_pointer_relative(struct console *con, int dx, int dy, int wheel, unsigned buttons);
 void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsigned buttons);
 bool console_pointer_is_absolute(const struct console *con);
+
+/* The list of those who hold keys and buttons: hands.c's. */
+struct console_hand **console_hands(struct console *con);
 
 void console_add_keyboard(struct console *con, struct console_keyboard *keyboard);
 void console_remove_keyboard(struct console *con, struct console_keyboard *keyboard);

@@ -457,6 +457,7 @@ bool build_machine(struct control *c, struct error *err)
     c->backends.console = console_new(&m->loop);
     if (!c->backends.console)
         return error_set(err, "out of memory");
+    hand_join(&c->hand, c->backends.console);
     if (!check_objects(c, err) || !check_layout(c, err) || !absent_check(c, err) || !open_lines(c, err) ||
         !drives_open(c, err) || !networks_open(c, err))
         return false;

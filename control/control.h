@@ -3,6 +3,7 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "console/hands.h"
 #include "control/options.h"
 #include "hw/backends.h"
 #include "machine/machine.h"
@@ -25,7 +26,7 @@ struct control {
     struct machine_listener listener;
     struct loop_fd signals;
     const char *shutdown_reason; /* NULL: a signal */
-    unsigned buttons;            /* of the pointer, as input-send-event left them */
+    struct console_hand hand;    /* what input-send-event and send-key hold */
     bool pidfile_written, stdio_taken;
 };
 

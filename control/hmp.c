@@ -357,7 +357,7 @@ static void sendkey(struct hmp *h)
         codes[count++] = code;
     }
     if (count)
-        keys_press(h->c->backends.console, codes, count);
+        keys_press(&h->c->hand, codes, count);
     else
         fprintf(h->out, "sendkey: which keys? (such as ctrl-alt-delete)\r\n");
 }

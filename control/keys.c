@@ -138,10 +138,10 @@ uint16_t key_by_name(const char *name)
     return 0;
 }
 
-void keys_press(struct console *con, const uint16_t *codes, size_t count)
+void keys_press(struct console_hand *hand, const uint16_t *codes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        console_key(con, codes[i], true);
+        hand_key(hand, codes[i], true);
     for (size_t i = count; i-- > 0;)
-        console_key(con, codes[i], false);
+        hand_key(hand, codes[i], false);
 }

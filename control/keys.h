@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "console/console.h"
+#include "console/hands.h"
 
 #define KEYS_AT_ONCE 16
 
@@ -14,6 +14,6 @@
 uint16_t key_by_name(const char *name);
 
 /* Presses the keys in order and lets them go in the reverse one. */
-void keys_press(struct console *con, const uint16_t *codes, size_t count);
+void keys_press(struct console_hand *hand, const uint16_t *codes, size_t count);
 
 #endif

@@ -107,7 +107,7 @@ static bool qmp_send_key(struct qmp_call *call)
     for (size_t i = 0; i < count; i++)
         if (!parse_key(call, json_array_get(keys, i), &codes[i]))
             return false;
-    keys_press(call->c->backends.console, codes, count);
+    keys_press(&call->c->hand, codes, count);
     return true;
 }
 
@@ -150,10 +150,11 @@ static bool button_event(struct qmp_call *call, json_t *data, struct pointer_cha
                    {"wheel-down", 0, -1}};
     const char *name = json_string_value(json_object_get(data, "button"));
     bool down = json_is_true(json_object_get(data, "down"));
+    struct console_hand *hand = &call->c->hand;
 
     for (size_t i = 0; name && i < sizeof(buttons) / sizeof(buttons[0]); i++)
         if (!strcmp(name, buttons[i].name)) {
-            call->c->buttons = down ? call->c->buttons | buttons[i].bit : call->c->buttons & ~buttons[i].bit;
+            hand->buttons = down ? hand->buttons | buttons[i].bit : hand->buttons & ~buttons[i].bit;
             change->wheel += down ? buttons[i].wheel : 0;
             change->moved = true;
             return true;
@@ -170,7 +171,7 @@ static bool input_event(struct qmp_call *call, json_t *event, struct pointer_cha
     if (type && !strcmp(type, "key")) {
         if (!parse_key(call, json_object_get(data, "key"), &code))
             return false;
-        console_key(call->c->backends.console, code, json_is_true(json_object_get(data, "down")));
+        hand_key(&call->c->hand, code, json_is_true(json_object_get(data, "down")));
         return true;
     }
     if (type && !strcmp(type, "btn"))
@@ -184,6 +185,7 @@ static bool input_send_event(struct qmp_call *call)
 {
     struct console *con = call->c->backends.console;
     struct pointer_change change = {.wheel = 0};
+    unsigned buttons;
     json_t *event;
     size_t i;
 
@@ -192,10 +194,11 @@ static bool input_send_event(struct qmp_call *call)
         if (!input_event(call, event, &change))
             return false;
     }
+    buttons = hand_buttons(&call->c->hand, call->c->hand.buttons);
     if (change.placed)
-        console_pointer_absolute(con, change.x, change.y, change.wheel, call->c->buttons);
+        console_pointer_absolute(con, change.x, change.y, change.wheel, buttons);
     else if (change.moved)
-        console_pointer_relative(con, change.dx, change.dy, change.wheel, call->c->buttons);
+        console_pointer_relative(con, change.dx, change.dy, change.wheel, buttons);
     return true;
 }
 

@@ -75,12 +75,14 @@ static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer,
     pixman_region32_init(&v->dirty);
     pthread_cond_init(&v->inputs_taken, NULL);
     keyboard_init(&v->keyboard, vnc->map, viewer_key, v);
+    hand_join(&v->hand, vnc->console);
     tune_socket(fd);
     pthread_mutex_lock(&vnc->lock);
     v->next = vnc->viewers;
     vnc->viewers = v;
     if (v->wake_fd < 0 || !start_thread(v)) {
         vnc->viewers = v->next;
+        hand_leave(&v->hand);
         viewer_free(v);
     }
     pthread_mutex_unlock(&vnc->lock);

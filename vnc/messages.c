@@ -20,12 +20,14 @@ enum {
     QEMU_MESSAGE = 255, /* 0: extended key event */
 };
 
+/* Messages of ours. */
+enum { SET_COLOUR_MAP_ENTRIES = 1 };
+
 /* Pseudo-encodings that libvncserver does not know (rfbproto, "QEMU ..."). */
 enum { POINTER_MOTION_CHANGE = -257, EXTENDED_KEY_EVENT = -258, LED_STATE = -261 };
 
 enum {
     ENCODINGS_HEEDED = 128, /* heeded of one message */
-    MAX_CUT_TEXT = 1 << 20,
     LEDS_UNKNOWN = 0xFF,
     PAUSE_QNUM = 0xC6,
     SYSRQ_QNUM = 0x54,
@@ -80,7 +82,8 @@ bool messages_tell_changes(struct session *s)
 
 static bool queued(struct viewer *v, const struct input *in)
 {
-    struct input *last = v->input_count ? &v->inputs[v->input_count - 1] : NULL;
+    unsigned end = v->input_first + v->input_count;
+    struct input *last = v->input_count ? &v->inputs[(end - 1) % INPUTS_WAITING] : NULL;
 
     /* Movement with the same buttons adds up. */
     if (last && last->kind == in->kind && last->buttons == in->buttons &&
@@ -98,7 +101,8 @@ static bool queued(struct viewer *v, const struct input *in)
     }
     if (v->input_count == INPUTS_WAITING)
         return false;
-    v->inputs[v->input_count++] = *in;
+    v->inputs[end % INPUTS_WAITING] = *in;
+    v->input_count++;
     return true;
 }
 
@@ -121,6 +125,32 @@ static bool good_channel(uint16_t max, uint8_t shift, uint8_t bits)
     return width > 0 && max >> width == 0 && width + shift <= bits;
 }
 
+/* What those get who have no colours of their own: three bits of blue and green, two of red... */
+static const rfbPixelFormat bgr233 = {.bitsPerPixel = 8,
+                                      .depth = 8,
+                                      .trueColour = TRUE,
+                                      .redMax = 7,
+                                      .greenMax = 7,
+                                      .blueMax = 3,
+                                      .redShift = 0,
+                                      .greenShift = 3,
+                                      .blueShift = 6};
+
+/* ...and the map that says so. */
+static bool send_colour_map(struct session *s)
+{
+    uint8_t message[6 + 256 * 6] = {[0] = SET_COLOUR_MAP_ENTRIES, [4] = 1};
+
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t *entry = message + 6 + 6 * i;
+
+        put16(entry, (i & 7) * 0xFFFF / 7);
+        put16(entry + 2, (i >> 3 & 7) * 0xFFFF / 7);
+        put16(entry + 4, (i >> 6) * 0xFFFF / 3);
+    }
+    return rfbWriteExact(s->client, (char *)message, sizeof(message)) == 1;
+}
+
 static bool set_pixel_format(struct session *s, const uint8_t *m)
 {
     rfbPixelFormat *format = &s->client->format;
@@ -141,8 +171,9 @@ static bool set_pixel_format(struct session *s, const uint8_t *m)
                                .redShift = m[14],
                                .greenShift = m[15],
                                .blueShift = m[16]};
-    s->client->readyForSetColourMapEntries = TRUE;
-    return rfbSetTranslateFunction(s->client) && s->client->sock >= 0;
+    if (!m[7])
+        *format = bgr233;
+    return rfbSetTranslateFunction(s->client) && s->client->sock >= 0 && (m[7] || send_colour_map(s));
 }
 
 /* What libvncserver is to know of: encodings that viewers of today use, compression and quality, resizing. */
@@ -304,7 +335,7 @@ static bool handle_message(struct session *s, const uint8_t *m, size_t length)
         return true;
     case CUT_TEXT: /* there is nobody to paste it */
         s->skip = messages_get32(m + 4);
-        return s->skip <= MAX_CUT_TEXT;
+        return true;
     case SET_DESKTOP_SIZE: /* refused by libvncserver: the guest decides */
         return !s->client->useExtDesktopSize || client_feed(s, m, length);
     case QEMU_MESSAGE:

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "base/acceptor.h"
+#include "console/hands.h"
 #include "vnc/guesses.h"
 #include "vnc/keymap.h"
 #include "vnc/vnc.h"
@@ -65,19 +66,20 @@ struct viewer {
 
     /* Under vnc->lock. */
     enum viewer_stage stage;
-    bool spoke;              /* it answered in the handshake */
-    bool quit;               /* to be disconnected */
-    bool exclusive;          /* asked for the screen alone */
-    bool absolute;           /* how pointer events reach the guest */
-    uint8_t leds;            /* the guest's keyboard lights, as console_leds has them */
-    bool hungry;             /* waits for a change of the picture */
-    struct picture *picture; /* used by this viewer */
-    pixman_region32_t dirty; /* of the picture, not yet taken */
-    struct input inputs[INPUTS_WAITING];
-    unsigned input_count;
+    bool spoke;                          /* it answered in the handshake */
+    bool quit;                           /* to be disconnected */
+    bool exclusive;                      /* asked for the screen alone */
+    bool absolute;                       /* how pointer events reach the guest */
+    uint8_t leds;                        /* the guest's keyboard lights, as console_leds has them */
+    bool hungry;                         /* waits for a change of the picture */
+    struct picture *picture;             /* used by this viewer */
+    pixman_region32_t dirty;             /* of the picture, not yet taken */
+    struct input inputs[INPUTS_WAITING]; /* a ring */
+    unsigned input_first, input_count;
     pthread_cond_t inputs_taken;
 
     /* The machine thread's. */
+    struct console_hand hand;
     struct keyboard keyboard;
     struct input pointer; /* the pointer event before; width 0: its position is not known */
 };

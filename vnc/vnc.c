@@ -36,6 +36,9 @@ void vnc_disconnect(struct viewer *v)
     wake(v);
 }
 
+/* How long the machine thread takes input at a time: what floods in must not keep others from the machine. */
+#define INPUT_SLICE NS_PER_MS
+
 /* Changes that no viewer takes for so long, because all are stalled, are drawn at that pace. */
 #define SELDOM (NS_PER_SECOND / 4)
 
@@ -258,7 +261,7 @@ void viewer_key(void *opaque, uint16_t code, bool down)
 {
     struct viewer *v = opaque;
 
-    console_key(v->vnc->console, code, down);
+    hand_key(&v->hand, code, down);
 }
 
 void viewer_free(struct viewer *v)
@@ -280,7 +283,7 @@ static void pointer_input(struct viewer *v, const struct input *in)
     struct console *con = v->vnc->console;
     uint8_t pressed = in->buttons & ~v->pointer.buttons;
     int wheel = (pressed & 8 ? 1 : 0) - (pressed & 16 ? 1 : 0);
-    unsigned buttons = pc_buttons(in->buttons);
+    unsigned buttons = hand_buttons(&v->hand, pc_buttons(in->buttons));
 
     if (in->kind == INPUT_MOVEMENT) {
         console_pointer_relative(con, in->x, in->y, wheel, buttons);
@@ -330,34 +333,52 @@ static void handle_input(struct viewer *v, const struct input *in)
     }
 }
 
-static void take_inputs(struct viewer *v)
+/* The viewer's oldest input; false: there is none. */
+static bool take_input(struct viewer *v)
 {
     struct vnc *vnc = v->vnc;
-    struct input inputs[INPUTS_WAITING];
-    unsigned count;
-    bool absolute = console_pointer_is_absolute(vnc->console);
+    struct input in;
+    bool any, absolute = console_pointer_is_absolute(vnc->console);
 
     pthread_mutex_lock(&vnc->lock);
-    count = v->input_count;
-    memcpy(inputs, v->inputs, count * sizeof(inputs[0]));
-    v->input_count = 0;
-    pthread_cond_broadcast(&v->inputs_taken);
+    any = v->input_count;
+    if (any) {
+        in = v->inputs[v->input_first];
+        v->input_first = (v->input_first + 1) % INPUTS_WAITING;
+        v->input_count--;
+        pthread_cond_broadcast(&v->inputs_taken);
+    }
     if (v->absolute != absolute) {
         v->absolute = absolute;
         wake(v);
     }
     pthread_mutex_unlock(&vnc->lock);
-    for (unsigned i = 0; i < count; i++)
-        handle_input(v, &inputs[i]);
+    if (any)
+        handle_input(v, &in);
+    return any;
+}
+
+/* One of each viewer in turn, for a moment; false: there is more. */
+static bool take_inputs(struct vnc *vnc)
+{
+    int64_t end = clock_now(&vnc->loop->host_clock) + INPUT_SLICE;
+    bool any;
+
+    do {
+        any = false;
+        for (struct viewer *v = vnc->viewers; v; v = v->next)
+            any |= take_input(v);
+    } while (any && clock_now(&vnc->loop->host_clock) < end);
+    return !any;
 }
 
 /* The thread has ended or is about to: its viewer's last input counts, what is held down then is released. */
 static void let_out(struct viewer *v)
 {
     pthread_join(v->thread, NULL);
-    take_inputs(v);
     keyboard_release_all(&v->keyboard);
     release_buttons(v);
+    hand_leave(&v->hand);
     viewer_free(v);
 }
 
@@ -369,7 +390,7 @@ static void remove_gone(struct vnc *vnc)
     for (struct viewer **at = &vnc->viewers; *at;) {
         struct viewer *v = *at;
 
-        if (v->stage == VIEWER_GONE) {
+        if (v->stage == VIEWER_GONE && !v->input_count) {
             *at = v->next;
             v->next = gone;
             gone = v;
@@ -403,8 +424,9 @@ static void vnc_work(void *opaque)
         pthread_mutex_unlock(&vnc->lock);
         if (stage == VIEWER_ADMITTED)
             let_in(vnc, v);
-        take_inputs(v);
     }
+    if (!take_inputs(vnc))
+        vnc_ask(vnc);
     remove_gone(vnc);
     pthread_mutex_lock(&vnc->lock);
     bool alone = vnc_count_stage(vnc, VIEWER_ACTIVE) == 0;
@@ -465,9 +487,8 @@ void vnc_stop(struct vnc *vnc)
     while (vnc->viewers) {
         struct viewer *v = vnc->viewers;
 
-        pthread_join(v->thread, NULL);
         vnc->viewers = v->next;
-        viewer_free(v);
+        let_out(v);
     }
     stop_watching(vnc);
     free_old_pictures(vnc);
