@@ -30,7 +30,6 @@
 
 enum {
     MAX_SLOTS = 64,
-    MAX_CPUID = 256,
     MAX_MSRS = 512,
     VCPU_STACK = 256 * 1024,
 };
@@ -543,58 +542,67 @@ static void *vcpu_thread(void *opaque)
 
 /* ---- processors ---- */
 
-/* One socket with one core of one thread for each processor. */
-static void fix_cpuid(struct kvm_cpuid2 *cpuid, unsigned index)
+/* What this host can give, by KVM's word. */
+static bool kvm_host_cpuid(struct kvm *k, struct cpuid_table *table)
 {
-    for (unsigned i = 0; i < cpuid->nent; i++) {
-        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+    struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUID_LEAVES * sizeof(cpuid->entries[0]));
+    bool ok;
 
-        switch (e->function) {
-        case 1:
-            e->ebx = (e->ebx & 0xFF00) | 1 << 16 | index << 24; /* APIC id, one logical processor */
-            e->edx &= ~(1u << 28);                              /* HTT */
-            e->ecx |= 1u << 31;                                 /* a hypervisor is present */
-            break;
-        case 4: /* cache topology: no sharing */
-            e->eax &= 0x3FFF;
-            break;
-        case 0xB:
-        case 0x1F: /* x2APIC topology: thread level, core level, each of one */
-            e->edx = index;
-            e->eax = 0;
-            e->ebx = e->index < 2 ? 1 : 0;
-            e->ecx = e->index | (e->index == 0 ? 1 : e->index == 1 ? 2 : 0) << 8;
-            break;
-        case 0x80000001:
-            e->ecx &= ~(1u << 1); /* CMP_LEGACY */
-            break;
-        case 0x80000008:
-            e->ecx = 0; /* one core */
-            break;
-        case 0x8000001E:
-            e->eax = index;
-            e->ebx = 0;
-            e->ecx = 0;
-            break;
-        }
+    if (!cpuid)
+        return false;
+    cpuid->nent = CPUID_LEAVES;
+    ok = ioctl(k->fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0;
+    for (unsigned i = 0; ok && i < cpuid->nent; i++) {
+        const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+        table->leaves[table->count++] = (struct cpuid_leaf){
+            .function = e->function,
+            .index = e->index,
+            .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+            .regs = {[CPUID_EAX] = e->eax, [CPUID_EBX] = e->ebx, [CPUID_ECX] = e->ecx, [CPUID_EDX] = e->edx}};
     }
+    free(cpuid);
+    return ok;
+}
+
+static bool kvm_give_cpuid(struct vcpu *v, const struct cpuid_table *table)
+{
+    struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + table->count * sizeof(cpuid->entries[0]));
+    bool ok;
+
+    if (!cpuid)
+        return false;
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct cpuid_leaf *leaf = &table->leaves[i];
+
+        cpuid->entries[cpuid->nent++] =
+            (struct kvm_cpuid_entry2){.function = leaf->function,
+                                      .index = leaf->index,
+                                      .flags = leaf->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+                                      .eax = leaf->regs[CPUID_EAX],
+                                      .ebx = leaf->regs[CPUID_EBX],
+                                      .ecx = leaf->regs[CPUID_ECX],
+                                      .edx = leaf->regs[CPUID_EDX]};
+    }
+    ok = ioctl(v->fd, KVM_SET_CPUID2, cpuid) == 0;
+    free(cpuid);
+    return ok;
 }
 
 static bool set_cpuid(struct vcpu *v, struct error *err)
 {
-    struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + MAX_CPUID * sizeof(cpuid->entries[0]));
-    bool ok;
+    const struct machine_config *config = &v->kvm->m->config;
+    struct cpuid_table table = {.count = 0};
+    char missing[256];
 
-    if (!cpuid)
-        return error_set(err, "out of memory");
-    cpuid->nent = MAX_CPUID;
-    ok = ioctl(v->kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0;
-    if (ok) {
-        fix_cpuid(cpuid, v->index);
-        ok = ioctl(v->fd, KVM_SET_CPUID2, cpuid) == 0;
-    }
-    free(cpuid);
-    return ok || error_set(err, "KVM: CPUID of processor %u: %s", v->index, strerror(errno));
+    if (!kvm_host_cpuid(v->kvm, &table))
+        return error_set(err, "KVM: what processors this host can give: %s", strerror(errno));
+    if (!cpu_model_apply(&config->cpu, &config->topology, v->index, &table, missing, err))
+        return false;
+    if (*missing && config->cpu.check && v->index == 0)
+        log_line("warning: -cpu: this host cannot give %s", missing);
+    return kvm_give_cpuid(v, &table) ||
+           error_set(err, "KVM: CPUID of processor %u: %s", v->index, strerror(errno));
 }
 
 /* KVM takes MSRs in a list; here it is always a list of one. */
@@ -702,7 +710,7 @@ static bool create_vcpu(struct kvm *k, unsigned index, struct error *err)
     void *run;
 
     *v = (struct vcpu){.kvm = k, .index = index};
-    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, index);
+    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, cpu_apic_id(&k->m->config.topology, index));
     if (v->fd < 0)
         return error_set(err, "KVM: processor %u: %s", index, strerror(errno));
     run = mmap(NULL, k->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);

@@ -214,10 +214,12 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
     const struct machine_config *config = &dev->machine->config;
     const struct ram *ram = &dev->machine->ram;
     uint32_t retry = htole32(config->boot_retry);
+    unsigned cpus = config->max_cpus > config->cpus ? config->max_cpus : config->cpus;
 
     fw_cfg_set_u64(dev, FW_CFG_RAM_SIZE, ram->low_size + ram->high_size);
     fw_cfg_set_u16(dev, FW_CFG_NB_CPUS, config->cpus);
-    fw_cfg_set_u16(dev, FW_CFG_MAX_CPUS, config->max_cpus > config->cpus ? config->max_cpus : config->cpus);
+    /* firmware takes it for the bound of APIC ids, too */
+    fw_cfg_set_u16(dev, FW_CFG_MAX_CPUS, cpu_apic_id(&config->topology, cpus - 1) + 1);
     fw_cfg_set_u16(dev, FW_CFG_NOGRAPHIC, 0);
     fw_cfg_set_u64(dev, FW_CFG_NUMA, 0);
     fw_cfg_set_u16(dev, FW_CFG_BOOT_MENU, config->boot_menu);
