@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "control/device_help.h"
+#include "control/processors.h"
 #include "control/wires.h"
 #include "ioreq/ioreq.h"
 
@@ -163,13 +164,6 @@ static bool apply_enable_kvm(struct options *o, const char *option, const char *
     return true;
 }
 
-static bool apply_cpu(struct options *o, const char *option, const char *arg, struct error *err)
-{
-    if (!strcmp(arg, "host") || !strcmp(arg, "max"))
-        return true;
-    return error_set(err, "-cpu %s: only host is supported: the guest sees this host's processor", arg);
-}
-
 static bool apply_memory(struct options *o, const char *option, const char *arg, struct error *err)
 {
     static const char *const known[] = {"size", NULL};
@@ -183,41 +177,6 @@ static bool apply_memory(struct options *o, const char *option, const char *arg,
     if (!ok)
         opts_error(opts, err, "takes a size from 1M to 1024G; a plain number is MiB");
     o->config.ram_size &= ~0xFFFull;
-    opts_free(opts);
-    return ok;
-}
-
-static bool apply_smp(struct options *o, const char *option, const char *arg, struct error *err)
-{
-    static const char *const known[] = {"cpus", "maxcpus", "sockets", "cores", "threads", NULL};
-    struct opts *opts = opts_parse(option, arg, "cpus", known, err);
-    uint64_t cpus = 0, max = 0, sockets = 0, cores = 1, threads = 1, product;
-    bool ok;
-
-    if (!opts)
-        return false;
-    ok = opts_number(opts, "cpus", 1, MACHINE_MAX_CPUS, &cpus, err) &&
-         opts_number(opts, "maxcpus", 1, MACHINE_MAX_CPUS, &max, err) &&
-         opts_number(opts, "sockets", 1, MACHINE_MAX_CPUS, &sockets, err) &&
-         opts_number(opts, "cores", 1, MACHINE_MAX_CPUS, &cores, err) &&
-         opts_number(opts, "threads", 1, MACHINE_MAX_CPUS, &threads, err);
-    product = sockets ? sockets * cores * threads : 0;
-    if (ok && !max)
-        max = product ? product : cpus;
-    if (ok && !cpus)
-        cpus = max ? max : cores * threads;
-    if (ok && max < cpus && !opts_get(opts, "maxcpus") && !product)
-        max = cpus;
-    if (ok && max < cpus)
-        ok = opts_error(opts, err, "%llu processors are more than the %llu of maxcpus",
-                        (unsigned long long)cpus, (unsigned long long)max);
-    if (ok && product && product != max)
-        ok = opts_error(opts, err, "sockets * cores * threads is %llu, and maxcpus is %llu",
-                        (unsigned long long)product, (unsigned long long)max);
-    if (ok && max > MACHINE_MAX_CPUS)
-        ok = opts_error(opts, err, "at most %d processors are supported", MACHINE_MAX_CPUS);
-    o->config.cpus = cpus;
-    o->config.max_cpus = max;
     opts_free(opts);
     return ok;
 }
@@ -808,9 +767,10 @@ static const struct option table[] = {
              "the board: a standard PC (default), the same with the Xen platform device, or none"),
     FUNCTION("M", "MACHINE", apply_machine, NULL),
     FUNCTION("enable-kvm", NULL, apply_enable_kvm, "the same as -accel kvm"),
-    FUNCTION("cpu", "host", apply_cpu, "the guest sees this host's processor; nothing else is taken"),
+    FUNCTION("cpu", "MODEL[,+FLAG][,-FLAG][,KEY=VALUE]", processors_cpu,
+             "what the guest's processors are; -cpu help lists models, flags and keys (default host; KVM)"),
     FUNCTION("m", "[size=]SIZE", apply_memory, "memory; a plain number is MiB, 1G a GiB (default 128)"),
-    FUNCTION("smp", "[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]", apply_smp,
+    FUNCTION("smp", "[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]", processors_smp,
              "processors, up to 32 (Xen: 128; default 1)"),
     FUNCTION("name", "NAME[,process=NAME]", apply_name,
              "the guest's name, shown to viewers; the process's name"),
@@ -1001,6 +961,10 @@ static bool check_together(struct options *o, struct error *err)
         o->accel = "xen";
     if (o->board == BOARD_XENFV && !o->accel)
         o->accel = "xen";
+    if (xen && o->processor_model)
+        return error_set(err,
+                         "-cpu %s: under Xen the toolstack says what the processors are (cpuid= of xl.cfg)",
+                         o->processor_model);
     if (!xen && o->config.max_cpus > MAX_CPUS_EMULATED)
         return error_set(err, "-smp: at most %d processors are supported here", MAX_CPUS_EMULATED);
     if (o->config.xen_restrict && !xen)
@@ -1016,6 +980,7 @@ bool options_parse(struct options *o, int argc, char **argv, struct error *err)
     *o = (struct options){
         .config = {
             .name = "", .ram_size = 128 << 20, .cpus = 1, .max_cpus = 1, .boot_retry = -1, .acpi = true}};
+    cpu_model_parse(&o->config.cpu, "host", NULL);
     for (int i = 1; i < argc && !o->nothing_to_run; i++) {
         const char *name = argv[i];
         const struct option *option;

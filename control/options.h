@@ -30,7 +30,8 @@ struct string_list {
 struct options {
     struct machine_config config;
     enum board board;
-    const char *accel; /* kvm, qtest, xen; NULL: not given */
+    const char *accel;           /* kvm, qtest, xen; NULL: not given */
+    const char *processor_model; /* -cpu; NULL: not given */
     struct opts_list drives, blockdevs, devices, chardevs, monitors, netdevs, nets, objects, globals;
     struct string_list serials, usb_devices, firmware_dirs;
     struct string_list kept; /* copies of text that was a part of an argument */

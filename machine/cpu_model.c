@@ -344,9 +344,10 @@ static const struct cpu_key {
     {"level", "the highest leaf", KEY_NUMBER, offsetof(struct cpu_model, level), 0x1F},
     {"xlevel", "the highest leaf from 0x80000000 on", KEY_NUMBER, offsetof(struct cpu_model, xlevel),
      0x8000001F},
-    {"family", "", KEY_NUMBER, offsetof(struct cpu_model, family), 0x10E},
-    {"model", "", KEY_NUMBER, offsetof(struct cpu_model, model), 0xFF},
-    {"stepping", "", KEY_NUMBER, offsetof(struct cpu_model, stepping), 0xF},
+    {"family", "as in leaf 1, with the extended part added", KEY_NUMBER, offsetof(struct cpu_model, family),
+     0x10E},
+    {"model", "likewise", KEY_NUMBER, offsetof(struct cpu_model, model), 0xFF},
+    {"stepping", "0 to 15", KEY_NUMBER, offsetof(struct cpu_model, stepping), 0xF},
     {"phys-bits", "bits of a physical address; 0: the host's", KEY_NUMBER,
      offsetof(struct cpu_model, phys_bits), 52},
     {"host-phys-bits", "on: phys-bits=0", KEY_HOST_PHYS_BITS, 0, 0},
@@ -786,11 +787,18 @@ static unsigned cpu_model_width(unsigned count)
     return bits;
 }
 
+/* A topology that nobody set is one of single processors. */
+static struct cpu_topology cpu_model_whole(const struct cpu_topology *t)
+{
+    return (struct cpu_topology){.cores = t->cores ? t->cores : 1, .threads = t->threads ? t->threads : 1};
+}
+
 unsigned cpu_apic_id(const struct cpu_topology *topology, unsigned index)
 {
-    unsigned thread_bits = cpu_model_width(topology->threads), core_bits = cpu_model_width(topology->cores);
-    unsigned thread = index % topology->threads, core = index / topology->threads % topology->cores;
-    unsigned package = index / topology->threads / topology->cores;
+    const struct cpu_topology t = cpu_model_whole(topology);
+    unsigned thread_bits = cpu_model_width(t.threads), core_bits = cpu_model_width(t.cores);
+    unsigned thread = index % t.threads, core = index / t.threads % t.cores;
+    unsigned package = index / t.threads / t.cores;
 
     return package << (core_bits + thread_bits) | core << thread_bits | thread;
 }
@@ -876,6 +884,7 @@ static void cpu_model_set_topology(struct cpuid_table *table, const struct cpu_t
 bool cpu_model_apply(const struct cpu_model *model, const struct cpu_topology *topology, unsigned index,
                      struct cpuid_table *table, char missing[256], struct error *err)
 {
+    const struct cpu_topology whole = cpu_model_whole(topology);
     uint32_t host[CPU_FLAG_WORDS], flags[CPU_FLAG_WORDS];
     char names[256];
 
@@ -897,6 +906,6 @@ bool cpu_model_apply(const struct cpu_model *model, const struct cpu_topology *t
         cpu_model_repeat_flags(table);
     cpu_model_set_signature(model, table);
     cpu_model_set_phys_bits(model, table);
-    cpu_model_set_topology(table, topology, index);
+    cpu_model_set_topology(table, &whole, index);
     return true;
 }

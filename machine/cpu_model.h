@@ -35,7 +35,7 @@ struct cpuid_table {
 /* The leaf, NULL: there is none. */
 struct cpuid_leaf *cpuid_find(struct cpuid_table *table, uint32_t function, uint32_t index);
 
-/* A package of cores * threads logical processors; both at least 1. */
+/* A package of cores * threads logical processors; 0 is 1. */
 struct cpu_topology {
     unsigned cores, threads;
 };

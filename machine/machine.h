@@ -65,8 +65,8 @@ struct machine_config {
     uint64_t ram_size;    /* bytes */
     uint64_t max_low_ram; /* max-ram-below-4g, 0: the board's choice */
     unsigned cpus, max_cpus;
-    struct cpu_model cpu;         /* -cpu */
-    struct cpu_topology topology; /* -smp: packages follow from cpus */
+    struct cpu_model cpu;             /* -cpu */
+    struct cpu_topology topology;     /* -smp: packages follow from cpus */
     char boot_order[5], boot_once[5]; /* letters a c d n; "" if not given */
     bool boot_menu;
     uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
