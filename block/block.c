@@ -2,21 +2,38 @@
 #include "block/block.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "block/image.h"
+#include "base/log.h"
+#include "block/node.h"
 #include "block/pool.h"
 #include "block/rw.h"
+
+/* Where a request is. */
+enum { REQUEST_IDLE, REQUEST_HELD, REQUEST_WORKED, REQUEST_FINISHED };
+
+struct request_list {
+    struct block_request *first, **last;
+};
 
 struct block {
     char *id, *serial;
     bool removable;
-    struct image *image; /* NULL: empty */
+    struct node *root;       /* the medium; NULL: empty */
+    struct node_graph nodes; /* unless the slot was given another */
+    struct node_graph *graph;
+    bool write_through;
     struct loop *loop;
     struct pool pool;
     struct loop_work completion;
-    unsigned in_flight; /* submitted, and neither completed nor cancelled */
+    struct request_list finished; /* done has to be called */
+    struct request_list held;     /* wait until the writes that were cancelled have ended */
+    unsigned in_flight;           /* submitted, and neither completed nor cancelled */
+    unsigned jobs;                /* with the workers, or finished and not taken */
+    unsigned late_writes;         /* cancelled, their I/O still under way */
     struct block_stats stats;
     char *owner;
     const struct block_events *events; /* NULL: nobody wants to be told */
@@ -28,36 +45,112 @@ struct block {
     struct block *next;
 };
 
-static int perform(struct block_request *request)
+/* ---- lists of requests ---- */
+
+static void list_init(struct request_list *list)
 {
-    return image_perform(request->block->image, request);
+    list->first = NULL;
+    list->last = &list->first;
 }
 
-static void account(struct block_stats *stats, const struct block_request *request)
+static void list_append(struct request_list *list, struct block_request *request, unsigned state)
 {
-    switch (request->op) {
-    case BLOCK_READ:
-        stats->rd_operations++;
-        stats->rd_bytes += request->length;
-        break;
-    case BLOCK_WRITE:
-        stats->wr_operations++;
-        stats->wr_bytes += request->length;
-        break;
-    case BLOCK_FLUSH:
-        stats->flush_operations++;
-        break;
-    case BLOCK_DISCARD:
-        break;
+    request->state = state;
+    request->next = NULL;
+    *list->last = request;
+    list->last = &request->next;
+}
+
+static void list_remove(struct request_list *list, struct block_request *request)
+{
+    struct block_request **at = &list->first;
+
+    while (*at != request)
+        at = &(*at)->next;
+    *at = request->next;
+    if (!*at)
+        list->last = at;
+    request->state = REQUEST_IDLE;
+}
+
+/* ---- completion ---- */
+
+static int64_t block_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static void account(struct block_stats *stats, const struct block_request *r)
+{
+    stats->op[r->op].time += block_now() - r->start;
+    if (r->error) {
+        stats->op[r->op].failed++;
+        return;
     }
+    stats->op[r->op].operations++;
+    stats->op[r->op].bytes += r->length;
+    if (r->op == BLOCK_WRITE && r->offset + r->length > stats->highest_written)
+        stats->highest_written = r->offset + r->length;
 }
 
 static void block_complete(struct block *block, struct block_request *request)
 {
+    list_remove(&block->finished, request);
     block->in_flight--;
-    if (!request->error)
-        account(&block->stats, request);
+    account(&block->stats, request);
     request->done(request, request->error);
+}
+
+static void finish(struct block *block, struct block_request *request, int error)
+{
+    request->error = error;
+    list_append(&block->finished, request, REQUEST_FINISHED);
+}
+
+static void finish_soon(struct block *block, struct block_request *request, int error)
+{
+    finish(block, request, error);
+    loop_post(block->loop, &block->completion);
+}
+
+static void block_start(struct block *block, struct block_request *request);
+
+static void start_held(struct block *block)
+{
+    while (block->held.first && !block->late_writes) {
+        struct block_request *request = block->held.first;
+
+        list_remove(&block->held, request);
+        block_start(block, request);
+    }
+}
+
+static bool changes_medium(const struct job *job)
+{
+    return job->op == BLOCK_WRITE || job->op == BLOCK_DISCARD || job->op == BLOCK_ZERO;
+}
+
+/* A job has come back: its request is finished, or it was only waited for. */
+static void job_ended(struct block *block, struct job *job)
+{
+    block->jobs--;
+    if (job->request)
+        finish(block, job->request, job->error);
+    else if (changes_medium(job))
+        block->late_writes--;
+    job_free(job);
+    start_held(block);
+}
+
+static void collect(struct block *block)
+{
+    struct job *job;
+
+    while ((job = pool_take(&block->pool, false)))
+        job_ended(block, job);
 }
 
 /* A request that its done function submits again waits for the next round of the loop. */
@@ -65,13 +158,78 @@ static void block_complete_finished(void *opaque)
 {
     struct block *block = opaque;
 
-    for (unsigned n = block->in_flight; n; n--) {
-        struct block_request *request = pool_take(&block->pool, false);
+    collect(block);
+    for (unsigned n = block->in_flight; n && block->finished.first; n--)
+        block_complete(block, block->finished.first);
+    if (block->finished.first)
+        loop_post(block->loop, &block->completion);
+}
 
-        if (!request)
-            return;
-        block_complete(block, request);
+/* ---- opening ---- */
+
+static void set_word(json_t *options, const char *prefix, const char *key, json_t *value)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s%s", prefix, key);
+    json_object_set_new(options, name, value);
+}
+
+/* The options of the nodes that a slot's few words ask for. */
+static json_t *describe_medium(const struct block_options *o, const char *name, int fd)
+{
+    bool device = o->format && !strncmp(o->format, "host_", 5), over = o->snapshot && !o->read_only;
+    const char *format = !o->format || device || !strcmp(o->format, "file") ? "raw" : o->format;
+    const char *top = over ? "file." : "", *file = over ? "file.file." : "file.";
+    json_t *options = json_object();
+
+    if (over)
+        set_word(options, "", "driver", json_string("snapshot"));
+    set_word(options, top, "driver", json_string(format));
+    set_word(options, top, "read-only", json_boolean(o->read_only || o->snapshot));
+    set_word(options, top, "cache.no-flush", json_boolean(o->no_flush));
+    set_word(options, top, "discard", json_string(o->keep_allocated ? "ignore" : "unmap"));
+    set_word(options, file, "driver", json_string(device ? o->format : "file"));
+    set_word(options, file, "filename", json_string(name));
+    if (fd >= 0)
+        set_word(options, file, "fd", json_integer(fd));
+    return options;
+}
+
+/* An image of another format, given without a word about its format, is most likely a mistake of the user's:
+ * its guest sees the container instead of the disk. */
+static void warn_of_format(struct node *root)
+{
+    struct node *node = root;
+    const char *format;
+
+    while (node->file)
+        node = node->file;
+    format = node_looks_like(node);
+    if (format)
+        log_line("image '%s' looks like %s and is taken as raw, for its format was not said: format=%s, or "
+                 "format=raw to say so",
+                 node->filename, format, format);
+}
+
+static struct node *open_medium(struct block *block, const struct block_options *o, const char *name, int fd,
+                                struct error *err)
+{
+    json_t *options;
+    struct node *root;
+
+    if (o->node)
+        return node_ref(o->node);
+    if (o->format && strcmp(o->format, "file") && !node_find_driver(o->format)) {
+        error_set(err, "image '%s': unknown format '%s'", name, o->format);
+        return NULL;
     }
+    options = describe_medium(o, name, fd);
+    root = node_open(o->graph ? o->graph : &block->nodes, options, err);
+    json_decref(options);
+    if (root && !o->format)
+        warn_of_format(root);
+    return root;
 }
 
 struct block *block_open(struct loop *loop, const char *id, const struct block_options *options,
@@ -85,17 +243,21 @@ struct block *block_open(struct loop *loop, const char *id, const struct block_o
     block->serial = options->serial ? strdup(options->serial) : NULL;
     if (!block->id || (options->serial && !block->serial))
         goto no_memory;
-    if (!options->file && !options->removable) {
+    if (!options->file && !options->node && !options->removable) {
         error_set(err, "drive '%s' needs an image: file=", id);
         goto fail;
     }
-    if (options->file && !(block->image = image_open(options, err)))
+    if ((options->file || options->node) &&
+        !(block->root = open_medium(block, options, options->file, -1, err)))
         goto fail;
     block->removable = options->removable;
     block->read_only = options->read_only;
+    block->write_through = options->write_through;
     block->loop = loop;
     block->completion = (struct loop_work){.run = block_complete_finished, .opaque = block};
-    pool_init(&block->pool, perform, loop, &block->completion);
+    list_init(&block->finished);
+    list_init(&block->held);
+    pool_init(&block->pool, loop, &block->completion);
     return block;
 no_memory:
     error_set(err, "no memory for drive '%s'", id);
@@ -113,8 +275,10 @@ void block_close(struct block *block)
     if (!block)
         return;
     block_drain(block);
+    while (block->jobs)
+        job_ended(block, pool_take(&block->pool, true));
     pool_destroy(&block->pool);
-    image_close(block->image);
+    node_unref(block->root);
     free(block->owner);
     free(block->serial);
     free(block->id);
@@ -128,12 +292,16 @@ const char *block_id(const struct block *block)
 
 const char *block_file(const struct block *block)
 {
-    return block->image ? block->image->name : NULL;
+    return block->root ? block->root->filename : NULL;
 }
 
 const char *block_format(const struct block *block)
 {
-    return block->image ? "raw" : NULL;
+    const struct node *node = block->root;
+
+    if (node && !strcmp(node->driver->name, "snapshot"))
+        node = node->file;
+    return node ? node->driver->name : NULL;
 }
 
 const char *block_serial(const struct block *block)
@@ -143,7 +311,7 @@ const char *block_serial(const struct block *block)
 
 bool block_present(const struct block *block)
 {
-    return block->image != NULL;
+    return block->root != NULL;
 }
 
 bool block_removable(const struct block *block)
@@ -153,12 +321,17 @@ bool block_removable(const struct block *block)
 
 bool block_read_only(const struct block *block)
 {
-    return block->image ? block->image->read_only : block->read_only;
+    return block->root ? block->root->read_only : block->read_only;
 }
 
 uint64_t block_size(const struct block *block)
 {
-    return block->image ? block->image->size : 0;
+    return block->root ? node_size(block->root) : 0;
+}
+
+struct node *block_node(const struct block *block)
+{
+    return block->root;
 }
 
 const struct block_stats *block_stats(const struct block *block)
@@ -189,42 +362,96 @@ const char *block_owner(const struct block *block)
     return block->owner;
 }
 
+/* ---- requests ---- */
+
 /* What can be said without touching the medium: 0, or the errno that the request ends with. */
 static int check(const struct block *block, const struct block_request *r)
 {
-    const struct image *image = block->image;
+    struct node *root = block->root;
 
-    if (!image)
+    if (!root)
         return ENOMEDIUM;
     if (r->op == BLOCK_FLUSH || r->op == BLOCK_READ)
         return 0;
-    if (image->read_only)
+    if (root->read_only)
         return EROFS;
-    return r->offset > image->size || r->length > image->size - r->offset ? ENOSPC : 0;
+    return r->offset > node_size(root) || r->length > node_size(root) - r->offset ? ENOSPC : 0;
 }
 
 /* A read that begins behind the end; one that begins before it is done by the medium, which ends with zeroes.
  */
 static bool behind_end(const struct block *block, const struct block_request *r)
 {
-    return r->op == BLOCK_READ && r->offset >= block->image->size;
+    return r->op == BLOCK_READ && r->offset >= node_size(block->root);
+}
+
+/* What needs no waiting is done at once, by the machine thread. */
+static bool attempt(struct block *block, struct block_request *r, int *error)
+{
+    switch (r->op) {
+    case BLOCK_READ:
+        return node_attempt(block->root, NODE_ATTEMPT_READ, r->iov, r->iovcnt, r->offset, r->length, error);
+    case BLOCK_WRITE:
+        return !block->write_through &&
+               node_attempt(block->root, NODE_ATTEMPT_WRITE, r->iov, r->iovcnt, r->offset, r->length, error);
+    case BLOCK_FLUSH:
+        return node_attempt(block->root, NODE_ATTEMPT_FLUSH, NULL, 0, 0, 0, error);
+    default:
+        return false;
+    }
+}
+
+static void give_to_worker(struct block *block, struct block_request *request)
+{
+    struct job *job = job_new(block->root, request, block->write_through);
+
+    if (!job) {
+        finish_soon(block, request, ENOMEM);
+        return;
+    }
+    request->state = REQUEST_WORKED;
+    request->job = job;
+    block->jobs++;
+    pool_submit(&block->pool, job);
+}
+
+static void block_start(struct block *block, struct block_request *request)
+{
+    int error = check(block, request);
+
+    if (error) {
+        finish_soon(block, request, error);
+    } else if (behind_end(block, request)) {
+        rw_zero(request->iov, request->iovcnt, 0, request->length);
+        finish_soon(block, request, 0);
+    } else if (attempt(block, request, &error)) {
+        finish_soon(block, request, error);
+    } else {
+        give_to_worker(block, request);
+    }
 }
 
 void block_submit(struct block *block, struct block_request *request)
 {
-    int error = check(block, request);
-
     request->block = block;
+    request->start = block_now();
     block->in_flight++;
-    if (error) {
-        pool_finish(&block->pool, request, error);
-    } else if (behind_end(block, request)) {
-        rw_zero(request->iov, request->iovcnt, 0, request->length);
-        pool_finish(&block->pool, request, 0);
-    } else if (image_try(block->image, request, &error)) {
-        pool_finish(&block->pool, request, error);
-    } else {
-        pool_submit(&block->pool, request);
+    if (block->late_writes)
+        list_append(&block->held, request, REQUEST_HELD);
+    else
+        block_start(block, request);
+}
+
+static void cancel_job(struct block *block, struct block_request *request)
+{
+    struct job *job = request->job;
+
+    request->state = REQUEST_IDLE;
+    if (pool_cancel(&block->pool, job)) {
+        block->jobs--;
+        job_free(job);
+    } else if (changes_medium(job)) {
+        block->late_writes++;
     }
 }
 
@@ -232,17 +459,27 @@ void block_cancel(struct block_request *request)
 {
     struct block *block = request->block;
 
-    if (!block || !request->state)
+    if (!block || request->state == REQUEST_IDLE)
         return;
-    pool_cancel(&block->pool, request);
+    if (request->state == REQUEST_WORKED)
+        cancel_job(block, request);
+    else
+        list_remove(request->state == REQUEST_HELD ? &block->held : &block->finished, request);
     block->in_flight--;
 }
 
 void block_drain(struct block *block)
 {
-    while (block->in_flight)
-        block_complete(block, pool_take(&block->pool, true));
+    while (block->in_flight) {
+        if (!block->finished.first)
+            job_ended(block, pool_take(&block->pool, true));
+        collect(block);
+        while (block->finished.first)
+            block_complete(block, block->finished.first);
+    }
 }
+
+/* ---- trays and media ---- */
 
 bool block_locked(const struct block *block)
 {
@@ -293,20 +530,33 @@ static bool may_open(struct block *block, bool force, struct error *err)
                      block->id);
 }
 
-static void exchange(struct block *block, struct image *image)
+static void exchange(struct block *block, struct node *root)
 {
     block_drain(block);
-    image_close(block->image);
-    block->image = image;
+    node_unref(block->root);
+    block->root = root;
+}
+
+/* A flush that nobody waits for; its job keeps the image open until then. */
+static void flush_behind(struct block *block)
+{
+    struct job *job;
+    int error;
+
+    if (node_attempt(block->root, NODE_ATTEMPT_FLUSH, NULL, 0, 0, 0, &error))
+        return;
+    job = job_new(block->root, NULL, false);
+    if (!job)
+        return;
+    block->jobs++;
+    pool_submit(&block->pool, job);
 }
 
 void block_release(struct block *block)
 {
-    struct block_request flush = {.op = BLOCK_FLUSH};
-
     block_drain(block);
-    if (block->image)
-        image_perform(block->image, &flush);
+    if (block->root)
+        flush_behind(block);
     block->released = true;
     if (!block->shared)
         exchange(block, NULL);
@@ -343,15 +593,21 @@ bool block_eject(struct block *block, bool force, struct error *err)
     return true;
 }
 
-static bool insert(struct block *block, struct image *image, struct error *err)
+static bool insert(struct block *block, const struct block_options *options, int fd, const char *name,
+                   struct error *err)
 {
-    if (!image)
+    struct node *root;
+
+    if (!block->removable)
+        return error_set(err, "Device '%s' is not removable", block->id);
+    root = open_medium(block, options, name, fd, err);
+    if (!root)
         return false;
-    if (block->image && !may_open(block, false, err)) {
-        image_close(image);
+    if (block->root && !may_open(block, false, err)) {
+        node_unref(root);
         return false;
     }
-    exchange(block, image);
+    exchange(block, root);
     tell_changed(block);
     move_tray(block, false);
     return true;
@@ -359,17 +615,13 @@ static bool insert(struct block *block, struct image *image, struct error *err)
 
 bool block_insert(struct block *block, const struct block_options *options, struct error *err)
 {
-    if (!block->removable)
-        return error_set(err, "Device '%s' is not removable", block->id);
-    return insert(block, image_open(options, err), err);
+    return insert(block, options, -1, options->file, err);
 }
 
 bool block_insert_fd(struct block *block, int fd, const char *name, const struct block_options *options,
                      struct error *err)
 {
-    if (!block->removable)
-        return error_set(err, "Device '%s' is not removable", block->id);
-    return insert(block, image_open_fd(fd, name, options, err), err);
+    return insert(block, options, fd, name, err);
 }
 
 struct block *block_find(struct block *first, const char *id)

@@ -4,8 +4,8 @@
  * later on the machine thread with the machine lock held. Never from inside block_submit.
  *
  * A struct block is a named slot ("ide0-hd0", or what -drive id= says) that holds a medium or is empty (a CD
- * drive's); the device keeps the slot, the medium comes and goes. Formats and engines (raw files and block
- * devices now) are behind it.
+ * drive's); the device keeps the slot, the medium comes and goes. Formats and files are nodes below it
+ * (node.h).
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -17,12 +17,17 @@
 #include "base/error.h"
 #include "base/loop.h"
 
-enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD };
+struct job;
+struct node;
+struct node_graph;
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_ZERO };
+enum { BLOCK_OPS = BLOCK_ZERO + 1 };
 
 /*
- * One request. The memory of the request, its iovec and its buffers belong to the submitter and stay
- * untouched by it until done was called or block_cancel returned. offset and length are bytes and need no
- * alignment; READ beyond the end gives zeroes.
+ * One request; up to 32 or so are in flight at once. The memory of the request, its iovec and its buffers
+ * belong to the submitter and stay untouched by it until done was called or block_cancel returned. offset and
+ * length are bytes and need no alignment; READ beyond the end gives zeroes.
  */
 struct block_request {
     enum block_op op;
@@ -32,10 +37,18 @@ struct block_request {
     void (*done)(struct block_request *request,
                  int error); /* 0 or an errno: EIO, ENOSPC, ENOMEDIUM, EROFS ... */
     void *opaque;
+    /*
+     * WRITE: the buffers are guest memory that stays where it is as long as the process lives, so that a host
+     * I/O that is still under way after block_cancel may read them: it does no harm to anybody but the data
+     * of the write that was cancelled.
+     */
+    bool stable;
 
     /* The block layer's. */
     struct block *block;
     struct block_request *next;
+    struct job *job;
+    int64_t start; /* ns */
     int error;
     unsigned state;
 };
@@ -55,12 +68,18 @@ struct block_events {
 };
 
 struct block_stats {
-    uint64_t rd_bytes, wr_bytes, rd_operations, wr_operations, flush_operations;
+    struct {
+        uint64_t bytes, operations, failed; /* bytes: of those that did not fail */
+        uint64_t time;                      /* ns, of all together */
+    } op[BLOCK_OPS];
+    uint64_t highest_written; /* bytes: where the last write ended, at most */
 };
 
 struct block_options {
-    const char *file;   /* path; NULL: empty slot */
-    const char *format; /* "raw" or NULL: raw */
+    const char *file;         /* path; NULL: empty slot, unless node is given */
+    const char *format;       /* "raw", "qcow2" ...; NULL: raw, and a warning if it looks like another */
+    struct node *node;        /* the medium, instead of file: the slot takes a reference of its own */
+    struct node_graph *graph; /* where its nodes are listed; NULL: nowhere */
     bool read_only;
     bool snapshot;       /* writes go to a temporary file that is forgotten */
     bool removable;      /* a CD or floppy slot: may be empty, medium may change */
@@ -87,6 +106,7 @@ bool block_present(const struct block *block);       /* is there a medium? */
 bool block_removable(const struct block *block);     /* may it be empty, may the medium change? */
 bool block_read_only(const struct block *block);     /* empty: as the slot was opened */
 uint64_t block_size(const struct block *block);      /* bytes, 0: empty */
+struct node *block_node(const struct block *block);  /* the medium's topmost node, NULL: empty */
 const struct block_stats *block_stats(const struct block *block);
 
 /* One device may use a slot at a time; false: another has it. owner is the device's id or name for messages.
@@ -97,9 +117,10 @@ const char *block_owner(const struct block *block); /* NULL: none */
 
 void block_submit(struct block *block, struct block_request *request);
 /*
- * Takes a request back: after it returned, done will not be called and the buffers are the submitter's again.
- * A transfer that a worker is in the middle of is waited for (it is bounded by one host I/O). Data may or may
- * not have reached the medium.
+ * Takes a request back, at once: after it returned, done will not be called and the buffers are the
+ * submitter's again (a stable write's may still be read). It never waits for the disk: a host I/O that is
+ * under way goes on without the request, and what is submitted after a cancelled write waits until that has
+ * ended, so that it cannot overwrite newer data. Data may or may not have reached the medium.
  */
 void block_cancel(struct block_request *request);
 /* Waits until nothing is in flight; done functions are called. */
@@ -117,8 +138,8 @@ void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct bl
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);
-/* Takes the medium out for good (unplug): waits for what is in flight, flushes, closes and unlocks the image;
- * the last two only when nobody shares the slot (any more). */
+/* Takes the medium out for good (unplug), when nobody shares the slot (any more). The slot is empty at once;
+ * the image is flushed, closed and unlocked when its last I/O has ended, which nobody waits for. */
 void block_release(struct block *block);
 /*
  * A second user beside the device that has the slot: the paravirtual disk that shows the same medium. It

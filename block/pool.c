@@ -4,20 +4,60 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
-enum request_state { REQUEST_IDLE, REQUEST_QUEUED, REQUEST_RUNNING, REQUEST_FINISHED };
+#include "block/rw.h"
 
-/* pread and friends need little; the default of 8 MiB would count as address space of a locked-down process.
- */
-#define WORKER_STACK (128 * 1024)
+/* Formats call each other a few levels deep; the default of 8 MiB would count as address space of a
+ * locked-down process. */
+#define WORKER_STACK (256 * 1024)
 
-void pool_init(struct pool *pool, int (*perform)(struct block_request *request), struct loop *loop,
-               struct loop_work *completion)
+/* A worker's own memory, aligned for O_DIRECT; longer transfers go in turns. */
+#define BOUNCE (256u * 1024)
+
+/* ---- jobs ---- */
+
+struct job *job_new(struct node *node, struct block_request *r, bool write_through)
 {
-    *pool = (struct pool){.perform = perform, .loop = loop, .completion = completion};
+    bool straight = r && r->op == BLOCK_WRITE && r->stable;
+    size_t iov_size = straight ? r->iovcnt * sizeof(struct iovec) : 0;
+    struct job *job = malloc(sizeof(*job) + iov_size);
+
+    if (!job)
+        return NULL;
+    *job = (struct job){.request = r,
+                        .node = node_ref(node),
+                        .op = r ? r->op : BLOCK_FLUSH,
+                        .straight = straight,
+                        .write_through = write_through};
+    if (r) {
+        job->offset = r->offset;
+        job->length = r->length;
+        job->iov = straight ? job->own : r->iov;
+        job->iovcnt = r->iovcnt;
+        if (straight)
+            memcpy(job->own, r->iov, iov_size);
+    }
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    node_unref(job->node);
+    free(job);
+}
+
+/* ---- the pool ---- */
+
+void pool_init(struct pool *pool, struct loop *loop, struct loop_work *completion)
+{
+    *pool = (struct pool){.loop = loop, .completion = completion};
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->finished, NULL);
+    pthread_cond_init(&pool->copied, NULL);
     pool->last_queued = &pool->first_queued;
     pool->last_finished = &pool->first_finished;
 }
@@ -31,74 +71,158 @@ void pool_destroy(struct pool *pool)
     for (unsigned i = 0; i < pool->count; i++)
         pthread_join(pool->threads[i], NULL);
     loop_cancel(pool->loop, pool->completion);
+    pthread_cond_destroy(&pool->copied);
     pthread_cond_destroy(&pool->finished);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
 }
 
-static void pool_append(struct block_request ***last, struct block_request *request)
+static void pool_append(struct job ***last, struct job *job)
 {
-    request->next = NULL;
-    **last = request;
-    *last = &request->next;
+    job->next = NULL;
+    **last = job;
+    *last = &job->next;
 }
 
-static struct block_request *take_first(struct block_request **first, struct block_request ***last)
+static struct job *take_first(struct job **first, struct job ***last)
 {
-    struct block_request *request = *first;
+    struct job *job = *first;
 
-    if (!request)
+    if (!job)
         return NULL;
-    *first = request->next;
+    *first = job->next;
     if (!*first)
         *last = first;
-    return request;
+    return job;
 }
 
-static void take_out(struct block_request **first, struct block_request ***last,
-                     struct block_request *request)
+static void take_out(struct job **first, struct job ***last, struct job *job)
 {
-    struct block_request **at = first;
+    struct job **at = first;
 
-    while (*at != request)
+    while (*at != job)
         at = &(*at)->next;
-    *at = request->next;
+    *at = job->next;
     if (!*at)
         *last = at;
 }
 
 /* On the list of the finished; told to the machine thread without the lock, for that thread wants it at once.
  */
-void pool_finish(struct pool *pool, struct block_request *request, int error)
+static void pool_finish(struct pool *pool, struct job *job, int error)
 {
     pthread_mutex_lock(&pool->lock);
-    request->error = error;
-    request->state = REQUEST_FINISHED;
-    pool_append(&pool->last_finished, request);
+    job->error = error;
+    job->state = JOB_FINISHED;
+    pool_append(&pool->last_finished, job);
     pthread_cond_broadcast(&pool->finished);
     pthread_mutex_unlock(&pool->lock);
     loop_post(pool->loop, pool->completion);
 }
 
-static void run_queued(struct pool *pool)
-{
-    struct block_request *request = take_first(&pool->first_queued, &pool->last_queued);
+/* ---- a worker ---- */
 
-    pool->queued--;
-    request->state = REQUEST_RUNNING;
-    pthread_mutex_unlock(&pool->lock);
-    pool_finish(pool, request, pool->perform(request));
+/* Begins a copy to or from the request's buffers; false: they were taken back. */
+static bool enter_buffers(struct pool *pool, struct job *job)
+{
+    bool wanted;
+
     pthread_mutex_lock(&pool->lock);
+    wanted = job->request;
+    if (wanted)
+        job->state = JOB_COPYING;
+    pthread_mutex_unlock(&pool->lock);
+    return wanted;
+}
+
+static void leave_buffers(struct pool *pool, struct job *job)
+{
+    pthread_mutex_lock(&pool->lock);
+    job->state = JOB_RUNNING;
+    pthread_cond_broadcast(&pool->copied);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static int read_turn(struct pool *pool, struct job *job, void *bounce, uint64_t at, uint64_t length)
+{
+    int error = node_pread(job->node, bounce, job->offset + at, length);
+
+    if (error)
+        return error;
+    if (!enter_buffers(pool, job))
+        return ECANCELED;
+    rw_scatter(bounce, job->iov, job->iovcnt, at, length);
+    leave_buffers(pool, job);
+    return 0;
+}
+
+static int write_turn(struct pool *pool, struct job *job, void *bounce, uint64_t at, uint64_t length)
+{
+    if (!enter_buffers(pool, job))
+        return ECANCELED;
+    rw_gather(bounce, job->iov, job->iovcnt, at, length);
+    leave_buffers(pool, job);
+    return node_pwrite(job->node, bounce, job->offset + at, length);
+}
+
+static int transfer(struct pool *pool, struct job *job, void **bounce)
+{
+    int error = 0;
+
+    if (!*bounce)
+        *bounce = mmap(NULL, BOUNCE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (*bounce == MAP_FAILED) {
+        *bounce = NULL;
+        return ENOMEM;
+    }
+    for (uint64_t at = 0; at < job->length && !error; at += BOUNCE) {
+        uint64_t length = job->length - at < BOUNCE ? job->length - at : BOUNCE;
+
+        error = (job->op == BLOCK_READ ? read_turn : write_turn)(pool, job, *bounce, at, length);
+    }
+    return error;
+}
+
+static int job_write(struct pool *pool, struct job *job, void **bounce)
+{
+    int error = job->straight ? node_write(job->node, job->iov, job->iovcnt, job->offset, job->length)
+                              : transfer(pool, job, bounce);
+
+    return error || !job->write_through ? error : node_flush(job->node);
+}
+
+static int job_perform(struct pool *pool, struct job *job, void **bounce)
+{
+    switch (job->op) {
+    case BLOCK_READ:
+        return transfer(pool, job, bounce);
+    case BLOCK_WRITE:
+        return job_write(pool, job, bounce);
+    case BLOCK_DISCARD:
+        return node_discard(job->node, job->offset, job->length);
+    case BLOCK_ZERO:
+        return node_zero(job->node, job->offset, job->length, NODE_MAY_UNMAP);
+    case BLOCK_FLUSH:
+        return node_flush(job->node);
+    }
+    return EINVAL;
 }
 
 static void *worker(void *opaque)
 {
     struct pool *pool = opaque;
+    void *bounce = NULL;
 
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         if (pool->first_queued) {
-            run_queued(pool);
+            struct job *job = take_first(&pool->first_queued, &pool->last_queued);
+
+            pool->queued--;
+            job->state = JOB_RUNNING;
+            pthread_mutex_unlock(&pool->lock);
+            pool_finish(pool, job, job_perform(pool, job, &bounce));
+            pthread_mutex_lock(&pool->lock);
         } else if (pool->quit) {
             break;
         } else {
@@ -108,6 +232,8 @@ static void *worker(void *opaque)
         }
     }
     pthread_mutex_unlock(&pool->lock);
+    if (bounce)
+        munmap(bounce, BOUNCE);
     return NULL;
 }
 
@@ -127,53 +253,58 @@ static void start_worker(struct pool *pool)
     pthread_attr_destroy(&attr);
 }
 
-void pool_submit(struct pool *pool, struct block_request *request)
+/* ---- the machine thread ---- */
+
+void pool_submit(struct pool *pool, struct job *job)
 {
     bool stuck;
 
     pthread_mutex_lock(&pool->lock);
-    request->state = REQUEST_QUEUED;
-    pool_append(&pool->last_queued, request);
+    job->state = JOB_QUEUED;
+    pool_append(&pool->last_queued, job);
     pool->queued++;
     if (pool->queued > pool->idle && pool->count < POOL_THREADS)
         start_worker(pool);
     stuck = pool->count == 0;
     if (stuck) {
-        take_out(&pool->first_queued, &pool->last_queued, request);
+        take_out(&pool->first_queued, &pool->last_queued, job);
         pool->queued--;
     }
     pthread_mutex_unlock(&pool->lock);
     if (stuck) /* the host gives no thread: the guest sees an I/O error */
-        pool_finish(pool, request, EAGAIN);
+        pool_finish(pool, job, EAGAIN);
     else
         pthread_cond_signal(&pool->work);
 }
 
-struct block_request *pool_take(struct pool *pool, bool wait)
+struct job *pool_take(struct pool *pool, bool wait)
 {
-    struct block_request *request;
+    struct job *job;
 
     pthread_mutex_lock(&pool->lock);
     while (wait && !pool->first_finished)
         pthread_cond_wait(&pool->finished, &pool->lock);
-    request = take_first(&pool->first_finished, &pool->last_finished);
-    if (request)
-        request->state = REQUEST_IDLE;
+    job = take_first(&pool->first_finished, &pool->last_finished);
     pthread_mutex_unlock(&pool->lock);
-    return request;
+    return job;
 }
 
-void pool_cancel(struct pool *pool, struct block_request *request)
+bool pool_cancel(struct pool *pool, struct job *job)
 {
+    bool ended = true;
+
     pthread_mutex_lock(&pool->lock);
-    while (request->state == REQUEST_RUNNING)
-        pthread_cond_wait(&pool->finished, &pool->lock);
-    if (request->state == REQUEST_QUEUED) {
-        take_out(&pool->first_queued, &pool->last_queued, request);
+    while (job->state == JOB_COPYING)
+        pthread_cond_wait(&pool->copied, &pool->lock);
+    if (job->state == JOB_QUEUED) {
+        take_out(&pool->first_queued, &pool->last_queued, job);
         pool->queued--;
-    } else if (request->state == REQUEST_FINISHED) {
-        take_out(&pool->first_finished, &pool->last_finished, request);
+    } else if (job->state == JOB_FINISHED) {
+        take_out(&pool->first_finished, &pool->last_finished, job);
+    } else {
+        ended = false;
     }
-    request->state = REQUEST_IDLE;
+    job->request = NULL;
     pthread_mutex_unlock(&pool->lock);
+    return ended;
 }

@@ -52,6 +52,37 @@ void rw_zero(const struct iovec *iov, int count, uint64_t skip, uint64_t length)
     }
 }
 
+static void copy(uint8_t *memory, const struct iovec *iov, int count, uint64_t skip, uint64_t length,
+                 bool scatter)
+{
+    for (int i = 0; i < count && length; i++) {
+        uint64_t part;
+
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        part = iov[i].iov_len - skip < length ? iov[i].iov_len - skip : length;
+        if (scatter)
+            memcpy((uint8_t *)iov[i].iov_base + skip, memory, part);
+        else
+            memcpy(memory, (uint8_t *)iov[i].iov_base + skip, part);
+        memory += part;
+        length -= part;
+        skip = 0;
+    }
+}
+
+void rw_scatter(const void *from, const struct iovec *iov, int count, uint64_t skip, uint64_t length)
+{
+    copy((uint8_t *)from, iov, count, skip, length, true);
+}
+
+void rw_gather(void *to, const struct iovec *iov, int count, uint64_t skip, uint64_t length)
+{
+    copy(to, iov, count, skip, length, false);
+}
+
 /* In turns, as far as the file goes: *done tells. */
 static int in_turns(ssize_t (*io)(int fd, const struct iovec *iov, int count, off_t offset), int fd,
                     const struct iovec *iov, int count, uint64_t offset, uint64_t length, uint64_t *done)

@@ -18,6 +18,10 @@ int rw_slice(const struct iovec *iov, int count, uint64_t skip, uint64_t length,
 int rw_read(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length);
 int rw_write(int fd, const struct iovec *iov, int count, uint64_t offset, uint64_t length);
 
+/* Copies length bytes between a piece of memory and the buffers from skip on. */
+void rw_scatter(const void *from, const struct iovec *iov, int count, uint64_t skip, uint64_t length);
+void rw_gather(void *to, const struct iovec *iov, int count, uint64_t skip, uint64_t length);
+
 /* Zeroes length bytes of the buffers from skip on. */
 void rw_zero(const struct iovec *iov, int count, uint64_t skip, uint64_t length);
 

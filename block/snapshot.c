@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "block/snapshot.h"
-
+/*
+ * snapshot=on: writes go to a sparse temporary file that nobody can see and that the kernel forgets with the
+ * process; a bitmap says which clusters of the image it holds. The image below is only read.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,17 +12,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "block/drivers.h"
 #include "block/rw.h"
 
+#define SNAPSHOT_CLUSTER 4096u
+
 struct snapshot {
-    int base_fd, fd;
-    uint64_t size;
+    struct node node;
+    int fd;
     pthread_rwlock_t lock; /* the bitmap, and that a cluster is copied as one step */
     uint8_t *held;         /* a bit a cluster; pages of it that were never touched cost nothing */
     size_t held_size;
 };
 
-static int make_file(struct error *err)
+static int snapshot_file(struct error *err)
 {
     const char *dir = getenv("TMPDIR");
     char path[4096];
@@ -43,43 +48,33 @@ static int make_file(struct error *err)
     return -1;
 }
 
-struct snapshot *snapshot_new(int base_fd, uint64_t size, struct error *err)
+/* The temporary file lies in $TMPDIR or /var/tmp. */
+static bool snapshot_open(struct node *node, const json_t *options, struct error *err)
 {
-    uint64_t clusters = size / SNAPSHOT_CLUSTER + 1;
-    struct snapshot *s = calloc(1, sizeof(*s));
+    struct snapshot *s = (struct snapshot *)node;
 
-    if (!s) {
-        error_set(err, "no memory for a snapshot");
-        return NULL;
-    }
-    s->base_fd = base_fd;
-    s->size = size;
-    s->held_size = clusters / 8 + 1;
+    node->size = node->file->size;
+    s->held_size = (node->size / SNAPSHOT_CLUSTER + 1) / 8 + 1;
     s->held =
         mmap(NULL, s->held_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (s->held == MAP_FAILED) {
-        error_set(err, "no memory for a snapshot's map of %zu bytes", s->held_size);
-        free(s);
-        return NULL;
-    }
-    s->fd = make_file(err);
+    if (s->held == MAP_FAILED)
+        return error_set(err, "no memory for a snapshot's map of %zu bytes", s->held_size);
+    s->fd = snapshot_file(err);
     if (s->fd < 0) {
         munmap(s->held, s->held_size);
-        free(s);
-        return NULL;
+        return false;
     }
     pthread_rwlock_init(&s->lock, NULL);
-    return s;
+    return true;
 }
 
-void snapshot_free(struct snapshot *snapshot)
+static void snapshot_close(struct node *node)
 {
-    if (!snapshot)
-        return;
-    close(snapshot->fd);
-    munmap(snapshot->held, snapshot->held_size);
-    pthread_rwlock_destroy(&snapshot->lock);
-    free(snapshot);
+    struct snapshot *s = (struct snapshot *)node;
+
+    close(s->fd);
+    munmap(s->held, s->held_size);
+    pthread_rwlock_destroy(&s->lock);
 }
 
 static bool is_held(const struct snapshot *s, uint64_t cluster)
@@ -99,8 +94,10 @@ static uint64_t run_end(const struct snapshot *s, uint64_t offset, uint64_t end)
     return cluster * SNAPSHOT_CLUSTER < end ? cluster * SNAPSHOT_CLUSTER : end;
 }
 
-int snapshot_read(struct snapshot *s, uint64_t offset, uint64_t length, struct iovec *iov, int iovcnt)
+static int snapshot_read(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset,
+                         uint64_t length)
 {
+    struct snapshot *s = (struct snapshot *)node;
     uint64_t at = offset, end = offset + length;
     struct iovec part[iovcnt > 0 ? iovcnt : 1];
     int error = 0;
@@ -110,7 +107,8 @@ int snapshot_read(struct snapshot *s, uint64_t offset, uint64_t length, struct i
         uint64_t next = run_end(s, at, end);
         int parts = rw_slice(iov, iovcnt, at - offset, next - at, part);
 
-        error = rw_read(is_held(s, at / SNAPSHOT_CLUSTER) ? s->fd : s->base_fd, part, parts, at, next - at);
+        error = is_held(s, at / SNAPSHOT_CLUSTER) ? rw_read(s->fd, part, parts, at, next - at)
+                                                  : node_read(node->file, part, parts, at, next - at);
         at = next;
     }
     pthread_rwlock_unlock(&s->lock);
@@ -127,12 +125,14 @@ static int copy_up(struct snapshot *s, uint64_t offset)
 
     if (is_held(s, start / SNAPSHOT_CLUSTER))
         return 0;
-    error = rw_read(s->base_fd, &iov, 1, start, sizeof(cluster));
+    error = node_read(s->node.file, &iov, 1, start, sizeof(cluster));
     return error ? error : rw_write(s->fd, &iov, 1, start, sizeof(cluster));
 }
 
-int snapshot_write(struct snapshot *s, uint64_t offset, uint64_t length, struct iovec *iov, int iovcnt)
+static int snapshot_write(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset,
+                          uint64_t length)
 {
+    struct snapshot *s = (struct snapshot *)node;
     uint64_t end = offset + length;
     int error = 0;
 
@@ -149,3 +149,19 @@ int snapshot_write(struct snapshot *s, uint64_t offset, uint64_t length, struct 
     pthread_rwlock_unlock(&s->lock);
     return error;
 }
+
+/* It is forgotten with the process: there is nothing to make durable. */
+static int snapshot_flush(struct node *node)
+{
+    return 0;
+}
+
+const struct node_driver snapshot_driver = {.name = "snapshot",
+                                            .description = "writes over its file are kept until the end only",
+                                            .size = sizeof(struct snapshot),
+                                            .needs_file = true,
+                                            .open = snapshot_open,
+                                            .close = snapshot_close,
+                                            .read = snapshot_read,
+                                            .write = snapshot_write,
+                                            .flush = snapshot_flush};

@@ -102,9 +102,10 @@ static void info_blockstats(struct hmp *h)
         fprintf(
             h->out,
             "%s: rd_bytes=%llu wr_bytes=%llu rd_operations=%llu wr_operations=%llu flush_operations=%llu\r\n",
-            block_id(b), (unsigned long long)s->rd_bytes, (unsigned long long)s->wr_bytes,
-            (unsigned long long)s->rd_operations, (unsigned long long)s->wr_operations,
-            (unsigned long long)s->flush_operations);
+            block_id(b), (unsigned long long)s->op[BLOCK_READ].bytes,
+            (unsigned long long)s->op[BLOCK_WRITE].bytes, (unsigned long long)s->op[BLOCK_READ].operations,
+            (unsigned long long)s->op[BLOCK_WRITE].operations,
+            (unsigned long long)s->op[BLOCK_FLUSH].operations);
     }
 }
 

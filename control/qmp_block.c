@@ -123,16 +123,37 @@ static bool query_block(struct qmp_call *call)
     return true;
 }
 
+static json_t *describe_stats(const struct block_stats *s)
+{
+    static const struct {
+        enum block_op op;
+        const char *name;
+    } ops[] = {{BLOCK_READ, "rd"}, {BLOCK_WRITE, "wr"}, {BLOCK_FLUSH, "flush"}, {BLOCK_DISCARD, "unmap"}};
+    json_t *stats =
+        json_pack("{s:I, s:i, s:i, s:b, s:b}", "wr_highest_offset", (json_int_t)s->highest_written,
+                  "rd_merged", 0, "wr_merged", 0, "account_invalid", 1, "account_failed", 1);
+    char key[40];
+
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        const uint64_t values[] = {s->op[ops[i].op].bytes, s->op[ops[i].op].operations, s->op[ops[i].op].time,
+                                   s->op[ops[i].op].failed};
+        static const char *const names[] = {"%s_bytes", "%s_operations", "%s_total_time_ns",
+                                            "failed_%s_operations"};
+
+        for (size_t n = ops[i].op == BLOCK_FLUSH; n < 4; n++) {
+            snprintf(key, sizeof(key), names[n], ops[i].name);
+            json_object_set_new(stats, key, json_integer(values[n]));
+        }
+    }
+    return stats;
+}
+
 static bool query_blockstats(struct qmp_call *call)
 {
     call->result = json_array();
     for (struct block *b = call->c->backends.blocks; b; b = block_next(b)) {
-        const struct block_stats *s = block_stats(b);
         json_t *item =
-            json_pack("{s:s, s:{s:I, s:I, s:I, s:I, s:I}}", "device", block_id(b), "stats", "rd_bytes",
-                      (json_int_t)s->rd_bytes, "wr_bytes", (json_int_t)s->wr_bytes, "rd_operations",
-                      (json_int_t)s->rd_operations, "wr_operations", (json_int_t)s->wr_operations,
-                      "flush_operations", (json_int_t)s->flush_operations);
+            json_pack("{s:s, s:o}", "device", block_id(b), "stats", describe_stats(block_stats(b)));
 
         if (block_owner(b))
             json_object_set_new(item, "qdev", json_string(block_owner(b)));

@@ -213,14 +213,17 @@ static void request_done(struct block_request *request, int error)
     drive->ops->io_done(drive, error);
 }
 
+/* stable: the buffers are guest memory that is mapped for good. */
 static void submit(struct ide_drive *drive, enum block_op op, uint64_t offset, uint64_t length,
-                   struct iovec *iov, int iovcnt, void (*done)(struct block_request *request, int error))
+                   struct iovec *iov, int iovcnt, bool stable,
+                   void (*done)(struct block_request *request, int error))
 {
     drive->request = (struct block_request){.op = op,
                                             .offset = offset,
                                             .length = length,
                                             .iov = iov,
                                             .iovcnt = iovcnt,
+                                            .stable = stable,
                                             .done = done,
                                             .opaque = drive};
     drive->in_flight = true;
@@ -231,7 +234,7 @@ static void submit(struct ide_drive *drive, enum block_op op, uint64_t offset, u
 void ide_submit(struct ide_drive *drive, enum block_op op, uint64_t offset, uint64_t length, uint32_t start)
 {
     drive->iov = (struct iovec){drive->buffer + start, length};
-    submit(drive, op, offset, length, &drive->iov, 1, request_done);
+    submit(drive, op, offset, length, &drive->iov, 1, false, request_done);
 }
 
 /* ---- DMA ---- */
@@ -344,7 +347,8 @@ static void dma_run(struct ide_drive *drive)
                 continue;
             }
             submit(drive, drive->dma_kind == IDE_DMA_READ ? BLOCK_READ : BLOCK_WRITE, drive->dma_offset,
-                   drive->piece.length, drive->piece.iov, drive->piece.count, dma_request_done);
+                   drive->piece.length, drive->piece.iov, drive->piece.count,
+                   drive->channel->machine->ram.host != NULL, dma_request_done);
             return;
         }
         dma_run_buffer(drive);

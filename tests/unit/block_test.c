@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/node.h"
+#include "block/pool.h"
 #include "block/rw.h"
 #include "tests/lib/cmocka.h"
 
@@ -48,8 +52,8 @@ static void io_done(struct block_request *request, int error)
     io->error = error;
 }
 
-static void submit(struct io *io, struct block *block, enum block_op op, uint64_t offset, void *data,
-                   uint64_t length)
+static void submit_as(struct io *io, struct block *block, enum block_op op, uint64_t offset, void *data,
+                      uint64_t length, bool stable)
 {
     *io = (struct io){.iov = {data, length}};
     io->request = (struct block_request){.op = op,
@@ -57,9 +61,16 @@ static void submit(struct io *io, struct block *block, enum block_op op, uint64_
                                          .length = length,
                                          .iov = &io->iov,
                                          .iovcnt = 1,
+                                         .stable = stable,
                                          .done = io_done,
                                          .opaque = io};
     block_submit(block, &io->request);
+}
+
+static void submit(struct io *io, struct block *block, enum block_op op, uint64_t offset, void *data,
+                   uint64_t length)
+{
+    submit_as(io, block, op, offset, data, length, false);
 }
 
 static int run(struct block *block, enum block_op op, uint64_t offset, void *data, uint64_t length)
@@ -117,9 +128,9 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(run(block, BLOCK_READ, 4097, in, sizeof(in)), 0);
     assert_memory_equal(in, out, sizeof(in));
     assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
-    assert_int_equal(block_stats(block)->wr_operations, 2);
-    assert_int_equal(block_stats(block)->rd_bytes, 700 + sizeof(in));
-    assert_int_equal(block_stats(block)->flush_operations, 1);
+    assert_int_equal(block_stats(block)->op[BLOCK_WRITE].operations, 2);
+    assert_int_equal(block_stats(block)->op[BLOCK_READ].bytes, 700 + sizeof(in));
+    assert_int_equal(block_stats(block)->op[BLOCK_FLUSH].operations, 1);
     block_close(block);
 
     int fd = open(file, O_RDONLY);
@@ -239,6 +250,87 @@ static void cancelled_requests_are_never_done(void **state)
         assert_int_equal(io[i].done, i % 2);
     block_cancel(&io[0].request); /* again, and of one that is done: harmless */
     block_cancel(&io[1].request);
+    block_close(block);
+}
+
+/* A disk whose every request takes so long, engine and all. */
+static struct block *open_slow(struct node_graph *graph, unsigned ms)
+{
+    json_t *options = json_pack("{s:s, s:I, s:I}", "driver", "null-co", "size", (json_int_t)(1 << 20),
+                                "latency-ns", (json_int_t)ms * 1000000);
+    struct error err = {""};
+    struct node *node = node_open(graph, options, &err);
+    struct block *block;
+
+    json_decref(options);
+    assert_non_null(node);
+    block = open_with(&(struct block_options){.node = node, .graph = graph});
+    node_unref(node);
+    return block;
+}
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
+}
+
+/* Until a worker is in the middle of the job. */
+static void wait_until_running(struct io *io)
+{
+    while (__atomic_load_n(&io->request.job->state, __ATOMIC_RELAXED) != JOB_RUNNING)
+        sched_yield();
+}
+
+static void cancel_never_waits_for_the_disk(void **state)
+{
+    enum { SLOW = 400 };
+    static const enum block_op ops[] = {BLOCK_FLUSH, BLOCK_READ, BLOCK_WRITE, BLOCK_DISCARD, BLOCK_ZERO};
+    struct node_graph graph = {0};
+    static uint8_t data[4096];
+
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        for (int stable = 0; stable < (ops[i] == BLOCK_WRITE ? 2 : 1); stable++) {
+            struct block *block = open_slow(&graph, SLOW);
+            int64_t start = milliseconds();
+            struct io io;
+
+            memset(data, 0x77, sizeof(data));
+            submit_as(&io, block, ops[i], 0, data, ops[i] == BLOCK_FLUSH ? 0 : sizeof(data), stable);
+            if (ops[i] != BLOCK_DISCARD) /* which a null disk has nothing to do for */
+                wait_until_running(&io);
+            block_cancel(&io.request);
+            block_release(block); /* and an unplug does not, either */
+            assert_false(block_present(block));
+            assert_true(milliseconds() - start < SLOW);
+            block_close(block); /* waits for what is under way */
+            assert_int_equal(io.done, 0);
+            assert_int_equal(data[0], 0x77); /* the read that was cancelled does not touch it later */
+            assert_null(graph.first);
+        }
+}
+
+static void what_follows_a_cancelled_write_comes_after_it(void **state)
+{
+    struct node_graph graph = {0};
+    struct block *block = open_slow(&graph, 300);
+    int64_t start = milliseconds();
+    struct io first, second, third;
+    uint8_t data[512] = {0};
+
+    submit(&first, block, BLOCK_WRITE, 0, data, 512);
+    wait_until_running(&first);
+    block_cancel(&first.request);
+    submit(&second, block, BLOCK_WRITE, 0, data, 512);
+    submit(&third, block, BLOCK_READ, 0, data, 512);
+    block_cancel(&third.request); /* while it is held */
+    while (!second.done)
+        loop_once(&loop, true);
+    assert_true(milliseconds() - start >= 600); /* one after the other */
+    assert_int_equal(second.error, 0);
+    assert_int_equal(first.done + third.done, 0);
     block_close(block);
 }
 
@@ -576,6 +668,8 @@ int main(void)
         block_unit_test(slices_of_buffers),
         block_unit_test(read_only_and_empty),
         block_unit_test(cancelled_requests_are_never_done),
+        block_unit_test(cancel_never_waits_for_the_disk),
+        block_unit_test(what_follows_a_cancelled_write_comes_after_it),
         block_unit_test(drain_calls_done),
         block_unit_test(snapshots_keep_the_image),
         block_unit_test(images_in_use_are_refused),
