@@ -420,6 +420,33 @@ static void mistakes_are_named(void **state)
     assert_refused(&(struct block_options){0}, "needs an image");
 }
 
+/* Never probed: a guest that writes another format's header into its raw disk must not get that format's
+ * rights. */
+static void a_format_that_is_not_said_is_raw_and_warned_of(void **state)
+{
+    const char *file = qtest_temp_file(".img", 4096);
+    int log = open("/tmp", O_TMPFILE | O_RDWR, 0600), old = dup(2), fd = open(file, O_WRONLY);
+    char said[512] = "";
+    struct block *block;
+
+    assert_int_equal(write(fd, "QFI\xfb\0\0\0\3", 8), 8);
+    close(fd);
+    dup2(log, 2);
+    block = open_file(file);
+    block_close(block);
+    block = open_with(&(struct block_options){.file = file, .format = "raw"}); /* says so: no word */
+    dup2(old, 2);
+    close(old);
+    assert_string_equal(block_format(block), "raw");
+    assert_int_equal(block_size(block), 4096);
+    block_close(block);
+    assert_true(pread(log, said, sizeof(said) - 1, 0) > 0);
+    close(log);
+    assert_non_null(strstr(said, file));
+    assert_non_null(strstr(said, "looks like qcow2 and is taken as raw"));
+    assert_null(strchr(strchr(said, '\n') + 1, '\n'));
+}
+
 static void discard_frees_space(void **state)
 {
     const char *file = qtest_temp_file(".img", 1 << 20);
@@ -674,6 +701,7 @@ int main(void)
         block_unit_test(snapshots_keep_the_image),
         block_unit_test(images_in_use_are_refused),
         block_unit_test(mistakes_are_named),
+        block_unit_test(a_format_that_is_not_said_is_raw_and_warned_of),
         block_unit_test(discard_frees_space),
         block_unit_test(discard_and_cache_as_asked_for),
         block_unit_test(block_devices),
