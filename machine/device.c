@@ -53,13 +53,12 @@ void device_register(struct device_class *cls)
     struct device_class **at = &classes;
     struct error err = {.text = ""};
 
-    if (!cls->reset || !(cls->state || cls->old_state) || !cls->realize || !cls->bus ||
-        !register_bus_kind(cls->bus)) {
+    if (!cls->reset || !cls->state || !cls->realize || !cls->bus || !register_bus_kind(cls->bus)) {
         fprintf(stderr, "hvm-dm: device class %s has no realize, reset, state or bus: not registered\n",
                 cls->name);
         return;
     }
-    if (cls->state && !state_table_valid(cls->state, &err)) {
+    if (!state_table_valid(cls->state, &err)) {
         fprintf(stderr, "hvm-dm: device class %s: %s: not registered\n", cls->name, err.text);
         return;
     }

@@ -64,59 +64,6 @@ struct property {
         .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                     \
     }
 
-/* ---- state as classes still declare it that machine/state.h has not reached yet ---- */
-
-enum old_state_kind {
-    OLD_STATE_UINT,  /* unsigned integers or bool; count elements of size bytes each; saved value in 0..max */
-    OLD_STATE_TIMER, /* struct timer: armed or not, and its deadline */
-    OLD_STATE_STRUCT, /* count structs of size bytes, described by fields */
-};
-
-struct state_field {
-    const char *name; /* NULL ends the table */
-    enum old_state_kind kind;
-    size_t offset, size, count;
-    uint64_t max; /* 0: any value of that size */
-    const struct state_field *fields;
-};
-
-#define STATE_FIELD(type, field)                                                                             \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
-        .size = sizeof(((type *)0)->field), .count = 1                                                       \
-    }
-#define STATE_FIELD_MAX(type, field, max_)                                                                   \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
-        .size = sizeof(((type *)0)->field), .count = 1, .max = (max_)                                        \
-    }
-#define STATE_ARRAY(type, field)                                                                             \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_UINT, .offset = offsetof(type, field),                             \
-        .size = sizeof(((type *)0)->field[0]),                                                               \
-        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                                  \
-    }
-#define STATE_TIMER_FIELD(type, field)                                                                       \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_TIMER, .offset = offsetof(type, field), .count = 1                 \
-    }
-/* One struct: STATE_SUB(type, field, fields); an array of them: STATE_SUBS. */
-#define STATE_SUB(type, field, fields_)                                                                      \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_STRUCT, .offset = offsetof(type, field),                           \
-        .size = sizeof(((type *)0)->field), .count = 1, .fields = (fields_)                                  \
-    }
-#define STATE_SUBS(type, field, fields_)                                                                     \
-    {                                                                                                        \
-        .name = #field, .kind = OLD_STATE_STRUCT, .offset = offsetof(type, field),                           \
-        .size = sizeof(((type *)0)->field[0]),                                                               \
-        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .fields = (fields_)             \
-    }
-#define STATE_END                                                                                            \
-    {                                                                                                        \
-        .name = NULL                                                                                         \
-    }
-
 /* ---- the class ---- */
 
 struct device_class {
@@ -129,7 +76,6 @@ struct device_class {
     size_t size; /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
     const struct property *properties; /* or NULL */
     const struct state_table *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
-    const struct state_field *old_state;
     bool (*realize)(struct device *dev, struct error *err);
     void (*unrealize)(
         struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
@@ -181,7 +127,7 @@ struct bus_ops {
     const char *title;                 /* of its classes in -device help: "PCI devices" */
     const char *type;                  /* of its classes as QMP's qom-list-types says it: "pci-device" */
     const struct property *properties; /* what every child has beside its class's own */
-    const struct state_field *state;   /* what the bus keeps in every child's struct */
+    const struct state_table *state;   /* what the bus keeps in every child's struct, or NULL */
 
     /* There is no place for one more. */
     bool (*full)(const struct bus_node *bus);
@@ -193,8 +139,9 @@ struct bus_ops {
     void (*unplug)(struct bus_node *bus, struct device *dev);
     /* A reset of the child, which calls the class's; NULL: the class's alone. */
     void (*reset)(struct device *dev);
-    /* After a state was loaded, before the class's loaded: derives what follows from the bus's part. */
-    bool (*loaded)(struct device *dev, struct error *err);
+    /* As the class's, for what the bus keeps; both come before the class's. */
+    bool (*check)(const struct device *dev, struct error *err);
+    void (*loaded)(struct device *dev);
     /* Where on the bus the child is: "01.2", "0". NULL: its class's name, and a number if there are more. */
     void (*address)(const struct device *dev, char *text, size_t size);
 };

@@ -130,6 +130,13 @@ void pci_set_intx(struct pci_device *pci_dev, bool level)
 
 /* ---- power management ---- */
 
+static void set_pm_masks(struct pci_device *pci_dev, uint8_t offset, bool shown)
+{
+    pci_dev->writable[offset + PCI_PM_CSR] = shown ? PCI_PM_CSR_STATE : 0;
+    pci_dev->writable[offset + PCI_PM_CSR + 1] = shown ? PCI_PM_CSR_PME_EN >> 8 : 0;
+    pci_dev->clearable[offset + PCI_PM_CSR + 1] = shown ? PCI_PM_CSR_PME_STATUS >> 8 : 0;
+}
+
 void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16_t pmc)
 {
     uint8_t *cap = pci_dev->config + offset;
@@ -137,9 +144,7 @@ void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16
     if (!pmc == !pci_dev->pm)
         return;
     pci_dev->pm = pmc ? offset : 0;
-    pci_dev->writable[offset + PCI_PM_CSR] = pmc ? PCI_PM_CSR_STATE : 0;
-    pci_dev->writable[offset + PCI_PM_CSR + 1] = pmc ? PCI_PM_CSR_PME_EN >> 8 : 0;
-    pci_dev->clearable[offset + PCI_PM_CSR + 1] = pmc ? PCI_PM_CSR_PME_STATUS >> 8 : 0;
+    set_pm_masks(pci_dev, offset, pmc);
     if (pmc) {
         pci_add_capability(pci_dev, PCI_CAP_PM, offset, 8);
         pci_set16(pci_dev, offset + PCI_PM_PMC, pmc);
@@ -427,20 +432,29 @@ static bool pci_plugged(struct bus_node *node, struct device *dev, struct error 
     return true;
 }
 
-void pci_remove(struct pci_device *pci_dev)
+/* The function was unplugged: what is outside of the machine hears of it. */
+static void pci_gone(struct pci_device *pci_dev)
 {
     struct pci_bus *bus = pci_dev->pci;
 
+    if (pci_dev->gone)
+        return;
+    pci_dev->gone = true;
+    if (bus->function_changed)
+        bus->function_changed(bus->function_opaque, pci_dev->devfn, false);
+    if (pci_dev->unplugged)
+        pci_dev->unplugged(pci_dev->unplugged_opaque);
+}
+
+void pci_remove(struct pci_device *pci_dev)
+{
     if (pci_dev->removed)
         return;
     pci_dev->removed = true;
     pci_dev->intx = false;
     update_intx(pci_dev);
     update_bars(pci_dev);
-    if (bus->function_changed)
-        bus->function_changed(bus->function_opaque, pci_dev->devfn, false);
-    if (pci_dev->unplugged)
-        pci_dev->unplugged(pci_dev->unplugged_opaque);
+    pci_gone(pci_dev);
 }
 
 static void pci_unplug(struct bus_node *node, struct device *dev)
@@ -464,13 +478,34 @@ static void pci_reset(struct device *dev)
 }
 
 /* What is mapped and which pins are held follows from the configuration space. */
-static bool pci_loaded(struct device *dev, struct error *err)
+/* What a function is can differ only where it is another one: drivers have found it. */
+static bool pci_check(const struct device *dev, struct error *err)
+{
+    static const uint8_t fixed[] = {0x00, 0x01, 0x02, 0x03, 0x08, 0x09, 0x0A,
+                                    0x0B, 0x0E, 0x2C, 0x2D, 0x2E, 0x2F, 0x3D};
+    const struct pci_device *saved = (const struct pci_device *)dev;
+    const struct pci_device *own = saved->pci->functions[saved->devfn];
+
+    for (unsigned i = 0; i < sizeof(fixed); i++)
+        if (saved->config[fixed[i]] != own->config[fixed[i]])
+            return error_set(err, "configuration byte 0x%02x is 0x%02x, and this device's 0x%02x", fixed[i],
+                             saved->config[fixed[i]], own->config[fixed[i]]);
+    if (saved->pm && (saved->pm < 0x40 || saved->pm % 4 || (own->pm && own->pm != saved->pm)))
+        return error_set(err, "the power management capability is at 0x%02x", saved->pm);
+    return !own->removed || saved->removed ||
+           error_set(err, "the function was unplugged, and is not in the state");
+}
+
+static void pci_loaded(struct device *dev)
 {
     struct pci_device *pci_dev = (struct pci_device *)dev;
 
+    if (pci_dev->pm)
+        set_pm_masks(pci_dev, pci_dev->pm, true);
     update_bars(pci_dev);
     update_intx(pci_dev);
-    return true;
+    if (pci_dev->removed)
+        pci_gone(pci_dev);
 }
 
 static void pci_address(const struct device *dev, char *text, size_t size)
@@ -480,23 +515,19 @@ static void pci_address(const struct device *dev, char *text, size_t size)
     snprintf(text, size, "%02x.%x", devfn >> 3, devfn & 7);
 }
 
-static const struct state_field pci_state[] = {
-    STATE_ARRAY(struct pci_device, config),
-    STATE_FIELD_MAX(struct pci_device, removed, 1),
-    STATE_FIELD_MAX(struct pci_device, intx, 1),
-    STATE_END,
-};
+STATE_TABLE(pci_state, struct pci_device, PCI_STATE);
 
 const struct bus_ops pci_bus_ops = {
     .name = "PCI",
     .title = "PCI devices",
     .type = "pci-device",
     .properties = pci_properties,
-    .state = pci_state,
+    .state = &pci_state,
     .plug = pci_plug,
     .plugged = pci_plugged,
     .unplug = pci_unplug,
     .reset = pci_reset,
+    .check = pci_check,
     .loaded = pci_loaded,
     .address = pci_address,
 };

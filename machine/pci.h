@@ -69,17 +69,22 @@ struct pci_bar {
 
 struct pci_bus;
 
+/* What the bus keeps of a function. */
+#define PCI_STATE(S)                                                                                         \
+    S(ARRAY, uint8_t, config, 256, ANY)                                                                      \
+    S(UINT, uint8_t, pm, 0xF8) /* where its power management capability is, 0: it has none */                \
+    S(BOOL, removed)           /* unplugged: the function is gone, config reads give all ones */             \
+    S(BOOL, intx)              /* what the device wants on its pin */
+
 struct pci_device {
     struct device dev;
+    STATE_MEMBERS(PCI_STATE);
     struct pci_bus *pci;
     uint8_t devfn;
-    bool removed; /* unplugged: the function is gone, config reads give all ones */
-    uint8_t config[256];
     uint8_t writable[256];  /* bits that the guest can write */
     uint8_t clearable[256]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BARS];
-    uint8_t pm;     /* where its power management capability is, 0: it has none */
-    bool intx;      /* what the device wants on its pin */
+    bool gone;      /* it is removed, and those outside of the machine know it */
     bool intx_seen; /* what the bus sees: with PCI_COMMAND_INTX_DISABLE low */
     /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written
      * by the guest. */

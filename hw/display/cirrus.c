@@ -56,24 +56,31 @@ enum {
     CHIP_ID = 0xB8,         /* CR27: CL-GD5446 */
 };
 
+#define CIRRUS_STATE(S)                                                                                      \
+    S(SUB, struct vga, vga, vga_state)                                                                       \
+    S(ARRAY, uint8_t, sr, 0x20,                                                                              \
+      ANY) /* extended registers by their index; the standard ones are the VGA's */                          \
+    S(ARRAY, uint8_t, gr, 0x40, ANY)                                                                         \
+    S(ARRAY, uint8_t, cr, 0x40, ANY)                                                                         \
+    S(UINT, uint8_t, hidden_dac, ANY) /* behind 0x3C6, reached after four reads of it */                     \
+    S(UINT, uint8_t, hidden_dac_reads, 4)                                                                    \
+    S(UINT, uint16_t, cursor_x, 2047)                                                                        \
+    S(UINT, uint16_t, cursor_y, 2047)                                                                        \
+    S(ARRAY, uint8_t, cursor_dac, 16 * 3, ANY) /* entry 0: colour 0, entry 15: colour 1 */                   \
+    S(ARRAY, uint8_t, latch, 8, ANY)                                                                         \
+    S(BOOL, feeding)              /* A blit from system memory under way. */                                 \
+    S(UINT, uint32_t, chunk, ANY) /* chunks done, bytes of the next one in data */                           \
+    S(UINT, uint32_t, filled, ANY)                                                                           \
+    S(ARRAY, uint8_t, data, BLT_MAX_WIDTH, ANY)
+
 struct cirrus {
     struct pci_device pci;
-    struct vga vga;
     uint32_t vgamem_mb;
-    /* Extended registers by their index; the standard ones are the VGA's. */
-    uint8_t sr[0x20], gr[0x40], cr[0x40];
-    uint8_t hidden_dac; /* behind 0x3C6, reached after four reads of it */
-    uint8_t hidden_dac_reads;
-    uint16_t cursor_x, cursor_y;
-    uint8_t cursor_dac[16 * 3]; /* entry 0: colour 0, entry 15: colour 1 */
-    uint8_t latch[8];
-    /* A blit from system memory under way. */
-    bool feeding;
-    uint32_t chunk, filled; /* chunks done, bytes of the next one in data */
-    uint8_t data[BLT_MAX_WIDTH];
     struct cirrus_blt blt;
     struct region bar0, bar1, tail;
+    STATE_MEMBERS(CIRRUS_STATE);
 };
+STATE_TABLE(cirrus_state, struct cirrus, CIRRUS_STATE);
 
 static bool cirrus_is_packed(const struct cirrus *s)
 {
@@ -852,24 +859,6 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {
-    STATE_SUB(struct cirrus, vga, vga_state),
-    STATE_ARRAY(struct cirrus, sr),
-    STATE_ARRAY(struct cirrus, gr),
-    STATE_ARRAY(struct cirrus, cr),
-    STATE_FIELD(struct cirrus, hidden_dac),
-    STATE_FIELD_MAX(struct cirrus, hidden_dac_reads, 4),
-    STATE_FIELD_MAX(struct cirrus, cursor_x, 2047),
-    STATE_FIELD_MAX(struct cirrus, cursor_y, 2047),
-    STATE_ARRAY(struct cirrus, cursor_dac),
-    STATE_ARRAY(struct cirrus, latch),
-    STATE_FIELD_MAX(struct cirrus, feeding, 1),
-    STATE_FIELD(struct cirrus, chunk),
-    STATE_FIELD(struct cirrus, filled),
-    STATE_ARRAY(struct cirrus, data),
-    STATE_END,
-};
-
 static const struct pci_info pci_info = {
     .vendor = 0x1013,
     .device = 0x00B8,
@@ -884,7 +873,7 @@ static const struct device_class cirrus_class = {
     .size = sizeof(struct cirrus),
     .bus_info = &pci_info,
     .properties = properties,
-    .old_state = state,
+    .state = &cirrus_state,
     .realize = cirrus_realize,
     .unrealize = cirrus_unrealize,
     .reset = cirrus_reset,

@@ -49,16 +49,20 @@ enum {
     NO_CLEAR = 0x80,
 };
 
+#define STDVGA_STATE(S)                                                                                      \
+    S(SUB, struct vga, vga, vga_state)                                                                       \
+    S(UINT, uint16_t, index, ANY)                                                                            \
+    S(ARRAY, uint16_t, dispi, DISPI_COUNT, ANY)
+
 struct stdvga {
     struct pci_device pci;
-    struct vga vga;
     uint32_t vgamem_mb, xres, yres;
     bool has_edid;
     uint8_t edid[EDID_SIZE]; /* zeros without */
-    uint16_t index;
-    uint16_t dispi[DISPI_COUNT];
     struct region dispi_ports, mmio;
+    STATE_MEMBERS(STDVGA_STATE);
 };
+STATE_TABLE(stdvga_state, struct stdvga, STDVGA_STATE);
 
 static bool enabled(const struct stdvga *s)
 {
@@ -421,13 +425,6 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {
-    STATE_SUB(struct stdvga, vga, vga_state),
-    STATE_FIELD(struct stdvga, index),
-    STATE_ARRAY(struct stdvga, dispi),
-    STATE_END,
-};
-
 static const struct pci_info pci_info = {
     .vendor = 0x1234,
     .device = 0x1111,
@@ -443,7 +440,7 @@ static const struct device_class stdvga_class = {
     .size = sizeof(struct stdvga),
     .bus_info = &pci_info,
     .properties = properties,
-    .old_state = state,
+    .state = &stdvga_state,
     .realize = stdvga_realize,
     .unrealize = stdvga_unrealize,
     .reset = stdvga_reset,

@@ -8,6 +8,8 @@
 #include "hw/display/vga_render.h"
 #include "machine/machine.h"
 
+STATE_PUBLIC_TABLE(vga_state, struct vga, VGA_STATE);
+
 enum {
     WINDOW_BASE = 0xA0000,
     WINDOW_SIZE = 0x20000,
@@ -531,26 +533,3 @@ void vga_loaded(struct vga *vga)
     memset(&vga->shown, 0, sizeof(vga->shown)); /* no mode is like it: all is drawn anew */
     vga_changed(vga);
 }
-
-const struct state_field vga_state[] = {
-    STATE_FIELD(struct vga, misc),
-    STATE_FIELD(struct vga, feature),
-    STATE_FIELD(struct vga, sr_index),
-    STATE_FIELD(struct vga, gr_index),
-    STATE_FIELD(struct vga, cr_index),
-    STATE_FIELD_MAX(struct vga, ar_index, 0x3F),
-    STATE_FIELD_MAX(struct vga, ar_data, 1),
-    STATE_ARRAY(struct vga, sr),
-    STATE_ARRAY(struct vga, gr),
-    STATE_ARRAY(struct vga, cr),
-    STATE_ARRAY(struct vga, ar),
-    STATE_FIELD(struct vga, dac_mask),
-    STATE_FIELD(struct vga, dac_read_index),
-    STATE_FIELD(struct vga, dac_write_index),
-    STATE_FIELD_MAX(struct vga, dac_component, 2),
-    STATE_FIELD_MAX(struct vga, dac_reading, 1),
-    STATE_ARRAY(struct vga, dac_latch),
-    STATE_ARRAY(struct vga, dac),
-    STATE_FIELD(struct vga, latch),
-    STATE_END,
-};

@@ -76,33 +76,40 @@ struct vga_hooks {
     void (*overlay)(void *opaque, unsigned y, uint32_t *line, unsigned width);
 };
 
+#define VGA_STATE(S)                                                                                         \
+    S(UINT, uint8_t, misc, ANY)                                                                              \
+    S(UINT, uint8_t, feature, ANY)                                                                           \
+    S(UINT, uint8_t, sr_index, ANY)                                                                          \
+    S(UINT, uint8_t, gr_index, ANY)                                                                          \
+    S(UINT, uint8_t, cr_index, ANY)                                                                          \
+    S(UINT, uint8_t, ar_index, 0x3F)                                                                         \
+    S(BOOL, ar_data) /* the next write to 0x3C0 is data */                                                   \
+    S(ARRAY, uint8_t, sr, 8, ANY)                                                                            \
+    S(ARRAY, uint8_t, gr, 16, ANY)                                                                           \
+    S(ARRAY, uint8_t, cr, 32, ANY)                                                                           \
+    S(ARRAY, uint8_t, ar, 32, ANY)                                                                           \
+    S(UINT, uint8_t, dac_mask, ANY)                                                                          \
+    S(UINT, uint8_t, dac_read_index, ANY)                                                                    \
+    S(UINT, uint8_t, dac_write_index, ANY)                                                                   \
+    S(UINT, uint8_t, dac_component, 2)                                                                       \
+    S(BOOL, dac_reading)                                                                                     \
+    S(ARRAY, uint8_t, dac_latch, 3, ANY)                                                                     \
+    S(ARRAY, uint8_t, dac, 768, ANY) /* red, green, blue as written */                                       \
+    S(UINT, uint32_t, latch, ANY)
+
 struct vga {
     struct machine *machine;
     const struct vga_hooks *hooks;
     void *opaque;
     struct vram vram;
-
-    /* registers */
-    uint8_t misc, feature;
-    uint8_t sr_index, gr_index, cr_index, ar_index;
-    bool ar_data; /* the next write to 0x3C0 is data */
-    uint8_t sr[8], gr[16], cr[32], ar[32];
-    uint8_t dac_mask, dac_read_index, dac_write_index, dac_component;
-    bool dac_reading;
-    uint8_t dac_latch[3];
-    uint8_t dac[768]; /* red, green, blue as written */
-    uint32_t latch;
-
     /* the adapter's */
     uint32_t bank[2]; /* of each 32 KiB half of the window: added to its offset (bytes of a packed mode, else
                          plane address) */
     bool packed;      /* the window shows packed pixels whatever the VGA registers say */
     bool dac8;        /* 8 bits a colour */
-
     struct region ports, window;
     uint32_t window_writes; /* since the window last changed */
     struct console_source source;
-
     /* drawing */
     struct vga_mode shown;         /* what the surface shows */
     uint32_t redraw_y, redraw_end; /* lines to draw again though their memory did not change */
@@ -110,9 +117,9 @@ struct vga {
     uint8_t *font;                 /* the two fonts as drawn, 256 * 32 bytes each */
     uint32_t *line;                /* one line of pixels */
     uint8_t *bytes;                /* one line of memory */
+    STATE_MEMBERS(VGA_STATE);
 };
-
-extern const struct state_field vga_state[];
+extern const struct state_table vga_state;
 
 /*
  * Makes the memory of vram_size bytes (a power of two, at least 256 KiB), maps ports and window, becomes the

@@ -86,21 +86,55 @@ enum phase { PHASE_COMMAND, PHASE_EXECUTION, PHASE_RESULT };
 enum kind { READ, WRITE, VERIFY, SCAN_EQUAL, SCAN_LOW, SCAN_HIGH, FORMAT };
 
 /* A command that moves sectors. */
+#define TRANSFER_STATE(S)                                                                                    \
+    S(UINT, uint8_t, kind, FORMAT)                                                                           \
+    S(UINT, uint8_t, select, SELECTS - 1) /* drive */                                                        \
+    S(UINT, uint8_t, c, ANY)              /* the ID of the sector that passes, and the last one */           \
+    S(UINT, uint8_t, h, ANY)                                                                                 \
+    S(UINT, uint8_t, r, ANY)                                                                                 \
+    S(UINT, uint8_t, n, ANY)                                                                                 \
+    S(UINT, uint8_t, eot, ANY)                                                                               \
+    S(UINT, uint8_t, filler, ANY) /* FORMAT */                                                               \
+    S(UINT, uint8_t, side, 1)     /* the head of the command's second byte */                                \
+    S(BOOL, mt)                                                                                              \
+    S(BOOL, pio)                                                                                             \
+    S(BOOL, started)      /* a sector has passed */                                                          \
+    S(BOOL, control_mark) /* the data mark is not the one asked for: the sector is the last */               \
+    S(BOOL, scan_unequal)                                                                                    \
+    S(UINT, uint16_t, limit, ANY)        /* sectors still to do; 0xFFFF: no limit but EOT */                 \
+    S(UINT, uint16_t, at, FLOPPY_SECTOR) /* bytes in the buffer that passed between it and the guest */      \
+    S(BOOL, waiting)                     /* for the guest: its bytes by PIO, or the DMA channel */           \
+    S(BOOL, terminal)                    /* TC came */                                                       \
+    S(UINT, uint8_t, st0, ANY)                                                                               \
+    S(UINT, uint8_t, st1, ANY)                                                                               \
+    S(UINT, uint8_t, st2, ANY)
+
 struct transfer {
-    uint8_t kind;
-    uint8_t select;          /* drive */
-    uint8_t c, h, r, n, eot; /* the sector's ID and the last sector's number, going on with the transfer */
-    uint8_t filler;          /* FORMAT */
-    uint8_t side;            /* the head of the command's second byte */
-    bool mt, pio, started;   /* started: a sector has passed */
-    bool control_mark;       /* the data mark is not the one asked for: the sector is the last */
-    bool scan_unequal;
-    uint16_t limit; /* sectors still to do; 0xFFFF: no limit but EOT */
-    uint16_t at;    /* bytes in the buffer that passed between it and the guest */
-    bool waiting;   /* for the guest: its bytes by PIO, or the DMA channel */
-    bool terminal;  /* TC came */
-    uint8_t st0, st1, st2;
+    STATE_MEMBERS(TRANSFER_STATE);
 };
+STATE_TABLE(transfer_state, struct transfer, TRANSFER_STATE);
+
+#define FDC_STATE(S)                                                                                         \
+    S(UINT, uint8_t, dor, ANY)                                                                               \
+    S(UINT, uint8_t, tdr, 3)                                                                                 \
+    S(UINT, uint8_t, rate, 3)                                                                                \
+    S(ARRAY, uint8_t, specify, 2, ANY)                                                                       \
+    S(UINT, uint8_t, config, ANY)                                                                            \
+    S(UINT, uint8_t, precompensation, ANY)                                                                   \
+    S(UINT, uint8_t, perpendicular, 0x3F)                                                                    \
+    S(UINT, uint8_t, lock, LOCK_BIT)                                                                         \
+    S(UINT, uint8_t, phase, PHASE_RESULT)                                                                    \
+    S(ARRAY, uint8_t, fifo, FIFO_BYTES, ANY) /* a command as it comes in, or a result as it goes out */      \
+    S(UINT, uint8_t, fifo_at, FIFO_BYTES)                                                                    \
+    S(UINT, uint8_t, fifo_length, FIFO_BYTES)                                                                \
+    S(UINT, uint8_t, last_eot, ANY)              /* DUMPREG */                                               \
+    S(UINT, uint8_t, reset_sensed, RESET_SENSED) /* drives told of by SENSE INTERRUPT STATUS since */        \
+    S(ARRAY, uint8_t, seek_ended, SELECTS, ANY)  /* ST0 of a seek that was not told of yet; 0: none */       \
+    S(BOOL, transfer_interrupt)                  /* a result, or bytes by PIO, wait to be read */            \
+    S(BOOL, reset_interrupt)                                                                                 \
+    S(SUB, struct transfer, x, transfer_state)                                                               \
+    S(ARRAY, uint8_t, sector, FLOPPY_SECTOR, ANY)                                                            \
+    S(TIMER, read_id_timer)
 
 struct fdc {
     struct device dev;
@@ -111,24 +145,12 @@ struct fdc {
     struct floppy *drives[SELECTS];
     uint16_t iobase;
     uint8_t irq_line, dma_channel;
-
-    uint8_t dor, tdr, rate;
-    uint8_t specify[2], config, precompensation, perpendicular, lock;
-    uint8_t phase;
-    uint8_t fifo[FIFO_BYTES], fifo_at, fifo_length; /* a command as it comes in, or a result as it goes out */
-    uint8_t last_eot;                               /* DUMPREG */
-    uint8_t reset_sensed;        /* drives that SENSE INTERRUPT STATUS told of since the reset; 4: all */
-    uint8_t seek_ended[SELECTS]; /* ST0 of a seek that SENSE INTERRUPT STATUS has not told of; 0: none */
-    bool transfer_interrupt;     /* a result, or bytes by PIO, wait to be read */
-    bool reset_interrupt;
-    struct transfer x;
-    uint8_t sector[FLOPPY_SECTOR];
-    struct timer read_id_timer;
-
     struct block_request request;
     struct iovec iov;
     bool in_flight;
+    STATE_MEMBERS(FDC_STATE);
 };
+STATE_TABLE(fdc_state, struct fdc, FDC_STATE);
 
 struct command {
     uint8_t mask, value, length; /* length: bytes of the command, with the first */
@@ -1125,62 +1147,13 @@ static const struct property fdc_properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field transfer_state[] = {
-    STATE_FIELD_MAX(struct transfer, kind, FORMAT),
-    STATE_FIELD_MAX(struct transfer, select, SELECTS - 1),
-    STATE_FIELD(struct transfer, c),
-    STATE_FIELD(struct transfer, h),
-    STATE_FIELD(struct transfer, r),
-    STATE_FIELD(struct transfer, n),
-    STATE_FIELD(struct transfer, eot),
-    STATE_FIELD(struct transfer, filler),
-    STATE_FIELD_MAX(struct transfer, mt, 1),
-    STATE_FIELD_MAX(struct transfer, side, 1),
-    STATE_FIELD_MAX(struct transfer, pio, 1),
-    STATE_FIELD_MAX(struct transfer, started, 1),
-    STATE_FIELD_MAX(struct transfer, control_mark, 1),
-    STATE_FIELD_MAX(struct transfer, scan_unequal, 1),
-    STATE_FIELD(struct transfer, limit),
-    STATE_FIELD_MAX(struct transfer, at, FLOPPY_SECTOR),
-    STATE_FIELD_MAX(struct transfer, waiting, 1),
-    STATE_FIELD_MAX(struct transfer, terminal, 1),
-    STATE_FIELD(struct transfer, st0),
-    STATE_FIELD(struct transfer, st1),
-    STATE_FIELD(struct transfer, st2),
-    STATE_END,
-};
-
-static const struct state_field fdc_state[] = {
-    STATE_FIELD(struct fdc, dor),
-    STATE_FIELD_MAX(struct fdc, tdr, 3),
-    STATE_FIELD_MAX(struct fdc, rate, 3),
-    STATE_ARRAY(struct fdc, specify),
-    STATE_FIELD(struct fdc, config),
-    STATE_FIELD(struct fdc, precompensation),
-    STATE_FIELD_MAX(struct fdc, perpendicular, 0x3F),
-    STATE_FIELD_MAX(struct fdc, lock, LOCK_BIT),
-    STATE_FIELD_MAX(struct fdc, phase, PHASE_RESULT),
-    STATE_ARRAY(struct fdc, fifo),
-    STATE_FIELD_MAX(struct fdc, fifo_at, FIFO_BYTES),
-    STATE_FIELD_MAX(struct fdc, fifo_length, FIFO_BYTES),
-    STATE_FIELD(struct fdc, last_eot),
-    STATE_FIELD_MAX(struct fdc, reset_sensed, RESET_SENSED),
-    STATE_ARRAY(struct fdc, seek_ended),
-    STATE_FIELD_MAX(struct fdc, transfer_interrupt, 1),
-    STATE_FIELD_MAX(struct fdc, reset_interrupt, 1),
-    STATE_SUB(struct fdc, x, transfer_state),
-    STATE_ARRAY(struct fdc, sector),
-    STATE_TIMER_FIELD(struct fdc, read_id_timer),
-    STATE_END,
-};
-
 static const struct device_class fdc_class = {
     .name = "isa-fdc",
     .description = "82077AA floppy controller",
     .bus = &isa_bus_ops,
     .size = sizeof(struct fdc),
     .properties = fdc_properties,
-    .old_state = fdc_state,
+    .state = &fdc_state,
     .realize = fdc_realize,
     .unrealize = fdc_unrealize,
     .reset = fdc_reset,

@@ -4,6 +4,8 @@
 
 #include "block/block.h"
 
+STATE_PUBLIC_TABLE(floppy_state, struct floppy, FLOPPY_STATE);
+
 #define RATE(rate) (1u << RATE_##rate)
 
 /* Sizes are told apart by the number of sectors; the first is also what an unknown size up to its own is read
@@ -104,19 +106,13 @@ static const struct property floppy_properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field floppy_state[] = {
-    STATE_FIELD(struct floppy, track),
-    STATE_FIELD_MAX(struct floppy, disk_changed, 1),
-    STATE_END,
-};
-
 static const struct device_class floppy_class = {
     .name = "floppy",
     .description = "floppy drive",
     .bus = &floppy_bus_ops,
     .size = sizeof(struct floppy),
     .properties = floppy_properties,
-    .old_state = floppy_state,
+    .state = &floppy_state,
     .realize = floppy_realize,
     .unrealize = floppy_unrealize,
     .reset = floppy_reset,

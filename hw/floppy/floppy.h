@@ -26,15 +26,19 @@ struct floppy_format {
     uint8_t type;  /* of the drive that it is made for, as CMOS byte 0x10 says it */
 };
 
+#define FLOPPY_STATE(S)                                                                                      \
+    S(UINT, uint8_t, track, ANY) /* where the head is: the controller's present cylinder number, too */      \
+    S(BOOL, disk_changed)        /* DSKCHG: since a medium went or came no step was made with one inside */
+
 struct floppy {
     struct device dev;
     struct block *block; /* NULL: an empty drive for ever */
     uint8_t unit;
     const struct floppy_format *format; /* of the medium; of an empty drive the usual one */
     uint8_t type;                       /* the drive's own: what its first medium asked for */
-    uint8_t track;     /* where the head is, which is also the controller's present cylinder number */
-    bool disk_changed; /* the DSKCHG line: since a medium went or came no step was made with one inside */
+    STATE_MEMBERS(FLOPPY_STATE);
 };
+extern const struct state_table floppy_state;
 
 /* The bus of a controller (fdc.c): units 0 and 1. */
 extern const struct bus_ops floppy_bus_ops;

@@ -83,28 +83,40 @@ enum phase {
 /* What CHECK POWER MODE answers */
 enum { POWER_STANDBY = 0x00, POWER_ACTIVE = 0xFF };
 
+#define TRIM_BYTES (TRIM_BLOCKS * IDE_SECTOR)
+
+#define DISK_STATE(S)                                                                                        \
+    S(BASE, struct ide_drive, ide, ide_drive_state)                                                          \
+    S(UINT, uint8_t, current_heads, 16) /* INITIALIZE DEVICE PARAMETERS */                                   \
+    S(UINT, uint8_t, current_sectors, ANY)                                                                   \
+    S(UINT, uint8_t, multiple, MULTIPLE_MAX) /* sectors a block of READ MULTIPLE, 0: off */                  \
+    S(UINT, uint8_t, transfer_mode, ANY)                                                                     \
+    S(UINT, uint8_t, power_mode, ANY)                                                                        \
+    S(BOOL, write_cache)                                                                                     \
+    S(BOOL, look_ahead)                                                                                      \
+    S(BOOL, smart)                                                                                           \
+    S(BOOL, smart_autosave)                                                                                  \
+    S(ARRAY, uint8_t, sector_buffer, IDE_SECTOR, ANY) /* WRITE BUFFER, READ BUFFER */                        \
+    S(UINT, uint8_t, phase, TRIM_RANGE)               /* of the command under way */                         \
+    S(BOOL, ext)                                                                                             \
+    S(BOOL, writing)                                                                                         \
+    S(BOOL, fua)                                                                                             \
+    S(UINT, uint64_t, lba, ANY)    /* the next sector to pass to or from the guest (PIO), else the first */  \
+    S(UINT, uint32_t, left, 65536) /* sectors to go */                                                       \
+    S(UINT, uint32_t, block, MULTIPLE_MAX)         /* sectors of a PIO block */                              \
+    S(UINT, uint32_t, buffered, BUFFER_SECTORS)    /* sectors in the buffer, and */                          \
+    S(UINT, uint32_t, buffer_used, BUFFER_SECTORS) /* those that the guest has moved */                      \
+    S(UINT, uint32_t, trim_at, TRIM_BYTES)         /* bytes of the list */                                   \
+    S(UINT, uint32_t, trim_end, TRIM_BYTES)
+
 struct disk {
     struct ide_drive ide;
     /* properties: 0 means a default that follows from the size */
     uint32_t cylinders, heads, sectors;
     uint8_t translation; /* of the geometry that the board tells old systems */
-
-    uint8_t current_heads, current_sectors; /* INITIALIZE DEVICE PARAMETERS */
-    uint8_t multiple;                       /* sectors a block of READ MULTIPLE, 0: off */
-    uint8_t transfer_mode, power_mode;
-    bool write_cache, look_ahead, smart, smart_autosave;
-    uint8_t sector_buffer[IDE_SECTOR]; /* WRITE BUFFER, READ BUFFER */
-
-    /* The command under way. */
-    uint8_t phase; /* enum phase */
-    bool ext, writing, fua;
-    uint64_t lba;         /* the next sector to be moved to or from the guest (PIO) or the first (else) */
-    uint32_t left;        /* sectors to go */
-    uint32_t block;       /* sectors of a PIO block */
-    uint32_t buffered;    /* sectors in the buffer, and */
-    uint32_t buffer_used; /* those that the guest has moved */
-    uint32_t trim_at, trim_end; /* bytes of the list */
+    STATE_MEMBERS(DISK_STATE);
 };
+STATE_TABLE(disk_state, struct disk, DISK_STATE);
 
 static uint64_t disk_sectors(const struct disk *disk)
 {
@@ -1024,39 +1036,13 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {
-    IDE_DRIVE_STATE(struct disk),
-    STATE_FIELD_MAX(struct disk, current_heads, 16),
-    STATE_FIELD(struct disk, current_sectors),
-    STATE_FIELD_MAX(struct disk, multiple, MULTIPLE_MAX),
-    STATE_FIELD(struct disk, transfer_mode),
-    STATE_FIELD(struct disk, power_mode),
-    STATE_FIELD_MAX(struct disk, write_cache, 1),
-    STATE_FIELD_MAX(struct disk, look_ahead, 1),
-    STATE_FIELD_MAX(struct disk, smart, 1),
-    STATE_FIELD_MAX(struct disk, smart_autosave, 1),
-    STATE_ARRAY(struct disk, sector_buffer),
-    STATE_FIELD_MAX(struct disk, phase, TRIM_RANGE),
-    STATE_FIELD_MAX(struct disk, ext, 1),
-    STATE_FIELD_MAX(struct disk, writing, 1),
-    STATE_FIELD_MAX(struct disk, fua, 1),
-    STATE_FIELD(struct disk, lba),
-    STATE_FIELD_MAX(struct disk, left, 65536),
-    STATE_FIELD_MAX(struct disk, block, MULTIPLE_MAX),
-    STATE_FIELD_MAX(struct disk, buffered, BUFFER_SECTORS),
-    STATE_FIELD_MAX(struct disk, buffer_used, BUFFER_SECTORS),
-    STATE_FIELD_MAX(struct disk, trim_at, TRIM_BLOCKS *IDE_SECTOR),
-    STATE_FIELD_MAX(struct disk, trim_end, TRIM_BLOCKS *IDE_SECTOR),
-    STATE_END,
-};
-
 static const struct device_class disk_class = {
     .name = "ide-hd",
     .description = "ATA disk",
     .bus = &ide_bus_ops,
     .size = sizeof(struct disk),
     .properties = properties,
-    .old_state = state,
+    .state = &disk_state,
     .realize = ata_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,

@@ -9,6 +9,8 @@
 #include "hw/backends.h"
 #include "machine/machine.h"
 
+STATE_PUBLIC_TABLE(cdrom_state, struct cdrom, CDROM_STATE);
+
 /* Interrupt reason, in the count register */
 #define REASON_COD 0x01 /* a command packet, or status */
 #define REASON_IO  0x02 /* to the host */
@@ -39,6 +41,7 @@ enum phase {
     TAKE_PIO, /* a parameter list */
     TAKE_DMA,
 };
+_Static_assert((int)TAKE_DMA == CDROM_LAST_PHASE, "the range of cdrom.phase");
 
 static void read_more(struct cdrom *cd);
 
@@ -553,36 +556,13 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {
-    IDE_DRIVE_STATE(struct cdrom),
-    STATE_FIELD_MAX(struct cdrom, phase, TAKE_DMA),
-    STATE_ARRAY(struct cdrom, packet),
-    STATE_FIELD_MAX(struct cdrom, dma, 1),
-    STATE_FIELD(struct cdrom, limit),
-    STATE_FIELD_MAX(struct cdrom, sense_key, 15),
-    STATE_FIELD(struct cdrom, sense_code),
-    STATE_FIELD_MAX(struct cdrom, tray_open, 1),
-    STATE_FIELD_MAX(struct cdrom, locked, 1),
-    STATE_FIELD_MAX(struct cdrom, step, MEDIUM_ABSENT),
-    STATE_FIELD_MAX(struct cdrom, event, EVENT_MEDIUM_REMOVAL),
-    STATE_FIELD(struct cdrom, transfer_mode),
-    STATE_FIELD(struct cdrom, left),
-    STATE_FIELD_MAX(struct cdrom, start, IDE_BUFFER),
-    STATE_FIELD_MAX(struct cdrom, fill, IDE_BUFFER),
-    STATE_FIELD(struct cdrom, lba),
-    STATE_FIELD(struct cdrom, sectors),
-    STATE_FIELD_MAX(struct cdrom, reading, IDE_BUFFER / CD_SECTOR),
-    STATE_FIELD(struct cdrom, sector_size),
-    STATE_END,
-};
-
 static const struct device_class cdrom_class = {
     .name = "ide-cd",
     .description = "ATAPI CD/DVD drive",
     .bus = &ide_bus_ops,
     .size = sizeof(struct cdrom),
     .properties = properties,
-    .old_state = state,
+    .state = &cdrom_state,
     .realize = atapi_realize,
     .unrealize = ide_drive_unrealize,
     .reset = ide_drive_reset,

@@ -48,26 +48,34 @@ enum medium_step {
 /* Media events of GET EVENT STATUS NOTIFICATION */
 enum medium_event { EVENT_NO_CHANGE, EVENT_EJECT_REQUEST, EVENT_NEW_MEDIUM, EVENT_MEDIUM_REMOVAL };
 
+enum { CDROM_LAST_PHASE = 8 }; /* of atapi.c's enum phase */
+
+#define CDROM_STATE(S)                                                                                       \
+    S(BASE, struct ide_drive, ide, ide_drive_state)                                                          \
+    S(UINT, uint8_t, phase, CDROM_LAST_PHASE) /* of the packet under way: atapi.c's */                       \
+    S(ARRAY, uint8_t, packet, 12, ANY)                                                                       \
+    S(BOOL, dma)                  /* the packet's data goes by DMA */                                        \
+    S(UINT, uint16_t, limit, ANY) /* bytes of a PIO block at most, even */                                   \
+    S(UINT, uint8_t, sense_key, 15)                                                                          \
+    S(UINT, uint16_t, sense_code, ANY) /* code << 8 | qualifier */                                           \
+    S(BOOL, tray_open)                                                                                       \
+    S(BOOL, locked)                                                                                          \
+    S(UINT, uint8_t, step, MEDIUM_ABSENT)         /* enum medium_step */                                     \
+    S(UINT, uint8_t, event, EVENT_MEDIUM_REMOVAL) /* enum medium_event */                                    \
+    S(UINT, uint8_t, transfer_mode, ANY)                                                                     \
+    S(UINT, uint64_t, left, ANY)         /* bytes on their way to the guest, in all: */                      \
+    S(UINT, uint32_t, start, IDE_BUFFER) /* [start, fill) of the buffer, then */                             \
+    S(UINT, uint32_t, fill, IDE_BUFFER)                                                                      \
+    S(UINT, uint32_t, lba, ANY) /* these sectors of the medium, not yet read */                              \
+    S(UINT, uint32_t, sectors, ANY)                                                                          \
+    S(UINT, uint16_t, sector_size, ANY) /* CD_SECTOR or CD_RAW_SECTOR */
+
 struct cdrom {
     struct ide_drive ide;
-    uint8_t phase; /* atapi.c's */
-    uint8_t packet[12];
-    bool dma;       /* the packet's data goes by DMA */
-    uint16_t limit; /* bytes of a PIO block at most, even */
-
-    uint8_t sense_key;
-    uint16_t sense_code; /* code << 8 | qualifier */
-    bool tray_open, locked;
-    uint8_t step, event; /* enum medium_step, medium_event */
-    uint8_t transfer_mode;
-
-    /* Data on its way to the guest: [start, fill) of the buffer, then sectors of the medium. */
-    uint64_t left;         /* bytes to go in all */
-    uint32_t start, fill;  /* bytes */
-    uint32_t lba, sectors; /* not yet read */
-    uint32_t reading;      /* sectors that are being read */
-    uint16_t sector_size;  /* CD_SECTOR or CD_RAW_SECTOR */
+    uint32_t reading; /* sectors that are being read */
+    STATE_MEMBERS(CDROM_STATE);
 };
+extern const struct state_table cdrom_state;
 
 /* ---- what mmc.c calls: each command ends with exactly one of these ---- */
 

@@ -7,6 +7,10 @@
 
 #include "machine/machine.h"
 
+STATE_PUBLIC_TABLE(ide_drive_state, struct ide_drive, IDE_DRIVE_STATE);
+
+STATE_PUBLIC_TABLE(ide_channel_state, struct ide_channel, IDE_CHANNEL_STATE);
+
 /* Registers of the command block, by offset; reads / writes. */
 enum {
     REG_DATA,
@@ -654,12 +658,6 @@ void ide_channel_decode(struct ide_channel *channel, bool on, uint16_t command, 
     bus_commit(bus);
 }
 
-const struct state_field ide_channel_state[] = {
-    STATE_FIELD_MAX(struct ide_channel, select, 1),
-    STATE_FIELD(struct ide_channel, control),
-    STATE_END,
-};
-
 /* ---- drives ---- */
 
 static bool choose_unit(struct ide_drive *drive, struct error *err)
@@ -754,27 +752,6 @@ void ide_drive_unplug(struct ide_drive *drive)
     if (block)
         block_release(block);
 }
-
-const struct state_field ide_drive_state[] = {
-    STATE_ARRAY(struct ide_drive, feature),
-    STATE_ARRAY(struct ide_drive, count),
-    STATE_ARRAY(struct ide_drive, lba_low),
-    STATE_ARRAY(struct ide_drive, lba_mid),
-    STATE_ARRAY(struct ide_drive, lba_high),
-    STATE_FIELD(struct ide_drive, device),
-    STATE_FIELD(struct ide_drive, status),
-    STATE_FIELD(struct ide_drive, error),
-    STATE_FIELD(struct ide_drive, command),
-    STATE_FIELD_MAX(struct ide_drive, interrupt, 1),
-    STATE_FIELD_MAX(struct ide_drive, position, IDE_BUFFER),
-    STATE_FIELD_MAX(struct ide_drive, end, IDE_BUFFER),
-    STATE_FIELD_MAX(struct ide_drive, pio_out, 1),
-    STATE_FIELD_MAX(struct ide_drive, dma_kind, IDE_DMA_BUFFER_OUT),
-    STATE_FIELD(struct ide_drive, dma_offset),
-    STATE_FIELD(struct ide_drive, dma_left),
-    STATE_ARRAY(struct ide_drive, buffer),
-    STATE_END,
-};
 
 /* A loaded DMA transfer lies within what it moves: the buffer, or the medium. */
 static bool dma_range_valid(const struct ide_drive *drive)

@@ -94,6 +94,25 @@ enum ide_dma_kind {
     IDE_DMA_BUFFER_OUT, /* memory to the drive's buffer */
 };
 
+#define IDE_DRIVE_STATE(S)                                                                                   \
+    S(ARRAY, uint8_t, feature, 2, ANY) /* the task file; [1]: before its last write (LBA48) */               \
+    S(ARRAY, uint8_t, count, 2, ANY)                                                                         \
+    S(ARRAY, uint8_t, lba_low, 2, ANY)                                                                       \
+    S(ARRAY, uint8_t, lba_mid, 2, ANY)                                                                       \
+    S(ARRAY, uint8_t, lba_high, 2, ANY)                                                                      \
+    S(UINT, uint8_t, device, ANY)                                                                            \
+    S(UINT, uint8_t, status, ANY)                                                                            \
+    S(UINT, uint8_t, error, ANY)                                                                             \
+    S(UINT, uint8_t, command, ANY)          /* the last one */                                               \
+    S(BOOL, interrupt)                      /* INTRQ */                                                      \
+    S(UINT, uint32_t, position, IDE_BUFFER) /* the PIO block: [position, end) is still to be moved */        \
+    S(UINT, uint32_t, end, IDE_BUFFER)                                                                       \
+    S(BOOL, pio_out)                               /* from the guest */                                      \
+    S(UINT, uint8_t, dma_kind, IDE_DMA_BUFFER_OUT) /* of the transfer that was begun */                      \
+    S(UINT, uint64_t, dma_offset, ANY)             /* bytes: on the medium, or in the buffer */              \
+    S(UINT, uint64_t, dma_left, ANY)               /* bytes to go */                                         \
+    S(ARRAY, uint8_t, buffer, IDE_BUFFER, ANY)
+
 /* What drives have in common; their structs begin with it. */
 struct ide_drive {
     struct device dev;
@@ -101,44 +120,32 @@ struct ide_drive {
     struct block *block;
     char *serial, *model, *version;
     uint8_t unit; /* 0 or 1; 255: the first that is free */
-
     const struct ide_drive_ops *ops;
     struct ide_channel *channel;
-
-    /* The task file; [1] is what the register held before its last write (LBA48). */
-    uint8_t feature[2], count[2], lba_low[2], lba_mid[2], lba_high[2];
-    uint8_t device, status, error;
-    uint8_t command; /* the last one */
-    bool interrupt;  /* INTRQ */
-
-    /* The PIO block: bytes [position, end) of the buffer are still to be moved. */
-    uint32_t position, end;
-    bool pio_out; /* from the guest */
-
-    /* The DMA transfer that was begun. */
-    uint8_t dma_kind;    /* enum ide_dma_kind */
-    uint64_t dma_offset; /* bytes: on the medium, or in the buffer */
-    uint64_t dma_left;   /* bytes to go */
-    bool mapped;         /* piece is in use by a request */
+    bool mapped; /* piece is in use by a request */
     struct ide_dma_piece piece;
-
     struct block_request request;
     struct iovec iov;
     bool in_flight;
-    uint8_t buffer[IDE_BUFFER];
+    STATE_MEMBERS(IDE_DRIVE_STATE);
 };
+extern const struct state_table ide_drive_state;
+
+#define IDE_CHANNEL_STATE(S)                                                                                 \
+    S(UINT, uint8_t, select, 1)    /* the drive selected */                                                  \
+    S(UINT, uint8_t, control, ANY) /* the device control register */
 
 struct ide_channel {
     struct machine *machine;
     struct ide_drive *drives[2];
-    uint8_t select;  /* the drive selected */
-    uint8_t control; /* the device control register */
     struct irq irq;
     struct region command_ports, control_port;
     const struct ide_bus_master *master;
     void *master_opaque;
     struct bus_node node; /* "ide.0", "ide.1" */
+    STATE_MEMBERS(IDE_CHANNEL_STATE);
 };
+extern const struct state_table ide_channel_state;
 
 /* ---- the controller's side ---- */
 
@@ -157,8 +164,6 @@ void ide_dma_stopped(struct ide_channel *channel);
 /* The bus of a channel: units 0 and 1, of struct ide_drive; bus_node.bus is the channel. */
 extern const struct bus_ops ide_bus_ops;
 
-extern const struct state_field ide_channel_state[];
-
 /* ---- a drive's side ---- */
 
 /* For realize: takes the slot `block`. False with *err. */
@@ -172,9 +177,6 @@ void ide_drive_unplug(struct ide_drive *drive);
 /* The common part of `check` and of `loaded`. */
 bool ide_drive_check(const struct ide_drive *drive, struct error *err);
 void ide_drive_loaded(struct ide_drive *drive);
-
-extern const struct state_field ide_drive_state[];
-#define IDE_DRIVE_STATE(type) STATE_SUB(type, ide, ide_drive_state)
 
 #define IDE_DRIVE_PROPERTIES(type)                                                                           \
     PROPERTY(PROP_DRIVE, type, ide.block, "drive", .help = "id of the drive that holds the medium"),         \

@@ -23,26 +23,31 @@ enum { BMIC = 0, BMIS = 2, BMIDTP = 4, BM_SIZE = 8 };
 
 #define PRD_EOT 0x80000000u
 
+#define BUS_MASTER_STATE(S)                                                                                  \
+    S(BITS, uint8_t, command, 0x0F) /* BMIC */                                                               \
+    S(BITS, uint8_t, status, 0x7F)  /* BMIS */                                                               \
+    S(UINT, uint32_t, table, ANY)   /* BMIDTP */                                                             \
+    S(UINT, uint32_t, next, ANY) /* while active: of the next descriptor, and what is left of this one: */   \
+    S(UINT, uint32_t, address, ANY)  /* of the next byte of memory */                                        \
+    S(UINT, uint32_t, left, 0x10000) /* bytes */                                                             \
+    S(BOOL, last)                    /* it is the table's last */
+
 struct bus_master {
     struct piix3_ide *piix;
-    uint8_t command; /* BMIC */
-    uint8_t status;  /* BMIS */
-    uint32_t table;  /* BMIDTP */
-
-    /* While active: the descriptor table pointer's working copy, and what is left of the descriptor fetched.
-     */
-    uint32_t next;    /* address of the next descriptor */
-    uint32_t address; /* of the next byte of memory */
-    uint32_t left;    /* bytes */
-    bool last;        /* it is the table's last */
+    STATE_MEMBERS(BUS_MASTER_STATE);
 };
+STATE_TABLE(bus_master_state, struct bus_master, BUS_MASTER_STATE);
+
+#define PIIX3_IDE_STATE(S)                                                                                   \
+    S(SUBS, struct ide_channel, channels, 2, ide_channel_state)                                              \
+    S(SUBS, struct bus_master, masters, 2, bus_master_state)
 
 struct piix3_ide {
     struct pci_device pci;
-    struct ide_channel channels[2];
-    struct bus_master masters[2];
     struct region bm_region;
+    STATE_MEMBERS(PIIX3_IDE_STATE);
 };
+STATE_TABLE(piix3_ide_state, struct piix3_ide, PIIX3_IDE_STATE);
 
 /* ---- the engine ---- */
 
@@ -324,23 +329,6 @@ static void piix3_ide_loaded(struct device *dev)
     update_decode((struct piix3_ide *)dev);
 }
 
-static const struct state_field master_state[] = {
-    STATE_FIELD_MAX(struct bus_master, command, 0x0F),
-    STATE_FIELD_MAX(struct bus_master, status, 0x7F),
-    STATE_FIELD(struct bus_master, table),
-    STATE_FIELD(struct bus_master, next),
-    STATE_FIELD(struct bus_master, address),
-    STATE_FIELD_MAX(struct bus_master, left, 0x10000),
-    STATE_FIELD_MAX(struct bus_master, last, 1),
-    STATE_END,
-};
-
-static const struct state_field state[] = {
-    STATE_SUBS(struct piix3_ide, channels, ide_channel_state),
-    STATE_SUBS(struct piix3_ide, masters, master_state),
-    STATE_END,
-};
-
 static const struct pci_info info = {.vendor = 0x8086, .device = 0x7010, .class_code = 0x010180};
 
 static const struct device_class piix3_ide_class = {
@@ -350,7 +338,7 @@ static const struct device_class piix3_ide_class = {
     .internal = true,
     .size = sizeof(struct piix3_ide),
     .bus_info = &info,
-    .old_state = state,
+    .state = &piix3_ide_state,
     .realize = piix3_ide_realize,
     .unrealize = piix3_ide_unrealize,
     .reset = piix3_ide_reset,

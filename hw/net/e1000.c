@@ -23,49 +23,71 @@ enum { FLEXIBLE = 128, WAKEUP_MEMORY = 128 };
 enum { SPEED_10, SPEED_100, SPEED_1000 };
 
 /* What a context descriptor says. */
+#define TX_CONTEXT_STATE(S)                                                                                  \
+    S(UINT, uint8_t, ipcss, ANY)                                                                             \
+    S(UINT, uint8_t, ipcso, ANY)                                                                             \
+    S(UINT, uint8_t, tucss, ANY)                                                                             \
+    S(UINT, uint8_t, tucso, ANY)                                                                             \
+    S(UINT, uint8_t, hdrlen, ANY)                                                                            \
+    S(UINT, uint16_t, ipcse, ANY)                                                                            \
+    S(UINT, uint16_t, tucse, ANY)                                                                            \
+    S(UINT, uint16_t, mss, ANY)                                                                              \
+    S(BOOL, tcp)                                                                                             \
+    S(BOOL, ipv4)
+
 struct tx_context {
-    uint8_t ipcss, ipcso, tucss, tucso, hdrlen;
-    uint16_t ipcse, tucse, mss;
-    bool tcp, ipv4;
+    STATE_MEMBERS(TX_CONTEXT_STATE);
 };
+STATE_TABLE(tx_context_state, struct tx_context, TX_CONTEXT_STATE);
 
 /* An interrupt that waits for more of its kind. */
+#define DELAY_STATE(S)                                                                                       \
+    S(TIMER, timer)                                                                                          \
+    S(UINT, int64_t, first, INT64_MAX / 2) /* when the first was */
+
 struct delay {
-    struct timer timer;
-    int64_t first; /* when the first was */
+    STATE_MEMBERS(DELAY_STATE);
 };
+STATE_TABLE(delay_state, struct delay, DELAY_STATE);
+
+#define E1000_STATE(S)                                                                                       \
+    S(SUB, struct nic, nic, nic_state)                                                                       \
+    S(SUB, struct eeprom, eeprom, eeprom_state)                                                              \
+    S(ARRAY, uint32_t, reg, REGISTERS / 4, ANY)                                                              \
+    S(UINT, uint32_t, ioaddr, ANY)                                                                           \
+    S(ARRAY, uint16_t, phy, PHY_REGISTERS, ANY)                                                              \
+    S(BOOL, link) /* as the driver was told last */                                                          \
+    S(UINT, uint32_t, icr, ANY)                                                                              \
+    S(UINT, uint32_t, ims, ANY)                                                                              \
+    S(UINT, int64_t, irq_time, INT64_MAX / 2) /* when the line rose last */                                  \
+    S(BOOL, irq_up)                                                                                          \
+    S(TIMER, irq_timer) /* the line may rise again */                                                        \
+    S(SUB, struct delay, rx_delay, delay_state)                                                              \
+    S(SUB, struct delay, tx_delay, delay_state)                                                              \
+    S(ARRAY, uint8_t, ffmt, FLEXIBLE, ANY)  /* of the flexible filters: which of them look at a byte */      \
+    S(ARRAY, uint32_t, ffvt, FLEXIBLE, ANY) /* and the bytes that they want, a filter each */                \
+    S(BOOL, rx_starved)                     /* the frame that waits is counted */                            \
+    S(SUBS, struct tx_context, contexts, 2, tx_context_state) /* for checksums, for segmentation */          \
+    S(BOOL, tx_begun)                                         /* part of a frame is there */                 \
+    S(BOOL, tx_ready)                                         /* all of it */                                \
+    S(BOOL, tx_bad)                                           /* a part could not be read */                 \
+    S(UINT, uint32_t, tx_command, ANY) /* third doubleword of the frame's last descriptor */                 \
+    S(UINT, uint32_t, tx_options, ANY) /* last doubleword of its first */                                    \
+    S(UINT, uint16_t, tx_tag, ANY)                                                                           \
+    S(UINT, uint8_t, tx_css, ANY)                                                                            \
+    S(BOOL, tx_extended)                                                                                     \
+    S(BOOL, tx_segments)                                                                                     \
+    S(UINT, uint32_t, tx_length, TX_ROOM)                                                                    \
+    S(UINT, uint32_t, tx_sent, TX_ROOM)                                                                      \
+    S(ARRAY, uint8_t, tx_data, TX_ROOM, ANY)
 
 struct e1000 {
     struct pci_device pci;
     struct region io, memory;
-    struct nic nic;
-    struct eeprom eeprom;
-
-    uint32_t reg[REGISTERS / 4];
-    uint32_t ioaddr;
-    uint16_t phy[PHY_REGISTERS];
-    bool link; /* as the driver was told last */
-
-    uint32_t icr, ims;
-    int64_t irq_time; /* when the line rose last */
-    bool irq_up;
-    struct timer irq_timer; /* the line may rise again */
-    struct delay rx_delay, tx_delay;
-    uint8_t ffmt[FLEXIBLE];  /* of the flexible filters: which of them look at a byte */
-    uint32_t ffvt[FLEXIBLE]; /* and the bytes that they want, a filter each */
-    bool rx_starved;         /* the frame that waits is counted */
-
-    struct tx_context contexts[2]; /* for checksums, for segmentation */
     struct loop_work tx_work;
-    bool tx_begun, tx_ready, tx_bad; /* part of a frame is there; all of it; a part could not be read */
-    uint32_t tx_command;             /* third doubleword of the frame's last descriptor */
-    uint32_t tx_options;             /* last doubleword of its first */
-    uint16_t tx_tag;
-    uint8_t tx_css;
-    bool tx_extended, tx_segments;
-    uint32_t tx_length, tx_sent;
-    uint8_t tx_data[TX_ROOM];
+    STATE_MEMBERS(E1000_STATE);
 };
+STATE_TABLE(e1000_state, struct e1000, E1000_STATE);
 
 #define R(s, offset) ((s)->reg[(offset) / 4])
 
@@ -1320,52 +1342,6 @@ static void e1000_loaded(struct device *dev)
 
 static const struct property properties[] = {NIC_PROPERTIES(struct e1000, nic), {.name = NULL}};
 
-static const struct state_field context_state[] = {STATE_FIELD(struct tx_context, ipcss),
-                                                   STATE_FIELD(struct tx_context, ipcso),
-                                                   STATE_FIELD(struct tx_context, tucss),
-                                                   STATE_FIELD(struct tx_context, tucso),
-                                                   STATE_FIELD(struct tx_context, hdrlen),
-                                                   STATE_FIELD(struct tx_context, ipcse),
-                                                   STATE_FIELD(struct tx_context, tucse),
-                                                   STATE_FIELD(struct tx_context, mss),
-                                                   STATE_FIELD(struct tx_context, tcp),
-                                                   STATE_FIELD(struct tx_context, ipv4),
-                                                   STATE_END};
-
-static const struct state_field delay_state[] = {
-    STATE_TIMER_FIELD(struct delay, timer), STATE_FIELD_MAX(struct delay, first, INT64_MAX / 2), STATE_END};
-
-static const struct state_field state[] = {STATE_SUB(struct e1000, eeprom, eeprom_state),
-                                           STATE_SUB(struct e1000, nic, nic_state),
-                                           STATE_ARRAY(struct e1000, reg),
-                                           STATE_FIELD(struct e1000, ioaddr),
-                                           STATE_ARRAY(struct e1000, phy),
-                                           STATE_FIELD(struct e1000, link),
-                                           STATE_FIELD(struct e1000, icr),
-                                           STATE_FIELD(struct e1000, ims),
-                                           STATE_FIELD_MAX(struct e1000, irq_time, INT64_MAX / 2),
-                                           STATE_FIELD(struct e1000, irq_up),
-                                           STATE_TIMER_FIELD(struct e1000, irq_timer),
-                                           STATE_SUB(struct e1000, rx_delay, delay_state),
-                                           STATE_SUB(struct e1000, tx_delay, delay_state),
-                                           STATE_ARRAY(struct e1000, ffmt),
-                                           STATE_ARRAY(struct e1000, ffvt),
-                                           STATE_FIELD(struct e1000, rx_starved),
-                                           STATE_SUBS(struct e1000, contexts, context_state),
-                                           STATE_FIELD(struct e1000, tx_begun),
-                                           STATE_FIELD(struct e1000, tx_ready),
-                                           STATE_FIELD(struct e1000, tx_bad),
-                                           STATE_FIELD(struct e1000, tx_command),
-                                           STATE_FIELD(struct e1000, tx_options),
-                                           STATE_FIELD(struct e1000, tx_tag),
-                                           STATE_FIELD(struct e1000, tx_css),
-                                           STATE_FIELD(struct e1000, tx_extended),
-                                           STATE_FIELD(struct e1000, tx_segments),
-                                           STATE_FIELD_MAX(struct e1000, tx_length, TX_ROOM),
-                                           STATE_FIELD_MAX(struct e1000, tx_sent, TX_ROOM),
-                                           STATE_ARRAY(struct e1000, tx_data),
-                                           STATE_END};
-
 static const struct pci_info info = {.vendor = 0x8086,
                                      .device = 0x100E,
                                      .class_code = 0x020000,
@@ -1381,7 +1357,7 @@ static const struct device_class e1000_class = {
     .size = sizeof(struct e1000),
     .bus_info = &info,
     .properties = properties,
-    .old_state = state,
+    .state = &e1000_state,
     .realize = e1000_realize,
     .unrealize = e1000_unrealize,
     .reset = e1000_reset,

@@ -3,11 +3,7 @@
 
 enum eeprom_phase { EE_START, EE_COMMAND, EE_READ, EE_WRITE };
 
-const struct state_field eeprom_state[] = {
-    STATE_ARRAY(struct eeprom, words),        STATE_FIELD_MAX(struct eeprom, phase, EE_WRITE),
-    STATE_FIELD_MAX(struct eeprom, bits, 15), STATE_FIELD(struct eeprom, command),
-    STATE_FIELD(struct eeprom, shift),        STATE_FIELD(struct eeprom, out),
-    STATE_FIELD(struct eeprom, writable),     STATE_END};
+STATE_PUBLIC_TABLE(eeprom_state, struct eeprom, EEPROM_STATE);
 
 void eeprom_reset(struct eeprom *ee)
 {

@@ -10,15 +10,19 @@
 
 enum { EEPROM_WORDS = 64 };
 
-struct eeprom {
-    uint16_t words[EEPROM_WORDS];
-    uint8_t phase, bits, command;
-    uint16_t shift;
-    bool out; /* the data output */
-    bool writable;
-};
+#define EEPROM_STATE(S)                                                                                      \
+    S(ARRAY, uint16_t, words, EEPROM_WORDS, ANY)                                                             \
+    S(UINT, uint8_t, phase, EE_WRITE)                                                                        \
+    S(UINT, uint8_t, bits, 15)                                                                               \
+    S(UINT, uint8_t, command, ANY)                                                                           \
+    S(UINT, uint16_t, shift, ANY)                                                                            \
+    S(BOOL, out) /* the data output */                                                                       \
+    S(BOOL, writable)
 
-extern const struct state_field eeprom_state[]; /* for STATE_SUB */
+struct eeprom {
+    STATE_MEMBERS(EEPROM_STATE);
+};
+extern const struct state_table eeprom_state;
 
 /* Power on; the words stay. */
 void eeprom_reset(struct eeprom *ee);

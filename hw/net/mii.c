@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hw/net/mii.h"
 
+STATE_PUBLIC_TABLE(mii_state, struct mii_phy, MII_STATE);
+
 #define BMCR_RESET   0x8000
 #define BMCR_100     0x2000
 #define BMCR_AUTONEG 0x1000
@@ -10,9 +12,6 @@
 #define BMSR_DONE    0x0020
 #define BMSR_LINK    0x0004
 #define ANAR_100     0x0180 /* half or full duplex */
-
-const struct state_field mii_state[] = {STATE_FIELD(struct mii_phy, bmcr), STATE_FIELD(struct mii_phy, anar),
-                                        STATE_END};
 
 void mii_reset(struct mii_phy *phy)
 {

@@ -9,12 +9,15 @@
 /* Registers 0..31 */
 enum { MII_BMCR, MII_BMSR, MII_PHYIDR1, MII_PHYIDR2, MII_ANAR, MII_ANLPAR, MII_ANER };
 
+#define MII_STATE(S)                                                                                         \
+    S(UINT, uint16_t, bmcr, ANY)                                                                             \
+    S(UINT, uint16_t, anar, ANY)
+
 struct mii_phy {
     uint32_t id; /* set by the owner; the halves are registers 2 and 3 */
-    uint16_t bmcr, anar;
+    STATE_MEMBERS(MII_STATE);
 };
-
-extern const struct state_field mii_state[]; /* for STATE_SUB */
+extern const struct state_table mii_state;
 
 void mii_reset(struct mii_phy *phy);
 uint16_t mii_read(const struct mii_phy *phy, unsigned reg, bool link);

@@ -12,8 +12,7 @@ enum { FIRST_LOOK = 50 * NS_PER_US, LAST_LOOK = 8 * NS_PER_MS };
 
 enum { STEPS = 256 /* of a transmitter at a time */ };
 
-const struct state_field nic_state[] = {STATE_FIELD(struct nic, waits), STATE_TIMER_FIELD(struct nic, look),
-                                        STATE_FIELD_MAX(struct nic, delay, LAST_LOOK), STATE_END};
+STATE_PUBLIC_TABLE(nic_state, struct nic, NIC_STATE);
 
 static bool nic_receive(void *opaque, const uint8_t *data, size_t length)
 {

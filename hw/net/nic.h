@@ -11,21 +11,23 @@
 
 enum { NIC_FCS = 4 }; /* bytes of the frame check sequence */
 
+#define NIC_STATE(S)                                                                                         \
+    S(BOOL, waits)                      /* the wire keeps a frame */                                         \
+    S(TIMER, look)                      /* looks again whether there is room */                              \
+    S(UINT, uint32_t, delay, LAST_LOOK) /* until it did last, ns; 0: the last frame was taken */
+
 struct nic {
     struct net_port *port; /* property; NULL: no cable, or unplugged */
     uint8_t mac[6];        /* property; from nic_realize on the card's address */
     struct pci_device *pci;
     struct net_card chip, card; /* what the chip does, and what the wire calls */
-    bool waits;                 /* the wire keeps a frame */
-    struct timer look;          /* looks again whether there is room */
-    uint32_t delay;             /* until it did last, ns; 0: the last frame was taken */
+    STATE_MEMBERS(NIC_STATE);
 };
+extern const struct state_table nic_state;
 
 #define NIC_PROPERTIES(type, field)                                                                          \
     PROPERTY(PROP_NETDEV, type, field.port, "netdev", .help = "the wire"),                                   \
         PROPERTY(PROP_MAC, type, field.mac, "mac", .help = "the card's address (default: made from -name)")
-
-extern const struct state_field nic_state[]; /* for STATE_SUB */
 
 /*
  * Chooses the address and attaches to the wire. chip.receive gets frames of NET_HEADER..NET_MAX_FRAME bytes,

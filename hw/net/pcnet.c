@@ -33,28 +33,31 @@ struct descriptor {
     uint32_t address, flags;
 };
 
+#define PCNET_STATE(S)                                                                                       \
+    S(SUB, struct nic, nic, nic_state)                                                                       \
+    S(SUB, struct mii_phy, phy, mii_state)                                                                   \
+    S(ARRAY, uint8_t, aprom, APROM_SIZE, ANY)                                                                \
+    S(UINT, uint8_t, rap, CSRS - 1)                                                                          \
+    S(ARRAY, uint16_t, csr, CSRS, ANY)                                                                       \
+    S(ARRAY, uint16_t, bcr, BCRS, ANY)                                                                       \
+    S(UINT, uint32_t, rx_index, 0xFFFF) /* of the next descriptor */                                         \
+    S(UINT, uint32_t, tx_index, 0xFFFF)                                                                      \
+    S(BOOL, tx_open) /* the first of a chain of buffers that are one frame was seen */                       \
+    S(BOOL, tx_fcs)  /* the check sequence is the chip's to add */                                           \
+    S(UINT, uint32_t, tx_length, TX_MAX)                                                                     \
+    S(ARRAY, uint8_t, tx_data, TX_MAX, ANY)                                                                  \
+    S(TIMER, poll)                                                                                           \
+    S(UINT, uint32_t, poll_delay, LAST_POLL) /* ns */                                                        \
+    S(BOOL, demanded)                        /* the driver uses TDMD */
+
 struct pcnet {
     struct pci_device pci;
     struct region io, memory;
-    struct nic nic;
-    struct mii_phy phy;
     uint8_t revision; /* property */
-    uint8_t aprom[APROM_SIZE];
-    uint8_t rap;
-    uint16_t csr[CSRS], bcr[BCRS];
-    uint32_t rx_index, tx_index; /* of the next descriptor */
-
-    /* The frame that is gathered from a chain of buffers */
-    bool tx_open; /* its first was seen */
-    bool tx_fcs;  /* the check sequence is the chip's to add */
-    uint32_t tx_length;
-    uint8_t tx_data[TX_MAX];
     struct loop_work tx_work;
-
-    struct timer poll;
-    uint32_t poll_delay; /* ns */
-    bool demanded;       /* the driver uses TDMD */
+    STATE_MEMBERS(PCNET_STATE);
 };
+STATE_TABLE(pcnet_state, struct pcnet, PCNET_STATE);
 
 static void pcnet_transmit(void *opaque);
 
@@ -883,23 +886,6 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {STATE_SUB(struct pcnet, nic, nic_state),
-                                           STATE_SUB(struct pcnet, phy, mii_state),
-                                           STATE_ARRAY(struct pcnet, aprom),
-                                           STATE_FIELD_MAX(struct pcnet, rap, CSRS - 1),
-                                           STATE_ARRAY(struct pcnet, csr),
-                                           STATE_ARRAY(struct pcnet, bcr),
-                                           STATE_FIELD_MAX(struct pcnet, rx_index, 0xFFFF),
-                                           STATE_FIELD_MAX(struct pcnet, tx_index, 0xFFFF),
-                                           STATE_FIELD(struct pcnet, tx_open),
-                                           STATE_FIELD(struct pcnet, tx_fcs),
-                                           STATE_FIELD_MAX(struct pcnet, tx_length, TX_MAX),
-                                           STATE_ARRAY(struct pcnet, tx_data),
-                                           STATE_TIMER_FIELD(struct pcnet, poll),
-                                           STATE_FIELD_MAX(struct pcnet, poll_delay, LAST_POLL),
-                                           STATE_FIELD(struct pcnet, demanded),
-                                           STATE_END};
-
 static const struct pci_info info = {.vendor = 0x1022,
                                      .device = 0x2000,
                                      .class_code = 0x020000,
@@ -914,7 +900,7 @@ static const struct device_class pcnet_class = {
     .size = sizeof(struct pcnet),
     .bus_info = &info,
     .properties = properties,
-    .old_state = state,
+    .state = &pcnet_state,
     .realize = pcnet_realize,
     .unrealize = pcnet_unrealize,
     .reset = pcnet_reset,

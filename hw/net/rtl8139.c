@@ -9,6 +9,8 @@
 #include "machine/machine.h"
 #include "net/ethernet.h"
 
+STATE_PUBLIC_TABLE(rtl8139_state, struct rtl8139, RTL8139_STATE);
+
 enum { BAR_SIZE = 256, TX_MAX = 1792 };
 
 #define TICK_NS 30 /* of the timer: the PCI clock, 33 MHz */
@@ -783,54 +785,6 @@ static const struct property properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field state[] = {STATE_SUB(struct rtl8139, eeprom, eeprom_state),
-                                           STATE_TIMER_FIELD(struct rtl8139, timer),
-                                           STATE_ARRAY(struct rtl8139, idr),
-                                           STATE_ARRAY(struct rtl8139, mar),
-                                           STATE_ARRAY(struct rtl8139, tsd),
-                                           STATE_ARRAY(struct rtl8139, tsad),
-                                           STATE_FIELD_MAX(struct rtl8139, tx_next, TX_DESCRIPTORS - 1),
-                                           STATE_FIELD(struct rtl8139, rbstart),
-                                           STATE_FIELD(struct rtl8139, capr),
-                                           STATE_FIELD(struct rtl8139, cbr),
-                                           STATE_FIELD(struct rtl8139, cr),
-                                           STATE_FIELD(struct rtl8139, eecr),
-                                           STATE_FIELD(struct rtl8139, config0),
-                                           STATE_FIELD(struct rtl8139, config1),
-                                           STATE_FIELD(struct rtl8139, config3),
-                                           STATE_FIELD(struct rtl8139, config4),
-                                           STATE_FIELD(struct rtl8139, config5),
-                                           STATE_ARRAY(struct rtl8139, wakeup),
-                                           STATE_FIELD(struct rtl8139, imr),
-                                           STATE_FIELD(struct rtl8139, isr),
-                                           STATE_FIELD(struct rtl8139, mulint),
-                                           STATE_SUB(struct rtl8139, phy, mii_state),
-                                           STATE_FIELD(struct rtl8139, nwaytr),
-                                           STATE_FIELD(struct rtl8139, cscr),
-                                           STATE_FIELD(struct rtl8139, tcr),
-                                           STATE_FIELD(struct rtl8139, rcr),
-                                           STATE_FIELD(struct rtl8139, mpc),
-                                           STATE_FIELD(struct rtl8139, timer_int),
-                                           STATE_FIELD(struct rtl8139, timer_start),
-                                           STATE_FIELD(struct rtl8139, cpcr),
-                                           STATE_ARRAY(struct rtl8139, rdsar),
-                                           STATE_FIELD_MAX(struct rtl8139, rx_index, DESC_MAX - 1),
-                                           STATE_FIELD_MAX(struct rtl8139, tx_index, DESC_MAX - 1),
-                                           STATE_SUB(struct rtl8139, nic, nic_state),
-                                           STATE_FIELD(struct rtl8139, tx_ok),
-                                           STATE_FIELD(struct rtl8139, rx_ok),
-                                           STATE_FIELD(struct rtl8139, rx_physical),
-                                           STATE_FIELD(struct rtl8139, rx_broadcast),
-                                           STATE_FIELD(struct rtl8139, rx_multicast),
-                                           STATE_FIELD(struct rtl8139, tx_ready),
-                                           STATE_FIELD(struct rtl8139, tx_bad),
-                                           STATE_FIELD(struct rtl8139, tx_flags),
-                                           STATE_FIELD(struct rtl8139, tx_tag),
-                                           STATE_FIELD_MAX(struct rtl8139, tx_length, TX_LARGE),
-                                           STATE_FIELD_MAX(struct rtl8139, tx_sent, TX_LARGE),
-                                           STATE_ARRAY(struct rtl8139, tx_data),
-                                           STATE_END};
-
 /* The revision is the property's: below 0x20 a driver takes the chip for an RTL8139C. */
 static const struct pci_info info = {.vendor = 0x10EC,
                                      .device = 0x8139,
@@ -846,7 +800,7 @@ static const struct device_class rtl8139_class = {
     .size = sizeof(struct rtl8139),
     .bus_info = &info,
     .properties = properties,
-    .old_state = state,
+    .state = &rtl8139_state,
     .realize = rtl8139_realize,
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,

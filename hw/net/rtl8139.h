@@ -13,38 +13,68 @@
 
 enum { TX_DESCRIPTORS = 4, DESC_MAX = 64, TX_LARGE = 65536, REVISION_CPLUS = 0x20 };
 
+#define LAST_TIME (INT64_MAX / 2)
+
+#define RTL8139_STATE(S)                                                                                     \
+    S(SUB, struct nic, nic, nic_state)                                                                       \
+    S(SUB, struct mii_phy, phy, mii_state)                                                                   \
+    S(SUB, struct eeprom, eeprom, eeprom_state)                                                              \
+    S(TIMER, timer)                                                                                          \
+    S(ARRAY, uint8_t, idr, 6, ANY)                                                                           \
+    S(ARRAY, uint8_t, mar, 8, ANY)                                                                           \
+    S(ARRAY, uint32_t, tsd, TX_DESCRIPTORS, ANY)                                                             \
+    S(ARRAY, uint32_t, tsad, TX_DESCRIPTORS, ANY)                                                            \
+    S(UINT, uint8_t, tx_next, TX_DESCRIPTORS - 1) /* the descriptor that is sent next */                     \
+    S(UINT, uint32_t, rbstart, ANY)                                                                          \
+    S(UINT, uint16_t, capr, ANY)                                                                             \
+    S(UINT, uint16_t, cbr, ANY)                                                                              \
+    S(UINT, uint8_t, cr, ANY)                                                                                \
+    S(UINT, uint8_t, eecr, ANY)                                                                              \
+    S(UINT, uint8_t, config0, ANY)                                                                           \
+    S(UINT, uint8_t, config1, ANY)                                                                           \
+    S(UINT, uint8_t, config3, ANY)                                                                           \
+    S(UINT, uint8_t, config4, ANY)                                                                           \
+    S(UINT, uint8_t, config5, ANY)                                                                           \
+    S(ARRAY, uint8_t, wakeup, WAKEUP_END - CRC0, ANY)                                                        \
+    S(UINT, uint16_t, imr, ANY)                                                                              \
+    S(UINT, uint16_t, isr, ANY)                                                                              \
+    S(UINT, uint16_t, mulint, ANY)                                                                           \
+    S(UINT, uint16_t, nwaytr, ANY)                                                                           \
+    S(UINT, uint16_t, cscr, ANY)                                                                             \
+    S(UINT, uint32_t, tcr, ANY)                                                                              \
+    S(UINT, uint32_t, rcr, ANY)                                                                              \
+    S(UINT, uint32_t, mpc, ANY)                                                                              \
+    S(UINT, uint32_t, timer_int, ANY)                                                                        \
+    S(RANGE, int64_t, timer_start, -(INT64_MAX / 2),                                                         \
+      INT64_MAX / 2) /* guest time at which the timer was 0 */                                               \
+    S(UINT, uint16_t, cpcr, ANY)                                                                             \
+    S(ARRAY, uint32_t, rdsar, 2, ANY)                                                                        \
+    S(UINT, uint8_t, rx_index, DESC_MAX - 1) /* of the next descriptor */                                    \
+    S(UINT, uint8_t, tx_index, DESC_MAX - 1)                                                                 \
+    S(BOOL, tx_ready) /* all of a frame is there */                                                          \
+    S(BOOL, tx_last)  /* its last segment */                                                                 \
+    S(BOOL, tx_bad)   /* no frame was begun, or a part of it could not be read */                            \
+    S(UINT, uint32_t, tx_flags, ANY)                                                                         \
+    S(UINT, uint32_t, tx_tag, ANY)                                                                           \
+    S(UINT, uint32_t, tx_length, TX_LARGE)                                                                   \
+    S(UINT, uint32_t, tx_sent, TX_LARGE)                                                                     \
+    S(UINT, uint32_t, tx_piece, TX_LARGE)                                                                    \
+    S(ARRAY, uint8_t, tx_data, TX_LARGE, ANY)                                                                \
+    S(UINT, uint64_t, tx_ok, ANY) /* counted since power on */                                               \
+    S(UINT, uint64_t, rx_ok, ANY)                                                                            \
+    S(UINT, uint64_t, rx_physical, ANY)                                                                      \
+    S(UINT, uint64_t, rx_broadcast, ANY)                                                                     \
+    S(UINT, uint32_t, rx_multicast, ANY)
+
 struct rtl8139 {
     struct pci_device pci;
     struct region io, memory;
-    struct nic nic;
-    struct mii_phy phy;
-    struct eeprom eeprom;
-    struct timer timer;
-
-    uint8_t idr[6], mar[8];
-    uint32_t tsd[TX_DESCRIPTORS], tsad[TX_DESCRIPTORS];
-    uint8_t tx_next; /* the descriptor that is sent next */
-    uint32_t rbstart;
-    uint16_t capr, cbr;
-    uint8_t cr, eecr, config0, config1, config3, config4, config5;
-    uint8_t wakeup[WAKEUP_END - CRC0];
-    uint16_t imr, isr, mulint, nwaytr, cscr;
-    uint32_t tcr, rcr, mpc, timer_int;
-    int64_t timer_start; /* guest time at which the timer was 0 */
-
     /* C+ mode */
     uint8_t revision; /* property */
-    uint16_t cpcr;
-    uint32_t rdsar[2];
-    uint8_t rx_index, tx_index; /* of the next descriptor */
     struct loop_work tx_work;
-    bool tx_ready, tx_last; /* all of a frame is there; its last segment */
-    bool tx_bad;            /* no frame was begun, or a part of it could not be read */
-    uint32_t tx_flags, tx_tag, tx_length, tx_sent, tx_piece;
-    uint8_t tx_data[TX_LARGE];
-    uint64_t tx_ok, rx_ok, rx_physical, rx_broadcast; /* counted since power on */
-    uint32_t rx_multicast;
+    STATE_MEMBERS(RTL8139_STATE);
 };
+extern const struct state_table rtl8139_state;
 
 static inline struct machine *rtl8139_machine_of(const struct rtl8139 *s)
 {

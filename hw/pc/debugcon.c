@@ -96,15 +96,13 @@ static const struct property debugcon_properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field debugcon_state[] = {STATE_END};
-
 static const struct device_class debugcon_class = {
     .name = "isa-debugcon",
     .description = "firmware debug console port",
     .bus = &isa_bus_ops,
     .size = sizeof(struct debugcon),
     .properties = debugcon_properties,
-    .old_state = debugcon_state,
+    .state = &state_none,
     .realize = debugcon_realize,
     .unrealize = debugcon_unrealize,
     .reset = debugcon_reset,

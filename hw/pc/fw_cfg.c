@@ -48,17 +48,20 @@ struct item {
     uint32_t size;
 };
 
+#define FW_CFG_STATE(S)                                                                                      \
+    S(UINT, uint16_t, key, ANY)                                                                              \
+    S(UINT, uint32_t, offset, ANY) /* of the next byte in the item; saturates */                             \
+    S(UINT, uint64_t, dma_address, ANY)
+
 struct fw_cfg {
     struct device dev;
     struct region ports, dma_ports;
     struct item items[ITEMS], local_items[LOCAL_ITEMS];
     char names[FW_CFG_MAX_FILES][FW_CFG_FILE_NAME]; /* sorted; file n is items[KEY_FILE_FIRST + n] */
     uint32_t files;
-    /* What the guest changes. */
-    uint16_t key;
-    uint32_t offset; /* of the next byte in the item; saturates */
-    uint64_t dma_address;
+    STATE_MEMBERS(FW_CFG_STATE);
 };
+STATE_TABLE(fw_cfg_state, struct fw_cfg, FW_CFG_STATE);
 
 struct dma_access {
     uint32_t control, length;
@@ -429,20 +432,13 @@ static void fw_cfg_reset(struct device *dev)
     cfg->dma_address = 0;
 }
 
-static const struct state_field fw_cfg_state[] = {
-    STATE_FIELD(struct fw_cfg, key),
-    STATE_FIELD(struct fw_cfg, offset),
-    STATE_FIELD(struct fw_cfg, dma_address),
-    STATE_END,
-};
-
 static const struct device_class fw_cfg_class = {
     .name = "fw_cfg",
     .description = "firmware configuration interface",
     .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct fw_cfg),
-    .old_state = fw_cfg_state,
+    .state = &fw_cfg_state,
     .realize = fw_cfg_realize,
     .unrealize = fw_cfg_unrealize,
     .reset = fw_cfg_reset,

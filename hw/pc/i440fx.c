@@ -29,14 +29,17 @@ struct segment {
     struct region overlay;
 };
 
+#define I440FX_STATE(S) S(UINT, uint32_t, config_address, ANY) /* 0xCF8 */
+
 struct i440fx {
     struct pci_device pci;
-    uint32_t config_address; /* 0xCF8 */
     struct segment segments[SEGMENTS];
     struct region address_port, data_port;
     const struct region_ops *reset_port; /* the byte at 0xCF9, on the PCI side */
     void *reset_port_opaque;
+    STATE_MEMBERS(I440FX_STATE);
 };
+STATE_TABLE(i440fx_state, struct i440fx, I440FX_STATE);
 
 /* ---- configuration mechanism 1 ---- */
 
@@ -223,8 +226,6 @@ static void i440fx_loaded(struct device *dev)
     apply_pam((struct i440fx *)dev);
 }
 
-static const struct state_field state[] = {STATE_FIELD(struct i440fx, config_address), STATE_END};
-
 static const struct pci_info info = {
     .vendor = 0x8086, .device = 0x1237, .class_code = 0x060000, .revision = 2};
 
@@ -235,7 +236,7 @@ static const struct device_class i440fx_class = {
     .internal = true,
     .size = sizeof(struct i440fx),
     .bus_info = &info,
-    .old_state = state,
+    .state = &i440fx_state,
     .realize = i440fx_realize,
     .unrealize = i440fx_unrealize,
     .reset = i440fx_reset,

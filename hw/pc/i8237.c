@@ -43,32 +43,51 @@ enum {
 
 };
 
+#define CHANNEL_STATE(S)                                                                                     \
+    S(UINT, uint16_t, base_address, ANY) /* in bytes, or words for 5-7 */                                    \
+    S(UINT, uint16_t, base_count, ANY)                                                                       \
+    S(UINT, uint16_t, address, ANY)                                                                          \
+    S(UINT, uint16_t, count, ANY)                                                                            \
+    S(UINT, uint8_t, mode, ANY)
+
 struct channel {
-    uint16_t base_address, base_count, address, count; /* in bytes, or words for 5-7 */
-    uint8_t mode;
+    STATE_MEMBERS(CHANNEL_STATE);
 };
+STATE_TABLE(channel_state, struct channel, CHANNEL_STATE);
+
+#define CONTROLLER_STATE(S)                                                                                  \
+    S(UINT, uint8_t, command, ANY)                                                                           \
+    S(BITS, uint8_t, mask, 0x0F)                                                                             \
+    S(BITS, uint8_t, terminal, 0x0F)                                                                         \
+    S(BITS, uint8_t, software_request, 0x0F)                                                                 \
+    S(BOOL, high_byte) /* the flip-flop */
 
 struct controller {
     struct region region;
     struct i8237 *owner;
     uint8_t first; /* channel: 0 or 4 */
-    uint8_t command, mask, terminal, software_request;
-    bool high_byte; /* the flip-flop */
+    STATE_MEMBERS(CONTROLLER_STATE);
 };
+STATE_TABLE(controller_state, struct controller, CONTROLLER_STATE);
+
+/* pages, high_pages: those of no channel are scratch registers; 0x80 is the BIOS's POST code */
+#define I8237_STATE(S)                                                                                       \
+    S(SUBS, struct controller, controllers, 2, controller_state)                                             \
+    S(SUBS, struct channel, channels, CHANNELS, channel_state)                                               \
+    S(ARRAY, uint8_t, pages, PAGES, ANY)                                                                     \
+    S(ARRAY, uint8_t, high_pages, PAGES, ANY)                                                                \
+    S(UINT, uint8_t, requests, ANY) /* DREQ, a bit a channel */
 
 struct i8237 {
     struct device dev;
     struct region pages_region, high_pages_region;
-    struct controller controllers[2];
-    struct channel channels[CHANNELS];
-    uint8_t pages[PAGES],
-        high_pages[PAGES]; /* those of no channel are scratch registers; 0x80 is the BIOS's POST code */
-    uint8_t requests;      /* DREQ, a bit a channel */
+    STATE_MEMBERS(I8237_STATE);
     struct {
         void (*ready)(void *opaque);
         void *opaque;
     } clients[CHANNELS];
 };
+STATE_TABLE(i8237_state, struct i8237, I8237_STATE);
 
 /* Which page register a channel has: IBM's wiring. */
 static const uint8_t page_of[CHANNELS] = {7, 3, 1, 2, 15, 11, 9, 10};
@@ -371,37 +390,13 @@ static void i8237_reset(struct device *dev)
         master_clear(&dma->controllers[i]);
 }
 
-static const struct state_field channel_state[] = {
-    STATE_FIELD(struct channel, base_address), STATE_FIELD(struct channel, base_count),
-    STATE_FIELD(struct channel, address),      STATE_FIELD(struct channel, count),
-    STATE_FIELD(struct channel, mode),         STATE_END,
-};
-
-static const struct state_field controller_state[] = {
-    STATE_FIELD(struct controller, command),
-    STATE_FIELD_MAX(struct controller, mask, 0x0F),
-    STATE_FIELD_MAX(struct controller, terminal, 0x0F),
-    STATE_FIELD_MAX(struct controller, software_request, 0x0F),
-    STATE_FIELD_MAX(struct controller, high_byte, 1),
-    STATE_END,
-};
-
-static const struct state_field i8237_state[] = {
-    STATE_SUBS(struct i8237, controllers, controller_state),
-    STATE_SUBS(struct i8237, channels, channel_state),
-    STATE_ARRAY(struct i8237, pages),
-    STATE_ARRAY(struct i8237, high_pages),
-    STATE_FIELD(struct i8237, requests),
-    STATE_END,
-};
-
 static const struct device_class i8237_class = {
     .name = "i8237",
     .description = "ISA DMA controllers",
     .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct i8237),
-    .old_state = i8237_state,
+    .state = &i8237_state,
     .realize = i8237_realize,
     .unrealize = i8237_unrealize,
     .reset = i8237_reset,

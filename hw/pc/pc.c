@@ -42,15 +42,18 @@ enum {
 #define EQUIPMENT_MOUSE    0x04
 
 /* The board itself: the flash with the BIOS, and what is written into the CMOS RAM at each reset. */
+#define PC_BOARD_STATE(S) S(BOOL, started) /* after the first reset `-boot once=` no longer counts */
+
 struct pc_board {
     struct device dev;
     uint8_t *bios;
     struct region
         bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
     struct device *rtc, *fdc;
-    bool started; /* after the first reset `-boot once=` no longer counts */
     struct machine_listener listener;
+    STATE_MEMBERS(PC_BOARD_STATE);
 };
+STATE_TABLE(pc_board_state, struct pc_board, PC_BOARD_STATE);
 
 static struct device *create_at(struct machine *m, const char *name, const char *addr, struct error *err)
 {
@@ -253,15 +256,13 @@ static void pc_board_unrealize(struct device *dev)
     free(board->bios);
 }
 
-static const struct state_field board_state[] = {STATE_FIELD(struct pc_board, started), STATE_END};
-
 static const struct device_class board_class = {
     .name = "pc-board",
     .description = "PC board: chipset, small chips, BIOS",
     .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct pc_board),
-    .old_state = board_state,
+    .state = &pc_board_state,
     .realize = pc_board_realize,
     .unrealize = pc_board_unrealize,
     .reset = pc_board_reset,

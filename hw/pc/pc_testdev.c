@@ -9,12 +9,15 @@
 
 enum { WORD = 8 };
 
+#define TESTDEV_STATE(S) S(ARRAY, uint8_t, word, WORD, ANY)
+
 struct testdev {
     struct device dev;
     struct region whole, bytewise;
     uint16_t iobase;
-    uint8_t word[WORD];
+    STATE_MEMBERS(TESTDEV_STATE);
 };
+STATE_TABLE(testdev_state, struct testdev, TESTDEV_STATE);
 
 static uint64_t pc_testdev_testdev_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -69,15 +72,13 @@ static const struct property testdev_properties[] = {
     {.name = NULL},
 };
 
-static const struct state_field testdev_state[] = {STATE_ARRAY(struct testdev, word), STATE_END};
-
 static const struct device_class testdev_class = {
     .name = "pc-testdev",
     .description = "ports for tests of access sizes",
     .bus = &isa_bus_ops,
     .size = sizeof(struct testdev),
     .properties = testdev_properties,
-    .old_state = testdev_state,
+    .state = &testdev_state,
     .realize = pc_testdev_testdev_realize,
     .unrealize = pc_testdev_testdev_unrealize,
     .reset = pc_testdev_testdev_reset,

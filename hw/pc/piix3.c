@@ -14,12 +14,15 @@
 #define RCR_RESET 0x04 /* port 0xCF9: a rising edge resets */
 #define RCR_MASK  0x06
 
+#define PIIX3_STATE(S) S(BITS, uint8_t, reset_control, RCR_MASK)
+
 struct piix3 {
     struct pci_device pci;
-    uint8_t reset_control;
     uint8_t link_count[4]; /* pins that hold a link high; follows the pins, so it is not saved */
     struct irq links[4];
+    STATE_MEMBERS(PIIX3_STATE);
 };
+STATE_TABLE(piix3_state, struct piix3, PIIX3_STATE);
 
 /* IRQs that a link may go to; the others are reserved and count as off (data sheet 4.1.7). */
 static bool valid_irq(unsigned irq)
@@ -138,8 +141,6 @@ static void piix3_loaded(struct device *dev)
     update_routes((struct piix3 *)dev);
 }
 
-static const struct state_field state[] = {STATE_FIELD_MAX(struct piix3, reset_control, RCR_MASK), STATE_END};
-
 static const struct pci_info info = {.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100};
 
 static const struct device_class piix3_class = {
@@ -149,7 +150,7 @@ static const struct device_class piix3_class = {
     .internal = true,
     .size = sizeof(struct piix3),
     .bus_info = &info,
-    .old_state = state,
+    .state = &piix3_state,
     .realize = piix3_realize,
     .unrealize = piix3_unrealize,
     .reset = piix3_reset,

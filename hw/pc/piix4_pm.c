@@ -50,17 +50,25 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
     (EVENT_BIT(EVENT_WAKEUP) | EVENT_BIT(EVENT_POWER_BUTTON) | EVENT_BIT(EVENT_RTC_ALARM) |                  \
      EVENT_BIT(EVENT_CPU_ADDED))
 
+#define PIIX4_PM_STATE(S)                                                                                    \
+    S(UINT, uint16_t, pm1_status, ANY)                                                                       \
+    S(UINT, uint16_t, pm1_enable, ANY)                                                                       \
+    S(UINT, uint16_t, pm1_control, ANY)                                                                      \
+    S(UINT, uint16_t, gpe_status, ANY)                                                                       \
+    S(UINT, uint16_t, gpe_enable, ANY)                                                                       \
+    S(UINT, uint8_t, apm_control, ANY)                                                                       \
+    S(UINT, uint8_t, apm_status, ANY)                                                                        \
+    S(UINT, int64_t, last_toggle, INT64_MAX / 2) /* guest time of bit 23's last change that was noticed */
+
 struct piix4_pm {
     struct pci_device pci;
-    uint16_t pm1_status, pm1_enable, pm1_control;
-    uint16_t gpe_status, gpe_enable;
-    uint8_t apm_control, apm_status;
-    int64_t last_toggle; /* guest time of the last change of the timer's bit 23 that was noticed */
     struct irq sci;
     struct timer overflow;
     struct machine_listener listener;
     struct region pm, gpe, pci_hotplug, cpu_hotplug, apm;
+    STATE_MEMBERS(PIIX4_PM_STATE);
 };
+STATE_TABLE(piix4_pm_state, struct piix4_pm, PIIX4_PM_STATE);
 
 /* ---- the timer ---- */
 
@@ -388,16 +396,6 @@ static void piix4_pm_loaded(struct device *dev)
     update_timer(pm);
 }
 
-static const struct state_field state[] = {STATE_FIELD(struct piix4_pm, pm1_status),
-                                           STATE_FIELD(struct piix4_pm, pm1_enable),
-                                           STATE_FIELD(struct piix4_pm, pm1_control),
-                                           STATE_FIELD(struct piix4_pm, gpe_status),
-                                           STATE_FIELD(struct piix4_pm, gpe_enable),
-                                           STATE_FIELD(struct piix4_pm, apm_control),
-                                           STATE_FIELD(struct piix4_pm, apm_status),
-                                           STATE_FIELD(struct piix4_pm, last_toggle),
-                                           STATE_END};
-
 static const struct pci_info info = {
     .vendor = 0x8086, .device = 0x7113, .class_code = 0x068000, .revision = 3, .interrupt_pin = 1};
 
@@ -408,7 +406,7 @@ static const struct device_class piix4_pm_class = {
     .internal = true,
     .size = sizeof(struct piix4_pm),
     .bus_info = &info,
-    .old_state = state,
+    .state = &piix4_pm_state,
     .realize = piix4_pm_realize,
     .unrealize = piix4_pm_unrealize,
     .reset = piix4_pm_reset,

@@ -7,11 +7,14 @@
 
 enum { PORT = 0x92, FAST_RESET = 1, A20 = 2 };
 
+#define PORT92_STATE(S) S(BITS, uint8_t, value, 0x03)
+
 struct port92 {
     struct device dev;
     struct region region;
-    uint8_t value;
+    STATE_MEMBERS(PORT92_STATE);
 };
+STATE_TABLE(port92_state, struct port92, PORT92_STATE);
 
 static uint64_t port92_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -51,15 +54,13 @@ static void port92_reset(struct device *dev)
     ((struct port92 *)dev)->value = A20;
 }
 
-static const struct state_field port92_state[] = {STATE_FIELD_MAX(struct port92, value, 3), STATE_END};
-
 static const struct device_class port92_class = {
     .name = "port92",
     .description = "system control port A",
     .bus = &isa_bus_ops,
     .internal = true,
     .size = sizeof(struct port92),
-    .old_state = port92_state,
+    .state = &port92_state,
     .realize = port92_realize,
     .unrealize = port92_unrealize,
     .reset = port92_reset,

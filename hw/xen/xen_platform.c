@@ -26,14 +26,20 @@
 
 enum { LOG_LINE = 200, BAR0_LOG = 8 };
 
+#define XEN_PLATFORM_STATE(S)                                                                                \
+    S(BITS, uint8_t, flags, FLAG_ROM_LOCK)                                                                   \
+    S(BOOL, disks_gone)                                                                                      \
+    S(BOOL, secondary_gone)                                                                                  \
+    S(BOOL, nics_gone)
+
 struct xen_platform {
     struct pci_device pci;
-    uint8_t flags;
-    bool disks_gone, secondary_gone, nics_gone;
     char log[LOG_LINE];
     uint8_t log_length;
     struct region fixed, io, memory;
+    STATE_MEMBERS(XEN_PLATFORM_STATE);
 };
+STATE_TABLE(xen_platform_state, struct xen_platform, XEN_PLATFORM_STATE);
 
 /* ---- the log port ---- */
 
@@ -206,10 +212,6 @@ static void xen_platform_loaded(struct device *dev)
         unplug_nics(xp);
 }
 
-static const struct state_field state[] = {
-    STATE_FIELD_MAX(struct xen_platform, flags, FLAG_ROM_LOCK), STATE_FIELD(struct xen_platform, disks_gone),
-    STATE_FIELD(struct xen_platform, secondary_gone), STATE_FIELD(struct xen_platform, nics_gone), STATE_END};
-
 static const struct pci_info info = {.vendor = 0x5853,
                                      .device = 0x0001,
                                      .class_code = 0xFF8000,
@@ -225,7 +227,7 @@ static const struct device_class xen_platform_class = {
     .internal = true,
     .size = sizeof(struct xen_platform),
     .bus_info = &info,
-    .old_state = state,
+    .state = &xen_platform_state,
     .realize = xen_platform_realize,
     .unrealize = xen_platform_unrealize,
     .reset = xen_platform_reset,

@@ -50,8 +50,6 @@ static const struct property properties[] = {
     PROPERTY(PROP_UINT32, struct xen_pvdevice, size, "size", .initial = "0x400000", .help = "of its memory"),
     {.name = NULL}};
 
-static const struct state_field state[] = {STATE_END};
-
 static const struct pci_info info = {.vendor = 0x5853, .device = 0xFFFF, .class_code = 0xFF8000};
 
 static const struct device_class xen_pvdevice_class = {
@@ -61,7 +59,7 @@ static const struct device_class xen_pvdevice_class = {
     .size = sizeof(struct xen_pvdevice),
     .bus_info = &info,
     .properties = properties,
-    .old_state = state,
+    .state = &state_none,
     .realize = xen_pvdevice_realize,
     .reset = xen_pvdevice_reset,
 };
