@@ -24,6 +24,9 @@ struct console {
     struct console_keyboard *keyboards;
     struct console_pointer *pointers;
     struct console_hand *hands;
+    unsigned pointers_seen; /* the last index given */
+    int x, y;               /* where the absolute pointer was put */
+    bool told_absolute;     /* to the views */
     uint8_t leds;
 };
 
@@ -256,8 +259,29 @@ void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsi
 {
     struct console_pointer *pointer = find_pointer(con, true);
 
+    con->x = clip(x);
+    con->y = clip(y);
     if (pointer)
-        pointer->event(pointer->opaque, clip(x), clip(y), wheel, buttons);
+        pointer->event(pointer->opaque, con->x, con->y, wheel, buttons);
+}
+
+void console_pointer_position(const struct console *con, int *x, int *y)
+{
+    *x = con->x;
+    *y = con->y;
+}
+
+void console_pointer_buttons(struct console *con, int wheel, unsigned buttons)
+{
+    if (console_pointer_is_absolute(con))
+        console_pointer_absolute(con, con->x, con->y, wheel, buttons);
+    else
+        console_pointer_relative(con, 0, 0, wheel, buttons);
+}
+
+const struct console_pointer *console_pointers(const struct console *con)
+{
+    return con->pointers;
 }
 
 bool console_pointer_is_absolute(const struct console *con)
@@ -282,7 +306,19 @@ void console_add_keyboard(struct console *con, struct console_keyboard *keyboard
     con->keyboards = keyboard;
 }
 
-void console_remove_pointer(struct console *con, struct console_pointer *pointer)
+static void console_tell_pointer(struct console *con)
+{
+    bool absolute = console_pointer_is_absolute(con);
+
+    if (con->told_absolute == absolute)
+        return;
+    con->told_absolute = absolute;
+    for (struct console_view *view = con->views; view; view = view->next)
+        if (view->pointer)
+            view->pointer(view);
+}
+
+static void console_unlink_pointer(struct console *con, struct console_pointer *pointer)
 {
     struct console_pointer **at = &con->pointers;
 
@@ -292,11 +328,35 @@ void console_remove_pointer(struct console *con, struct console_pointer *pointer
         *at = pointer->next;
 }
 
-void console_add_pointer(struct console *con, struct console_pointer *pointer)
+static void console_put_pointer_first(struct console *con, struct console_pointer *pointer)
 {
-    console_remove_pointer(con, pointer);
+    console_unlink_pointer(con, pointer);
     pointer->next = con->pointers;
     con->pointers = pointer;
+    console_tell_pointer(con);
+}
+
+void console_remove_pointer(struct console *con, struct console_pointer *pointer)
+{
+    console_unlink_pointer(con, pointer);
+    console_tell_pointer(con);
+}
+
+void console_add_pointer(struct console *con, struct console_pointer *pointer)
+{
+    pointer->index = ++con->pointers_seen;
+    console_put_pointer_first(con, pointer);
+}
+
+bool console_select_pointer(struct console *con, unsigned index)
+{
+    struct console_pointer *pointer = con->pointers;
+
+    while (pointer && pointer->index != index)
+        pointer = pointer->next;
+    if (pointer)
+        console_put_pointer_first(con, pointer);
+    return pointer;
 }
 
 void console_set_leds(struct console *con, uint8_t leds)

@@ -38,6 +38,8 @@ struct console_view {
     void (*updated)(struct console_view *view, int x, int y, int w,
                     int h);                  /* pixels of the surface changed */
     void (*leds)(struct console_view *view); /* or NULL: console_leds changed */
+    /* Or NULL: console_pointer_is_absolute changed. */
+    void (*pointer)(struct console_view *view);
     struct console_view *next;
 };
 
@@ -52,6 +54,8 @@ enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4 }; /* button bits
 #define POINTER_RANGE 0x7FFF
 
 struct console_pointer {
+    const char *name; /* for people */
+    unsigned index;   /* the console's: how people name it */
     bool absolute;
     /* relative: x, y are movements, right and down positive; absolute: 0..POINTER_RANGE. wheel: clicks, up
      * positive. */
@@ -99,6 +103,14 @@ void console_key(struct console *con, uint16_t code, bool down);
 void console_pointer_relative(struct console *con, int dx, int dy, int wheel, unsigned buttons);
 void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsigned buttons);
 bool console_pointer_is_absolute(const struct console *con);
+/* Where the absolute pointer was put last. */
+void console_pointer_position(const struct console *con, int *x, int *y);
+/* Buttons and wheel alone, of the pointer that gets the events. */
+void console_pointer_buttons(struct console *con, int wheel, unsigned buttons);
+/* The registered ones, the one that gets the events first; the next follows by its link. */
+const struct console_pointer *console_pointers(const struct console *con);
+/* From now on the one with that index gets the events. False: there is none. */
+bool console_select_pointer(struct console *con, unsigned index);
 
 /* The list of those who hold keys and buttons: hands.c's. */
 struct console_hand **console_hands(struct console *con);

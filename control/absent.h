@@ -11,8 +11,8 @@
 
 #include "control/control.h"
 
-/* -usb, -usbdevice and USB controllers, channels of a restricted domain: warns, or false with *err. */
-bool absent_check(const struct control *c, struct error *err);
+/* USB controllers, channels of a restricted domain: a line for what was asked for and has no effect. */
+void absent_tell(const struct control *c);
 
 /* A -device that is taken without effect. */
 bool absent_ignored(const char *driver);

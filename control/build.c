@@ -246,7 +246,7 @@ static bool create_devices(struct control *c, struct error *err)
         if (!(driver && absent_ignored(driver)) && !create_device(c, opts, err))
             return false;
     }
-    return true;
+    return usb_plug(c, err);
 }
 
 /* Who names the secret reads it; that it can be read is known before the guest starts. */
@@ -458,8 +458,9 @@ bool build_machine(struct control *c, struct error *err)
     if (!c->backends.console)
         return error_set(err, "out of memory");
     hand_join(&c->hand, c->backends.console);
-    if (!check_objects(c, err) || !check_layout(c, err) || !absent_check(c, err) || !open_lines(c, err) ||
-        !drives_open(c, err) || !networks_open(c, err))
+    absent_tell(c);
+    if (!check_objects(c, err) || !check_layout(c, err) || !open_lines(c, err) || !drives_open(c, err) ||
+        !networks_open(c, err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))
         return false;

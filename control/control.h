@@ -48,6 +48,11 @@ bool networks_open(struct control *c, struct error *err);
 bool networks_plug(struct control *c, struct error *err);
 void networks_list_cards(void); /* to stdout */
 
+/* -usbdevice: is there such a thing; and after everything else, so that what names a port has it, plugs them
+ * in. */
+bool usb_check_name(const char *name, struct error *err);
+bool usb_plug(struct control *c, struct error *err);
+
 /* A -device, or the like of it from QMP: key driver, id, bus and properties. */
 bool create_device(struct control *c, const struct opts *opts, struct error *err);
 

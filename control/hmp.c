@@ -8,7 +8,9 @@
 #include "char/chardev.h"
 #include "control/hmp.h"
 #include "control/keys.h"
+#include "control/opts.h"
 #include "control/qmp.h"
+#include "hw/usb/usb.h"
 #include "net/wires.h"
 
 enum { WORDS_MAX = 8, PROMPT_LINE_MAX = 4096 };
@@ -150,6 +152,45 @@ static void info_usernet(struct hmp *h)
     }
 }
 
+static void info_mice(struct hmp *h)
+{
+    json_t *mice = hmp_run(h, "query-mice", NULL), *mouse;
+    size_t i;
+
+    json_array_foreach(mice, i, mouse)
+    {
+        fprintf(h->out, "%c Mouse #%d: %s%s\r\n", json_is_true(json_object_get(mouse, "current")) ? '*' : ' ',
+                (int)json_integer_value(json_object_get(mouse, "index")), text(mouse, "name"),
+                json_is_true(json_object_get(mouse, "absolute")) ? " (absolute)" : "");
+    }
+    json_decref(mice);
+}
+
+/* A line as QEMU has it, which libxl reads. */
+static void info_usb(struct hmp *h)
+{
+    unsigned bus_number = 0;
+
+    for (const struct bus_node *node = h->c->m.buses; node; node = node->next) {
+        const struct usb_bus *bus = node->bus;
+
+        if (node->ops != &usb_bus_ops)
+            continue;
+        for (unsigned i = 0; i < bus->ports; i++) {
+            const struct usb_device *dev = bus->devices[i];
+
+            if (dev)
+                fprintf(h->out, "  Device %u.%u, Port %u, Speed %s Mb/s, Product %s%s%s\r\n", bus_number,
+                        dev->address, dev->port_number,
+                        usb_class_of(dev)->speed == USB_LOW_SPEED ? "1.5" : "12", usb_product(dev),
+                        dev->dev.id ? ", ID: " : "", dev->dev.id ? dev->dev.id : "");
+        }
+        bus_number++;
+    }
+    if (!bus_number)
+        fprintf(h->out, "there is no USB controller; -usb\r\n");
+}
+
 static void info_cpus(struct hmp *h)
 {
     for (unsigned i = 0; i < h->c->m.config.cpus; i++)
@@ -246,9 +287,11 @@ static const struct info {
     {"chardev", info_chardev, "lines: where serial ports and monitors end"},
     {"cpus", info_cpus, "processors"},
     {"kvm", info_kvm, "whether KVM runs the guest"},
+    {"mice", info_mice, "pointers, and which one gets the events"},
     {"mtree", info_mtree, "what answers which address"},
     {"name", info_name, "the guest's name"},
     {"network", info_network, "networks and the cards on them"},
+    {"usb", info_usb, "USB devices"},
     {"usernet", info_usernet, "connections of the user networks"},
     {"pci", info_pci, "PCI devices"},
     {"qtree", info_qtree, "all devices"},
@@ -363,6 +406,79 @@ static void sendkey(struct hmp *h)
         fprintf(h->out, "sendkey: which keys? (such as ctrl-alt-delete)\r\n");
 }
 
+/* The nth word as a number. */
+static bool hmp_number(struct hmp *h, unsigned nth, long *value)
+{
+    char *end;
+
+    if (!h->words[nth])
+        return false;
+    *value = strtol(h->words[nth], &end, 0);
+    return *end == '\0' && *value >= -0x8000 && *value <= 0x7FFF;
+}
+
+/* mouse_move DX DY [DZ] */
+static void mouse_move(struct hmp *h)
+{
+    long dx, dy, dz = 0;
+
+    if (hmp_number(h, 1, &dx) && hmp_number(h, 2, &dy) && (!h->words[3] || hmp_number(h, 3, &dz)))
+        console_pointer_relative(h->c->backends.console, dx, dy, -dz,
+                                 hand_buttons(&h->c->hand, h->c->hand.buttons));
+    else
+        fprintf(h->out, "mouse_move: how far right and down?\r\n");
+}
+
+/* mouse_button STATE: 1 left, 2 middle, 4 right, added up */
+static void mouse_button(struct hmp *h)
+{
+    unsigned buttons;
+    long state;
+
+    if (!hmp_number(h, 1, &state)) {
+        fprintf(h->out, "mouse_button: which are down? (1 left, 2 middle, 4 right, added up)\r\n");
+        return;
+    }
+    buttons =
+        (state & 1 ? POINTER_LEFT : 0) | (state & 2 ? POINTER_MIDDLE : 0) | (state & 4 ? POINTER_RIGHT : 0);
+    console_pointer_buttons(h->c->backends.console, 0, hand_buttons(&h->c->hand, buttons));
+}
+
+/* mouse_set INDEX */
+static void mouse_set(struct hmp *h)
+{
+    long index;
+
+    if (!hmp_number(h, 1, &index) || !console_select_pointer(h->c->backends.console, index))
+        fprintf(h->out, "mouse_set: there is no such pointer (info mice)\r\n");
+}
+
+/* device_add DRIVER,PROPERTY=VALUE... */
+static void hmp_device_add(struct hmp *h)
+{
+    struct error err;
+    struct opts *opts = h->words[1] ? opts_parse("device_add", h->words[1], "driver", NULL, &err) : NULL;
+    json_t *args;
+
+    if (!opts) {
+        fprintf(h->out, "device_add: %s\r\n", h->words[1] ? err.text : "which device?");
+        return;
+    }
+    args = json_object();
+    for (size_t i = 0; i < opts->count; i++)
+        json_object_set_new(args, opts->pairs[i].key, json_string(opts->pairs[i].value));
+    run_only(h, "device_add", args);
+    opts_free(opts);
+}
+
+static void hmp_device_del(struct hmp *h)
+{
+    if (h->words[1])
+        run_only(h, "device_del", json_pack("{s:s}", "id", h->words[1]));
+    else
+        fprintf(h->out, "device_del: which device's id?\r\n");
+}
+
 /* set_link NETWORK on|off */
 static void hmp_set_link(struct hmp *h)
 {
@@ -410,6 +526,8 @@ static const struct command {
      "put another medium into a drive; change vnc password TEXT: the viewers' password", hmp_change},
     {"cont", "", "run the guest", hmp_cont},
     {"c", "", NULL, hmp_cont},
+    {"device_add", "DEVICE[,PROPERTY=VALUE]...", "plug a device in (USB)", hmp_device_add},
+    {"device_del", "ID", "unplug it", hmp_device_del},
     {"eject", "[-f] DRIVE", "take the medium out of a drive; -f: even if the guest locked it", hmp_eject},
     {"help", "", "this list", help},
     {"hostfwd_add", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT",
@@ -417,6 +535,9 @@ static const struct command {
     {"hostfwd_remove", "[NETWORK] [tcp|udp]:[ADDRESS]:PORT", "no more of them", hostfwd_remove},
     {"?", "", NULL, help},
     {"info", "[WHAT]", "show something; without WHAT: what there is to show", info},
+    {"mouse_button", "STATE", "buttons that are down: 1 left, 2 middle, 4 right, added up", mouse_button},
+    {"mouse_move", "DX DY [DZ]", "move a relative pointer, right and down; DZ turns the wheel", mouse_move},
+    {"mouse_set", "INDEX", "the pointer that gets the events (info mice)", mouse_set},
     {"quit", "", "end at once", hmp_quit},
     {"q", "", NULL, hmp_quit},
     {"screendump", "FILE", "write a picture of the screen, PPM or .png", hmp_screendump},

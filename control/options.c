@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/control.h"
 #include "control/device_help.h"
 #include "control/processors.h"
 #include "control/wires.h"
@@ -577,7 +578,8 @@ static bool apply_net(struct options *o, const char *option, const char *arg, st
 static bool apply_usb_device(struct options *o, const char *option, const char *arg, struct error *err)
 {
     add_string(&o->usb_devices, arg);
-    return true;
+    o->config.usb = true;
+    return usb_check_name(arg, err);
 }
 
 /* ---- display ---- */
@@ -812,8 +814,9 @@ static const struct option table[] = {
              "a device; -device help lists them, -device NAME,help lists the properties"),
     FUNCTION("global", "NAME.PROPERTY=VALUE", apply_global,
              "another default for a property of all devices of a kind"),
-    FLAG("usb", config.usb, "accepted with a warning: there is no USB yet"),
-    FUNCTION("usbdevice", "tablet|mouse|keyboard", apply_usb_device, "accepted with a warning, too"),
+    FLAG("usb", config.usb, "the board has its USB controller, a piix3-usb-uhci at 01.2"),
+    FUNCTION("usbdevice", "tablet|mouse|keyboard", apply_usb_device,
+             "a USB device on a free port; implies -usb"),
 
     HEADING("Display"),
     FUNCTION("vga", "std|cirrus|none", apply_vga, "the graphics adapter (default std)"),

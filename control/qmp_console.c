@@ -115,7 +115,7 @@ static bool qmp_send_key(struct qmp_call *call)
 
 struct pointer_change {
     int dx, dy, x, y, wheel;
-    bool moved, placed;
+    bool moved, placed, pressed;
 };
 
 static bool qmp_pointer_event(struct qmp_call *call, const char *type, json_t *data,
@@ -156,7 +156,7 @@ static bool button_event(struct qmp_call *call, json_t *data, struct pointer_cha
         if (!strcmp(name, buttons[i].name)) {
             hand->buttons = down ? hand->buttons | buttons[i].bit : hand->buttons & ~buttons[i].bit;
             change->wheel += down ? buttons[i].wheel : 0;
-            change->moved = true;
+            change->pressed = true;
             return true;
         }
     return qmp_fail(call, "there is no button '%.40s'", name ? name : "");
@@ -189,6 +189,7 @@ static bool input_send_event(struct qmp_call *call)
     json_t *event;
     size_t i;
 
+    console_pointer_position(con, &change.x, &change.y);
     json_array_foreach(json_object_get(call->args, "events"), i, event)
     {
         if (!input_event(call, event, &change))
@@ -199,6 +200,20 @@ static bool input_send_event(struct qmp_call *call)
         console_pointer_absolute(con, change.x, change.y, change.wheel, buttons);
     else if (change.moved)
         console_pointer_relative(con, change.dx, change.dy, change.wheel, buttons);
+    else if (change.pressed)
+        console_pointer_buttons(con, change.wheel, buttons);
+    return true;
+}
+
+static bool query_mice(struct qmp_call *call)
+{
+    const struct console_pointer *current = console_pointers(call->c->backends.console);
+
+    call->result = json_array();
+    for (const struct console_pointer *p = current; p; p = p->next)
+        json_array_append_new(call->result,
+                              json_pack("{s:s, s:i, s:b, s:b}", "name", p->name, "index", (int)p->index,
+                                        "current", p == current, "absolute", p->absolute));
     return true;
 }
 
@@ -208,6 +223,7 @@ const struct qmp_command qmp_console_commands[] = {
     {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
     {"screendump", "filename:s format:s? device:s? head:i?", qmp_screendump},
     {"send-key", "keys:l hold-time:i?", qmp_send_key},
+    {"query-mice", NULL, query_mice},
     {"input-send-event", "events:l device:s? head:i?", input_send_event},
     {NULL, NULL, NULL},
 };

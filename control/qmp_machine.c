@@ -8,6 +8,7 @@
 #include "control/control.h"
 #include "control/device_help.h"
 #include "control/hmp.h"
+#include "control/hotplug.h"
 #include "control/qmp.h"
 #include "net/net.h"
 
@@ -378,28 +379,11 @@ static bool add_cpu(struct qmp_call *call)
     return true;
 }
 
-/* Nothing else on this board can be plugged in while it exists. */
 static bool device_add(struct qmp_call *call)
 {
     const char *driver = qmp_text(call, "driver");
 
-    if (driver && strcmp(driver, CPU_TYPE) == 0)
-        return add_cpu(call);
-    if (!driver)
-        return qmp_fail(call, "Parameter 'driver' is missing");
-    return device_known(driver, &call->err) &&
-           qmp_fail(call, "%.100s: this board supports no hot-plug", driver);
-}
-
-static bool device_del(struct qmp_call *call)
-{
-    const char *id = qmp_text(call, "id");
-
-    if (!device_find(&call->c->m, id)) {
-        call->error_class = "DeviceNotFound";
-        return qmp_fail(call, "Device '%.100s' not found", id);
-    }
-    return qmp_fail(call, "Device '%.100s' cannot be unplugged while the machine exists", id);
+    return driver && strcmp(driver, CPU_TYPE) == 0 ? add_cpu(call) : hotplug_device_add(call);
 }
 
 /* ---- Xen: saving is not there, and says so ---- */
@@ -461,7 +445,7 @@ const struct qmp_command qmp_machine_commands[] = {
     {"query-chardev", NULL, query_chardev},
     {"set_link", "name:s up:b", qmp_set_link},
     {"device_add", "*", device_add},
-    {"device_del", "id:s", device_del},
+    {"device_del", "id:s", hotplug_device_del},
     {"xen-save-devices-state", "filename:s live:b?", xen_save_devices_state},
     {"xen-set-global-dirty-log", "enable:b", xen_set_global_dirty_log},
     {"human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command},

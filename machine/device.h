@@ -126,6 +126,7 @@ struct bus_ops {
     const char *name;                  /* as messages say it: "PCI" */
     const char *title;                 /* of its classes in -device help: "PCI devices" */
     const char *type;                  /* of its classes as QMP's qom-list-types says it: "pci-device" */
+    bool hotplug;                      /* devices come and go while the guest runs */
     const struct property *properties; /* what every child has beside its class's own */
     const struct state_table *state;   /* what the bus keeps in every child's struct, or NULL */
 

@@ -183,6 +183,18 @@ static void vnc_leds_changed(struct console_view *view)
     pthread_mutex_unlock(&vnc->lock);
 }
 
+static void vnc_pointer_changed(struct console_view *view)
+{
+    struct vnc *vnc = VIEW_OF(view);
+
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v; v = v->next) {
+        v->absolute = console_pointer_is_absolute(vnc->console);
+        wake(v);
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
 /* ---- letting viewers in and out ---- */
 
 unsigned vnc_count_stage(const struct vnc *vnc, enum viewer_stage stage)
@@ -338,7 +350,7 @@ static bool take_input(struct viewer *v)
 {
     struct vnc *vnc = v->vnc;
     struct input in;
-    bool any, absolute = console_pointer_is_absolute(vnc->console);
+    bool any;
 
     pthread_mutex_lock(&vnc->lock);
     any = v->input_count;
@@ -347,10 +359,6 @@ static bool take_input(struct viewer *v)
         v->input_first = (v->input_first + 1) % INPUTS_WAITING;
         v->input_count--;
         pthread_cond_broadcast(&v->inputs_taken);
-    }
-    if (v->absolute != absolute) {
-        v->absolute = absolute;
-        wake(v);
     }
     pthread_mutex_unlock(&vnc->lock);
     if (any)
@@ -458,7 +466,10 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
     }
     *vnc = (struct vnc){.loop = loop,
                         .console = con,
-                        .view = {.resized = vnc_resized, .updated = vnc_updated, .leds = vnc_leds_changed},
+                        .view = {.resized = vnc_resized,
+                                 .updated = vnc_updated,
+                                 .leds = vnc_leds_changed,
+                                 .pointer = vnc_pointer_changed},
                         .map = map,
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,

@@ -170,7 +170,8 @@ static bool vkbd_connect(struct xenbus_device *dev)
     v->produced = atomic_load((_Atomic uint32_t *)&v->page->in_prod);
     v->buttons = 0;
     v->keyboard = (struct console_keyboard){.key = vkbd_key, .opaque = v};
-    v->pointer = (struct console_pointer){.absolute = absolute == 1, .event = vkbd_pointer, .opaque = v};
+    v->pointer = (struct console_pointer){
+        .name = "Xen virtual pointer", .absolute = absolute == 1, .event = vkbd_pointer, .opaque = v};
     console_add_keyboard(x->m->backends->console, &v->keyboard);
     console_add_pointer(x->m->backends->console, &v->pointer);
     return true;

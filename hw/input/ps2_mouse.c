@@ -272,7 +272,8 @@ void ps2_mouse_init(struct ps2_mouse *mouse, struct console *console, void (*rea
     mouse->out.ready = ready;
     mouse->out.opaque = opaque;
     mouse->console = console;
-    mouse->input = (struct console_pointer){.event = ps2_mouse_pointer_event, .opaque = mouse};
+    mouse->input =
+        (struct console_pointer){.name = "PS/2 Mouse", .event = ps2_mouse_pointer_event, .opaque = mouse};
     if (console)
         console_add_pointer(console, &mouse->input);
 }

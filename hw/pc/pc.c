@@ -228,7 +228,9 @@ static bool pc_board_realize(struct device *dev, struct error *err)
     struct machine *m = dev->machine;
 
     if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
-        !create_at(m, "piix3-ide", "1.1", err) || (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
+        !create_at(m, "piix3-ide", "1.1", err) ||
+        (m->config.usb && !create_at(m, "piix3-usb-uhci", "1.2", err)) ||
+        (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
         return false;
     for (size_t i = 0; i < sizeof(small_chips) / sizeof(small_chips[0]); i++)
         if (!device_create(m, small_chips[i], err))

@@ -119,8 +119,8 @@ static int setup(void **state)
     assert_true(loop_init(&b->loop, &b->lock, &b->guest_clock));
     b->con = console_new(&b->loop);
     b->source = (struct console_source){refresh, watch, b};
-    b->view = (struct console_view){resized, updated, NULL, NULL};
-    b->other = (struct console_view){ignore_resized, ignore_updated, NULL, NULL};
+    b->view = (struct console_view){.resized = resized, .updated = updated};
+    b->other = (struct console_view){.resized = ignore_resized, .updated = ignore_updated};
     timer_init(&b->stop, &b->loop.host_clock, stop, b);
     *state = b;
     return 0;
@@ -445,8 +445,8 @@ static void pointer_event(void *opaque, int x, int y, int wheel, unsigned button
 static void pointers_get_their_kind_of_event(void **state)
 {
     struct bench *b = *state;
-    struct pointer mouse = {.base = {false, pointer_event, &mouse, NULL}};
-    struct pointer tablet = {.base = {true, pointer_event, &tablet, NULL}};
+    struct pointer mouse = {.base = {.event = pointer_event, .opaque = &mouse}};
+    struct pointer tablet = {.base = {.absolute = true, .event = pointer_event, .opaque = &tablet}};
 
     assert_false(console_pointer_is_absolute(b->con));
     console_add_pointer(b->con, &mouse.base);
@@ -464,6 +464,46 @@ static void pointers_get_their_kind_of_event(void **state)
     assert_int_equal(mouse.y, 7);
     console_remove_pointer(b->con, &tablet.base);
     assert_false(console_pointer_is_absolute(b->con));
+}
+
+static unsigned pointer_changes;
+
+static void pointer_changed(struct console_view *view)
+{
+    pointer_changes++;
+}
+
+/* Buttons alone leave the pointer where it is; who is chosen gets the events, and views hear of the kind. */
+static void buttons_go_to_the_chosen_pointer(void **state)
+{
+    struct bench *b = *state;
+    struct pointer mouse = {.base = {.event = pointer_event, .opaque = &mouse}};
+    struct pointer tablet = {.base = {.absolute = true, .event = pointer_event, .opaque = &tablet}};
+
+    pointer_changes = 0;
+    b->view.pointer = pointer_changed;
+    console_add_view(b->con, &b->view);
+    console_add_pointer(b->con, &mouse.base);
+    assert_int_equal(pointer_changes, 0);
+    console_add_pointer(b->con, &tablet.base);
+    assert_int_equal(pointer_changes, 1);
+    console_pointer_absolute(b->con, 11, 22, 0, 0);
+    console_pointer_buttons(b->con, 1, POINTER_MIDDLE);
+    assert_int_equal(tablet.x, 11);
+    assert_int_equal(tablet.y, 22);
+    assert_int_equal(tablet.wheel, 1);
+    assert_int_equal(tablet.buttons, POINTER_MIDDLE);
+    assert_false(console_select_pointer(b->con, 99));
+    assert_true(console_select_pointer(b->con, mouse.base.index));
+    assert_int_equal(pointer_changes, 2);
+    assert_false(console_pointer_is_absolute(b->con));
+    console_pointer_buttons(b->con, 0, POINTER_LEFT);
+    assert_int_equal(mouse.buttons, POINTER_LEFT);
+    assert_int_equal(mouse.x, 0);
+    assert_ptr_equal(console_pointers(b->con), &mouse.base);
+    console_remove_pointer(b->con, &mouse.base);
+    assert_int_equal(pointer_changes, 3);
+    console_remove_view(b->con, &b->view);
 }
 
 static void leds_are_kept(void **state)
@@ -495,6 +535,7 @@ int main(void)
         console_unit_test(screendump_errors_say_what),
         console_unit_test(last_keyboard_gets_the_keys),
         console_unit_test(pointers_get_their_kind_of_event),
+        console_unit_test(buttons_go_to_the_chosen_pointer),
         console_unit_test(leds_are_kept),
     };
 

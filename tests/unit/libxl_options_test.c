@@ -78,8 +78,9 @@ static const struct line lines[] = {
      LINE
      "-name v02 -vnc 127.0.0.1:%v -display none -serial pty -device VGA,vgamem_mb=16 -boot order=cd -usb "
      "-usbdevice tablet -net none -machine xenfv,suppress-vmdesc=on -m 240 " DISK("0", "%d") CD,
-     .said = {"-usb, -usbdevice tablet: there is no USB yet", "PS/2 mouse", "vkb_device"},
      .seen = {{"info pci", "1234:1111"},
+              {"info pci", "8086:7020"},
+              {"info usb", "Port 1, Speed 12 Mb/s, Product hvm-dm USB Tablet"},
               {"info chardev", "serial0: filename=pty:/dev/pts/"},
               {"info block", "ide0-hd0: "},
               {"info block", "ide-5632: "}}},
@@ -127,24 +128,27 @@ static const struct line lines[] = {
     {"USB devices, a keymap",
      LINE "-name v08 " VNC "-k de " CIRRUS
           "-usb -usbdevice tablet -usbdevice mouse -usbdevice keyboard " NO_NETWORK XENFV,
-     .said = {"-usb, -usbdevice tablet, -usbdevice mouse, -usbdevice keyboard: there is no USB yet"}},
+     .seen = {{"info usb", "Port 1, Speed 12 Mb/s, Product hvm-dm USB Tablet"},
+              {"info usb", "Port 2, Speed 12 Mb/s, Product hvm-dm USB Mouse"},
+              {"info usb", "Device 1.0, Port 1, Speed 12 Mb/s, Product hvm-dm USB Keyboard"}}},
     {"a USB device of the host",
      LINE "-name v08 " VNC CIRRUS "-usb -usbdevice host:046d:c016 " NO_NETWORK XENFV,
-     .said = {"-usbdevice host:046d:c016: there is no USB yet, so no device of the host"}, .refused = true},
+     .said = {"-usbdevice host:046d:c016: no USB device of the host"}, .refused = true},
     {"a USB device that does not exist",
      LINE "-name v08 " VNC CIRRUS "-usb -usbdevice tabled " NO_NETWORK XENFV,
      .said = {"'tabled'; did you mean 'tablet'?"}, .refused = true},
     {"usbversion=1", LINE "-name v " VNC CIRRUS "-device piix3-usb-uhci,id=usb " NO_NETWORK XENFV,
-     .said = {"-device piix3-usb-uhci: there is no USB yet"}},
+     .seen = {{"info pci", "8086:7020"}}},
     {"usbversion=2",
      LINE
      "-name v " VNC CIRRUS "-device ich9-usb-ehci1,id=usb,addr=0x1d.0x7,multifunction=on "
      "-device ich9-usb-uhci1,masterbus=usb.0,firstport=0,addr=0x1d.0,multifunction=on "
      "-device ich9-usb-uhci2,masterbus=usb.0,firstport=2,addr=0x1d.0x1,multifunction=on "
      "-device ich9-usb-uhci3,masterbus=usb.0,firstport=4,addr=0x1d.0x2,multifunction=on " NO_NETWORK XENFV,
-     .said = {"-device ich9-usb-ehci1, ", "-device ich9-usb-uhci3: there is no USB yet"}},
+     .said = {"-device ich9-usb-ehci1, ",
+              "-device ich9-usb-uhci3: the only USB controller is piix3-usb-uhci"}},
     {"usbversion=3", LINE "-name v " VNC CIRRUS "-device nec-usb-xhci,id=usb " NO_NETWORK XENFV,
-     .said = {"-device nec-usb-xhci: there is no USB yet"}},
+     .said = {"-device nec-usb-xhci: the only USB controller is piix3-usb-uhci"}},
     {"USB redirection",
      LINE "-name v " VNC CIRRUS "-chardev spicevmc,name=usbredir,id=usbrc1 "
           "-device usb-redir,chardev=usbrc1,id=usbrc1 " NO_NETWORK XENFV,
@@ -634,10 +638,10 @@ static void saving_and_migrating_are_refused_clearly(void **state)
          "\"hostaddr\":\"0000:01:00.0\"}",
          "passing host devices through is not supported"},
         {"\"device_add\",\"arguments\":{\"driver\":\"piix3-usb-uhci\",\"id\":\"xenusb-0\"}",
-         "there is no USB yet"},
+         "this board supports no hot-plug"},
         {"\"device_add\",\"arguments\":{\"driver\":\"usb-host\",\"id\":\"xenusb-0-1\",\"bus\":\"xenusb-0.0\","
          "\"port\":\"1\",\"hostbus\":\"1\",\"hostaddr\":\"2\"}",
-         "there is no USB yet"},
+         "USB devices of the host cannot be passed through"},
     };
     const struct place *place = *state;
     struct host *host = host_new(1);

@@ -73,8 +73,8 @@ left=$(leftovers "$first"; [ ! -e "/proc/$pid" ] || echo "process $pid")
 [ -z "$left" ]
 check $? "the domain before the reset left nothing${left:+: $left}"
 id=$(domid_of virt) pid=$(dm_pid virt)
-[ -z "$emulator" ] || grep -q "there is no USB yet" /var/log/xen/qemu-dm-virt.log
-check $? "the tablet that the XML asks for is taken with a word"
+xl qemu-monitor-command virt "info usb" | grep -q "USB Tablet"
+check $? "the tablet that the XML asks for is plugged in"
 run_virsh destroy virt
 check $? "virsh destroy"
 kill $follower
