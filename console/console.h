@@ -50,7 +50,8 @@ struct console_keyboard {
     struct console_keyboard *next;
 };
 
-enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4 }; /* button bits; the wheel is not a button */
+/* Button bits; the wheel is not a button. Side and extra are what browsers call back and forward. */
+enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4, POINTER_SIDE = 8, POINTER_EXTRA = 16 };
 #define POINTER_RANGE 0x7FFF
 
 struct console_pointer {

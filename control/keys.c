@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Names as QEMU's users know them; codes of scan code set 1 (IBM PS/2 Technical Reference, keyboard). */
+/* Names as QEMU's users know them; codes of scan code set 1 (IBM PS/2 Technical Reference, keyboard;
+ * Microsoft's Keyboard Scan Code Specification; for keys of Sun's keyboards those that Linux' tools know). */
 static const struct {
     const char *name;
     uint16_t code;
@@ -92,12 +93,28 @@ static const struct {
     {"kp_3", 0x51},
     {"kp_0", 0x52},
     {"kp_decimal", 0x53},
-    {"sysrq", 0x54},
     {"less", 0x56},
     {"f11", 0x57},
     {"f12", 0x58},
-    {"hiragana", 0x70},
+    {"f13", 0x64},
+    {"f14", 0x65},
+    {"f15", 0x66},
+    {"f16", 0x67},
+    {"f17", 0x68},
+    {"f18", 0x69},
+    {"f19", 0x6A},
+    {"f20", 0x6B},
+    {"f21", 0x6C},
+    {"f22", 0x6D},
+    {"f23", 0x6E},
+    {"f24", 0x76},
+    {"lf", 0x5B},
+    {"kp_equals", 0x59},
+    {"katakanahiragana", 0x70},
+    {"lang2", 0x71},
+    {"lang1", 0x72},
     {"ro", 0x73},
+    {"hiragana", 0x77},
     {"henkan", 0x79},
     {"muhenkan", 0x7B},
     {"yen", 0x7D},
@@ -106,6 +123,7 @@ static const struct {
     {"ctrl_r", 0xE01D},
     {"kp_divide", 0xE035},
     {"print", 0xE037},
+    {"sysrq", 0xE037}, /* the same key, with alt */
     {"alt_r", 0xE038},
     {"home", 0xE047},
     {"up", 0xE048},
@@ -128,6 +146,31 @@ static const struct {
     {"volumedown", 0xE02E},
     {"audiomute", 0xE020},
     {"pause", CONSOLE_KEY_PAUSE},
+    {"stop", 0xE068},
+    {"again", 0xE005},
+    {"props", 0xE006},
+    {"undo", 0xE008},
+    {"front", 0xE00C},
+    {"copy", 0xE018},
+    {"open", 0xE064},
+    {"paste", 0xE00A},
+    {"find", 0xE041},
+    {"cut", 0xE017},
+    {"help", 0xE03B},
+    {"audioprev", 0xE010},
+    {"audionext", 0xE019},
+    {"audioplay", 0xE022},
+    {"audiostop", 0xE024},
+    {"mediaselect", 0xE06D},
+    {"mail", 0xE06C},
+    {"calculator", 0xE021},
+    {"computer", 0xE06B},
+    {"ac_home", 0xE032},
+    {"ac_back", 0xE06A},
+    {"ac_forward", 0xE069},
+    {"ac_refresh", 0xE067},
+    {"ac_bookmarks", 0xE066},
+    {"unmapped", 0xE000}, /* no key at all, which nobody minds */
 };
 
 uint16_t key_by_name(const char *name)

@@ -143,11 +143,10 @@ static bool button_event(struct qmp_call *call, json_t *data, struct pointer_cha
         const char *name;
         unsigned bit;
         int wheel;
-    } buttons[] = {{"left", POINTER_LEFT, 0},
-                   {"right", POINTER_RIGHT, 0},
-                   {"middle", POINTER_MIDDLE, 0},
-                   {"wheel-up", 0, 1},
-                   {"wheel-down", 0, -1}};
+    } buttons[] = {{"left", POINTER_LEFT, 0}, {"right", POINTER_RIGHT, 0}, {"middle", POINTER_MIDDLE, 0},
+                   {"side", POINTER_SIDE, 0}, {"extra", POINTER_EXTRA, 0}, {"wheel-up", 0, 1},
+                   {"wheel-down", 0, -1},     {"wheel-left", 0, 0}, /* no mouse here has such a wheel */
+                   {"wheel-right", 0, 0}};
     const char *name = json_string_value(json_object_get(data, "button"));
     bool down = json_is_true(json_object_get(data, "down"));
     struct console_hand *hand = &call->c->hand;

@@ -287,7 +287,8 @@ void viewer_free(struct viewer *v)
 
 static unsigned pc_buttons(uint8_t rfb)
 {
-    return (rfb & 1 ? POINTER_LEFT : 0) | (rfb & 2 ? POINTER_MIDDLE : 0) | (rfb & 4 ? POINTER_RIGHT : 0);
+    return (rfb & 1 ? POINTER_LEFT : 0) | (rfb & 2 ? POINTER_MIDDLE : 0) | (rfb & 4 ? POINTER_RIGHT : 0) |
+           (rfb & 128 ? POINTER_SIDE : 0);
 }
 
 static void pointer_input(struct viewer *v, const struct input *in)

@@ -251,6 +251,107 @@ static void move(int dx, int dy)
         dx, dy));
 }
 
+/* Every name of QEMU's QKeyCode and what it gives: those of 77 and more as QEMU 7.2 was seen to. */
+static void test_a8_key_names(void **state)
+{
+    static const struct {
+        const char *name, *makes;
+    } keys[] = {
+        {"f13", "\x64"},
+        {"f14", "\x65"},
+        {"f15", "\x66"},
+        {"f16", "\x67"},
+        {"f17", "\x68"},
+        {"f18", "\x69"},
+        {"f19", "\x6A"},
+        {"f20", "\x6B"},
+        {"f21", "\x6C"},
+        {"f22", "\x6D"},
+        {"f23", "\x6E"},
+        {"f24", "\x76"},
+        {"stop", "\xE0\x68"},
+        {"again", "\xE0\x05"},
+        {"props", "\xE0\x06"},
+        {"undo", "\xE0\x08"},
+        {"front", "\xE0\x0C"},
+        {"copy", "\xE0\x18"},
+        {"open", "\xE0\x64"},
+        {"paste", "\xE0\x0A"},
+        {"find", "\xE0\x41"},
+        {"cut", "\xE0\x17"},
+        {"lf", "\x5B"},
+        {"help", "\xE0\x3B"},
+        {"compose", "\xE0\x5D"},
+        {"ro", "\x73"},
+        {"hiragana", "\x77"},
+        {"henkan", "\x79"},
+        {"yen", "\x7D"},
+        {"muhenkan", "\x7B"},
+        {"katakanahiragana", "\x70"},
+        {"kp_comma", "\x7E"},
+        {"kp_equals", "\x59"},
+        {"power", "\xE0\x5E"},
+        {"sleep", "\xE0\x5F"},
+        {"wake", "\xE0\x63"},
+        {"audionext", "\xE0\x19"},
+        {"audioprev", "\xE0\x10"},
+        {"audiostop", "\xE0\x24"},
+        {"audioplay", "\xE0\x22"},
+        {"audiomute", "\xE0\x20"},
+        {"volumeup", "\xE0\x30"},
+        {"volumedown", "\xE0\x2E"},
+        {"mediaselect", "\xE0\x6D"},
+        {"mail", "\xE0\x6C"},
+        {"calculator", "\xE0\x21"},
+        {"computer", "\xE0\x6B"},
+        {"ac_home", "\xE0\x32"},
+        {"ac_back", "\xE0\x6A"},
+        {"ac_forward", "\xE0\x69"},
+        {"ac_refresh", "\xE0\x67"},
+        {"ac_bookmarks", "\xE0\x66"},
+        {"less", "\x56"},
+        {"kp_decimal", "\x53"},
+        {"unmapped", ""},
+    };
+
+    if (qtest_is_qemu(q))
+        skip();
+    set_command_byte(0x41);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *makes = keys[i].makes;
+
+        key(keys[i].name);
+        for (const char *byte = makes; *byte; byte++)
+            expect((uint8_t)*byte, 0);
+        for (const char *byte = makes; *byte; byte++)
+            expect((uint8_t)*byte == 0xE0 ? 0xE0 : (uint8_t)*byte | 0x80, 0);
+        expect_empty();
+    }
+    /* Print, without alt and with it, which is SysRq. */
+    key("sysrq");
+    for (const char *byte = "\xE0\x2A\xE0\x37\xE0\xB7\xE0\xAA"; *byte; byte++)
+        expect((uint8_t)*byte, 0);
+    /* Hangul and Hanja: once, when they are pressed, in the translation as without. */
+    key("lang1");
+    expect(0xF2, 0);
+    expect_empty();
+    key("lang2");
+    expect(0xF1, 0);
+    expect_empty();
+    set_command_byte(0x01);
+    key("lang1");
+    expect(0xF2, 0);
+    expect_empty();
+}
+
+static void button(const char *name, bool down)
+{
+    json_decref(qtest_qmp_ok(q,
+                             "{'execute':'input-send-event','arguments':{'events':[{'type':'btn','data':"
+                             "{'button':'%s','down':%s}}]}}",
+                             name, down ? "true" : "false"));
+}
+
 static void expect_mouse_bytes(const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -259,6 +360,33 @@ static void expect_mouse_bytes(const char *bytes, size_t count)
 }
 
 #define MOUSE_SENDS(literal) expect_mouse_bytes(literal, sizeof(literal) - 1)
+
+/* Side and extra are told by a mouse of five buttons; the wheels that it does not have are taken and tell
+ * nothing. */
+static void test_a8_buttons(void **state)
+{
+    static const uint8_t knock[] = {0xF3, 200, 0xF3, 200, 0xF3, 80, 0xF2};
+
+    if (qtest_is_qemu(q))
+        skip();
+    command(0xA8);
+    for (size_t i = 0; i < sizeof(knock); i++) {
+        mouse(knock[i]);
+        expect(0xFA, AUX);
+    }
+    expect(4, AUX);
+    mouse(0xF4);
+    expect(0xFA, AUX);
+    button("side", true);
+    MOUSE_SENDS("\x08\x00\x00\x10");
+    button("extra", true);
+    MOUSE_SENDS("\x08\x00\x00\x30");
+    button("side", false);
+    MOUSE_SENDS("\x08\x00\x00\x20");
+    button("wheel-left", true);
+    button("wheel-right", true);
+    expect_empty();
+}
 
 /* What waits goes into the mouse's buffer as its last byte is taken, not into the controller's. */
 static void test_a1_no_byte_of_a_movement_is_lost(void **state)
@@ -404,6 +532,8 @@ int main(void)
         TEST(test_disabled_interfaces_hold_their_bytes),
         TEST(test_keys_translated_and_not),
         TEST(test_a1_no_byte_of_a_movement_is_lost),
+        TEST(test_a8_key_names),
+        TEST(test_a8_buttons),
         TEST(test_a1_stream_stays_in_step),
         TEST(test_a1_movement_does_not_get_into_an_answer),
         TEST(test_reset_lines),
