@@ -53,6 +53,7 @@ enum {
     ST1_MA = 0x01,
     ST1_NW = 0x02,
     ST1_ND = 0x04,
+    ST1_OR = 0x10,
     ST1_DE = 0x20,
     ST1_EN = 0x80,
     ST2_SN = 0x04,
@@ -78,6 +79,7 @@ enum {
     SELECTS = 4, /* drives that the controller can address */
     RESET_SENSED = 4,
     FORMAT_ID = 4, /* bytes for each sector: C, H, R, N */
+    NO_CYLINDER = 0xFF,
     READ_ID_NS = 1000 * 1000,
 };
 
@@ -130,6 +132,7 @@ STATE_TABLE(transfer_state, struct transfer, TRANSFER_STATE);
     S(UINT, uint8_t, last_eot, ANY)              /* DUMPREG */                                               \
     S(UINT, uint8_t, reset_sensed, RESET_SENSED) /* drives told of by SENSE INTERRUPT STATUS since */        \
     S(ARRAY, uint8_t, seek_ended, SELECTS, ANY)  /* ST0 of a seek that was not told of yet; 0: none */       \
+    S(BOOL, seek_interrupt)                      /* a seek ended, and no command came since */               \
     S(BOOL, transfer_interrupt)                  /* a result, or bytes by PIO, wait to be read */            \
     S(BOOL, reset_interrupt)                                                                                 \
     S(SUB, struct transfer, x, transfer_state)                                                               \
@@ -171,7 +174,7 @@ static bool seek_pending(const struct fdc *fdc)
 
 static void fdc_update_irq(struct fdc *fdc)
 {
-    bool level = fdc->transfer_interrupt || fdc->reset_interrupt || seek_pending(fdc);
+    bool level = fdc->transfer_interrupt || fdc->reset_interrupt || fdc->seek_interrupt;
 
     irq_set(&fdc->irq, level && fdc->dor & DOR_DMAGATE);
 }
@@ -213,6 +216,14 @@ static uint8_t track_of(const struct fdc *fdc, uint8_t select)
     const struct floppy *drive = drive_of(fdc, select);
 
     return drive ? drive->track : 0;
+}
+
+/* The number in the IDs under the head, NO_CYLINDER: there are none. Not where the head is: see SEEK. */
+static uint8_t cylinder_of(const struct fdc *fdc, uint8_t select)
+{
+    const struct floppy *drive = drive_of(fdc, select);
+
+    return drive && floppy_cylinder(drive) >= 0 ? floppy_cylinder(drive) : NO_CYLINDER;
 }
 
 /* ---- transfers: the end ---- */
@@ -275,8 +286,8 @@ static void sector_done(struct fdc *fdc)
     else if (more)
         next_sector(fdc);
     else if (x->kind == READ || x->kind == WRITE)
-        /* Without DMA nobody can give a terminal count: the last sector ends the command well. */
-        fdc_finish(fdc, x->pio ? 0 : ST0_ABNORMAL, x->pio ? 0 : ST1_EN, 0);
+        /* Without a terminal count, which nobody can give by PIO, the end of the cylinder is told as such. */
+        fdc_fail(fdc, ST1_EN, 0);
     else
         fdc_finish(fdc, 0, 0, 0);
 }
@@ -299,13 +310,13 @@ static uint8_t reach(struct fdc *fdc)
         x->c++;
         return reach(fdc);
     }
-    if (x->kind == FORMAT && (x->c != drive->track || x->h != x->side))
+    if (x->kind == FORMAT && (x->c != floppy_cylinder(drive) || x->h != x->side))
         return ST1_ND; /* an image keeps no other IDs than its own */
     if (x->n != FLOPPY_SECTOR_CODE || x->r == 0 || x->r > drive->format->sectors)
         return ST1_ND;
-    if (drive->track != x->c)
+    if (x->c != floppy_cylinder(drive))
         x->st0 |= ST0_SE;
-    floppy_seek(drive, x->c);
+    floppy_seek(drive, x->c * floppy_tracks_per_cylinder(drive));
     return 0;
 }
 
@@ -430,8 +441,12 @@ static void move_by_dma(struct fdc *fdc)
     struct transfer *x = &fdc->x;
     uint16_t wanted = bytes_wanted(x);
 
-    if (!(fdc->dor & DOR_DMAGATE) || !fdc->dma)
+    if (!fdc->dma)
         return;
+    if (!(fdc->dor & DOR_DMAGATE)) { /* the request does not get out of the chip, and the medium turns on */
+        fdc_fail(fdc, ST1_OR, 0);
+        return;
+    }
     if (x->kind == READ)
         x->at +=
             i8237_to_memory(fdc->dma, fdc->dma_channel, fdc->sector + x->at, wanted - x->at, &x->terminal);
@@ -643,7 +658,7 @@ static void run_format(struct fdc *fdc)
 
     fdc_begin_transfer(fdc, FORMAT);
     drive = drive_of(fdc, x->select);
-    x->c = track_of(fdc, x->select);
+    x->c = cylinder_of(fdc, x->select);
     x->h = x->side;
     x->n = fdc->fifo[2];
     x->limit = fdc->last_eot = fdc->fifo[3];
@@ -664,11 +679,11 @@ static void read_id_fire(void *opaque)
     struct transfer *x = &fdc->x;
     uint8_t trouble;
 
-    x->c = track_of(fdc, x->select);
+    x->c = cylinder_of(fdc, x->select);
     x->h = x->side;
     x->r = 1;
     x->n = FLOPPY_SECTOR_CODE;
-    trouble = reach(fdc);
+    trouble = x->c == NO_CYLINDER ? ST1_MA : reach(fdc);
     if (trouble)
         fdc_fail(fdc, trouble, 0);
     else
@@ -691,6 +706,7 @@ static void seek_to(struct fdc *fdc, uint8_t select, uint8_t st0, unsigned track
     if (drive)
         floppy_seek(drive, track > 0xFF ? 0xFF : track);
     fdc->seek_ended[select] = st0 | select;
+    fdc->seek_interrupt = true;
     enter_command_phase(fdc);
     fdc_update_irq(fdc);
 }
@@ -740,6 +756,7 @@ static void run_sense_interrupt(struct fdc *fdc)
     }
     result[1] = track_of(fdc, select);
     fdc->reset_interrupt = false;
+    fdc->seek_interrupt = seek_pending(fdc);
     fdc_update_irq(fdc);
     enter_result_phase(fdc, result, sizeof(result));
 }
@@ -851,6 +868,7 @@ static void reset_controller(struct fdc *fdc)
 {
     cancel(fdc);
     memset(fdc->seek_ended, 0, sizeof(fdc->seek_ended));
+    fdc->seek_interrupt = false;
     fdc->config = fdc->lock ? fdc->config & CONFIG_FIFO_BITS : CONFIG_EFIFO;
     if (!fdc->lock)
         fdc->precompensation = 0;
@@ -875,6 +893,8 @@ static void fdc_fifo_put(struct fdc *fdc, uint8_t byte)
 {
     const struct command *command = fdc_find_command(fdc->fifo_at ? fdc->fifo[0] : byte);
 
+    fdc->seek_interrupt = false;
+    fdc_update_irq(fdc);
     if (!command) {
         result_byte(fdc, ST0_INVALID);
         return;
@@ -920,12 +940,20 @@ static uint8_t read_fifo(struct fdc *fdc)
     return 0;
 }
 
-static uint8_t fdc_read_msr(const struct fdc *fdc)
+/* DRV0 BUSY to DRV3 BUSY: until SENSE INTERRUPT STATUS has told of the seek's end. */
+static uint8_t drives_busy(const struct fdc *fdc)
+{
+    uint8_t busy = 0;
+
+    for (unsigned select = 0; select < SELECTS; select++)
+        busy |= (fdc->seek_ended[select] ? 1 : 0) << select;
+    return busy;
+}
+
+static uint8_t phase_status(const struct fdc *fdc)
 {
     const struct transfer *x = &fdc->x;
 
-    if (in_reset(fdc))
-        return 0;
     switch (fdc->phase) {
     case PHASE_COMMAND:
         return MSR_RQM | (fdc->fifo_at ? MSR_CMD_BSY : 0);
@@ -936,6 +964,11 @@ static uint8_t fdc_read_msr(const struct fdc *fdc)
             return MSR_CMD_BSY;
         return MSR_CMD_BSY | MSR_NON_DMA | (x->waiting ? MSR_RQM : 0) | (to_guest(x) ? MSR_DIO : 0);
     }
+}
+
+static uint8_t fdc_read_msr(const struct fdc *fdc)
+{
+    return in_reset(fdc) ? 0 : phase_status(fdc) | drives_busy(fdc);
 }
 
 static void write_dor(struct fdc *fdc, uint8_t value)

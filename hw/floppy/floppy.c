@@ -6,29 +6,33 @@
 
 STATE_PUBLIC_TABLE(floppy_state, struct floppy, FLOPPY_STATE);
 
+/* A 5.25" drive of 80 tracks, as CMOS byte 0x10 says it. */
+#define TYPE_1200K 2
+
 #define RATE(rate) (1u << RATE_##rate)
 
 /* Sizes are told apart by the number of sectors; the first is also what an unknown size up to its own is read
  * as. */
 static const struct floppy_format formats[] = {
-    {2880, 80, 2, 18, RATE(500K), 4},            /* 1.44 MB, 3.5" */
-    {5760, 80, 2, 36, RATE(1M), 5},              /* 2.88 MB */
-    {1440, 80, 2, 9, RATE(250K), 4},             /* 720 KB */
-    {2400, 80, 2, 15, RATE(500K), 2},            /* 1.2 MB, 5.25" */
-    {720, 40, 2, 9, RATE(250K) | RATE(300K), 2}, /* 360 KB; a 1.2 MB drive turns faster and needs 300 kb/s */
-    {640, 40, 2, 8, RATE(250K) | RATE(300K), 2}, /* 320 KB */
-    {360, 40, 1, 9, RATE(250K) | RATE(300K), 2}, /* 180 KB */
-    {320, 40, 1, 8, RATE(250K) | RATE(300K), 2}, /* 160 KB */
-    {2080, 80, 2, 13, RATE(500K), 4},            /* 1.04 MB */
-    {2240, 80, 2, 14, RATE(500K), 4},            /* 1.12 MB */
-    {3200, 80, 2, 20, RATE(500K), 4},            /* 1.6 MB */
-    {3360, 80, 2, 21, RATE(500K), 4},            /* 1.68 MB, DMF */
-    {3444, 82, 2, 21, RATE(500K), 4},            /* 1.72 MB */
-    {3486, 83, 2, 21, RATE(500K), 4},            /* 1.74 MB */
-    {1600, 80, 2, 10, RATE(250K), 4},            /* 800 KB */
-    {3840, 80, 2, 24, RATE(500K), 5},            /* 1.92 MB */
-    {6240, 80, 2, 39, RATE(1M), 5},              /* 3.12 MB */
-    {6400, 80, 2, 40, RATE(1M), 5},              /* 3.2 MB */
+    {2880, 80, 2, 18, RATE(500K), 4},          /* 1.44 MB, 3.5" */
+    {5760, 80, 2, 36, RATE(1M), 5},            /* 2.88 MB */
+    {1440, 80, 2, 9, RATE(250K), 4},           /* 720 KB */
+    {2400, 80, 2, 15, RATE(500K), TYPE_1200K}, /* 1.2 MB, 5.25" */
+    {720, 40, 2, 9, RATE(250K) | RATE(300K),
+     TYPE_1200K}, /* 360 KB; a 1.2 MB drive turns faster and needs 300 kb/s */
+    {640, 40, 2, 8, RATE(250K) | RATE(300K), TYPE_1200K}, /* 320 KB */
+    {360, 40, 1, 9, RATE(250K) | RATE(300K), TYPE_1200K}, /* 180 KB */
+    {320, 40, 1, 8, RATE(250K) | RATE(300K), TYPE_1200K}, /* 160 KB */
+    {2080, 80, 2, 13, RATE(500K), 4},                     /* 1.04 MB */
+    {2240, 80, 2, 14, RATE(500K), 4},                     /* 1.12 MB */
+    {3200, 80, 2, 20, RATE(500K), 4},                     /* 1.6 MB */
+    {3360, 80, 2, 21, RATE(500K), 4},                     /* 1.68 MB, DMF */
+    {3444, 82, 2, 21, RATE(500K), 4},                     /* 1.72 MB */
+    {3486, 83, 2, 21, RATE(500K), 4},                     /* 1.74 MB */
+    {1600, 80, 2, 10, RATE(250K), 4},                     /* 800 KB */
+    {3840, 80, 2, 24, RATE(500K), 5},                     /* 1.92 MB */
+    {6240, 80, 2, 39, RATE(1M), 5},                       /* 3.12 MB */
+    {6400, 80, 2, 40, RATE(1M), 5},                       /* 3.2 MB */
 };
 
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
@@ -54,6 +58,18 @@ bool floppy_read_only(const struct floppy *drive)
 bool floppy_changed(const struct floppy *drive)
 {
     return !floppy_ready(drive) || drive->disk_changed;
+}
+
+unsigned floppy_tracks_per_cylinder(const struct floppy *drive)
+{
+    return drive->type == TYPE_1200K && drive->format->cylinders == 40 ? 2 : 1;
+}
+
+int floppy_cylinder(const struct floppy *drive)
+{
+    unsigned step = floppy_tracks_per_cylinder(drive);
+
+    return drive->track % step ? -1 : (int)(drive->track / step);
 }
 
 void floppy_seek(struct floppy *drive, uint8_t track)

@@ -48,6 +48,14 @@ bool floppy_ready(const struct floppy *drive); /* a medium is inside */
 bool floppy_read_only(const struct floppy *drive);
 bool floppy_changed(const struct floppy *drive); /* DSKCHG */
 
+/*
+ * Tracks of the drive from one cylinder of its medium to the next: 2 for media of 40 cylinders in a 5.25"
+ * drive of 80 tracks.
+ */
+unsigned floppy_tracks_per_cylinder(const struct floppy *drive);
+/* The cylinder of the medium under the head; -1: it is between two. */
+int floppy_cylinder(const struct floppy *drive);
+
 /* Moves the head; step pulses with a medium inside end the disk change. */
 void floppy_seek(struct floppy *drive, uint8_t track);
 

@@ -296,6 +296,7 @@ static void atapi_identify(struct cdrom *cd)
     ide_identify_modes(ide, w, cd->transfer_mode);
     ide_identify_checksum(w);
     cd->phase = IDENTIFY;
+    ide->count[0] = REASON_IO; /* the interrupt reason, which CD drivers look at for any block of data */
     ide_pio_in(ide, 0, IDE_SECTOR);
 }
 

@@ -169,6 +169,20 @@ static void identify_device_is_refused_with_the_signature(void **state)
     }
 }
 
+/* DOS CD drivers look at the interrupt reason before they take a block of data, of IDENTIFY as well. */
+static void a2_identify_packet_device_tells_its_interrupt_reason(void **state)
+{
+    for (unsigned before = 0; before < 256; before += 0x55) {
+        uint16_t data[256];
+
+        ide_out(&ide, R_COUNT, before);
+        ide_out(&ide, R_STATUS, 0xA1);
+        assert_int_equal(ide_wait(&ide) & (IDE_DRQ | IDE_ERR), IDE_DRQ);
+        assert_int_equal(ide_in(&ide, R_COUNT) & 3, 2);
+        ide_read_data(&ide, data, sizeof(data));
+    }
+}
+
 static void identify_packet_device(void **state)
 {
     uint16_t w[256];
@@ -901,6 +915,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cd_test(the_signature_of_a_packet_device),
         cd_test(identify_device_is_refused_with_the_signature),
+        cd_test(a2_identify_packet_device_tells_its_interrupt_reason),
         cd_test(identify_packet_device),
         cd_test(device_reset_command),
         cd_test(cve_2015_6855_disk_commands),

@@ -91,7 +91,7 @@ static uint8_t wait_msr(struct qtest *q)
 static void send(struct qtest *q, const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(qtest_inb(q, MSR) & 0xF0, i ? 0x90 : 0x80);
+        assert_int_equal(qtest_inb(q, MSR) & 0xF0, i ? 0x90 : 0x80); /* below: drives that seek */
         qtest_outb(q, FIFO, bytes[i]);
     }
 }
@@ -105,10 +105,10 @@ static void send(struct qtest *q, const uint8_t *bytes, size_t count)
 static void result(struct qtest *q, uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(wait_msr(q), 0xD0);
+        assert_int_equal(wait_msr(q) & 0xF0, 0xD0);
         bytes[i] = qtest_inb(q, FIFO);
     }
-    assert_int_equal(qtest_inb(q, MSR), 0x80);
+    assert_int_equal(qtest_inb(q, MSR) & 0xF0, 0x80);
 }
 
 #define assert_result(q, ...)                                                                                \
@@ -284,7 +284,7 @@ static void seeks_and_their_interrupts(void **state)
     struct qtest *q = start(state);
 
     command(q, 0x0F, 0x04, 33);
-    assert_int_equal(qtest_inb(q, MSR), 0x80);
+    assert_int_equal(qtest_inb(q, MSR), 0x81);
     command(q, 0x08);
     assert_result(q, qtest_is_qemu(q) ? 0x20 : 0x24, 33);
     command(q, 0x07, 0);
@@ -299,6 +299,7 @@ static void seeks_and_their_interrupts(void **state)
     command(q, 0x0F, 0, 5);
     command(q, 0x07, 1);
     assert_true(qtest_irq(q, IRQ));
+    assert_int_equal(qtest_inb(q, MSR), 0x83);
     command(q, 0x08);
     assert_result(q, 0x20, 5);
     assert_true(qtest_irq(q, IRQ));
@@ -625,10 +626,10 @@ static void read_by_pio(void **state)
     transfer(q, READ, 0, 0, 4, 6);
     pio_sectors(q, 3, 3);
     result(q, got, 7);
-    assert_int_equal(got[0], 0); /* no terminal count, and yet no error */
     if (qtest_is_qemu(q))
         skip();
-    assert_memory_equal(got, ((uint8_t[]){0, 0, 0, 1, 0, 1, 2}), 7);
+    /* No terminal count: the end of the cylinder. */
+    assert_memory_equal(got, ((uint8_t[]){0x40, 0x80, 0, 1, 0, 1, 2}), 7);
 }
 
 static void pio_raises_the_interrupt_for_every_sector(void **state)
@@ -649,7 +650,7 @@ static void pio_raises_the_interrupt_for_every_sector(void **state)
     }
     assert_int_equal(wait_msr(q), 0xD0);
     assert_true(qtest_irq(q, IRQ));
-    assert_result(q, 0, 0, 0, 1, 0, 1, 2);
+    assert_result(q, 0x40, 0x80, 0, 1, 0, 1, 2);
 }
 
 static void a_pio_count_beyond_the_track_goes_on_at_the_next(void **state)
@@ -664,7 +665,8 @@ static void a_pio_count_beyond_the_track_goes_on_at_the_next(void **state)
     pio_sectors(q, 0, 18);
     pio_sectors(q, 36, 1);
     result(q, got, 7);
-    assert_int_equal(got[0], 0x20);
+    assert_int_equal(got[0], 0x60);
+    assert_int_equal(got[1], 0x80);
 }
 
 static void write_by_pio(void **state)
@@ -681,7 +683,7 @@ static void write_by_pio(void **state)
     }
     if (qtest_is_qemu(q))
         skip();
-    assert_result(q, 4, 0, 0, 1, 1, 1, 2);
+    assert_result(q, 0x44, 0x80, 0, 1, 1, 1, 2);
     fd = open(image, O_RDONLY);
     assert_int_equal(pread(fd, got, SECTOR, 35 * SECTOR), SECTOR);
     close(fd);
@@ -871,6 +873,190 @@ static void formats_by_size(void **state)
     }
     *state = NULL;
 }
+
+/* ---- A3: 40 cylinders in a drive of 80 tracks: every other track ---- */
+
+static struct qtest *start_360(void **state)
+{
+    struct qtest *q = start_with(state, 368640, "");
+
+    qtest_outb(q, CCR, 1);
+    return q;
+}
+
+static void a3_read_id_tells_the_cylinder_and_not_the_track(void **state)
+{
+    static const uint8_t tracks[] = {0, 2, 60, 78, 3, 79, 80, 200};
+    struct qtest *q = start_360(state);
+
+    if (qtest_is_qemu(q))
+        skip();
+    for (unsigned i = 0; i < sizeof(tracks); i++) {
+        uint8_t got[7];
+
+        seek(q, tracks[i]);
+        command(q, 0x4A, 0);
+        qtest_clock_step(q, 10 * MS);
+        result(q, got, 7);
+        if (tracks[i] % 2 || tracks[i] >= 80) {
+            assert_int_equal(got[0], 0x40);
+            assert_int_equal(got[1], 0x01); /* no address mark between the cylinders */
+        } else {
+            assert_memory_equal(got, ((uint8_t[]){0, 0, 0, tracks[i] / 2, 0, 1, 2}), 7);
+        }
+    }
+}
+
+static void format_360(struct qtest *q, uint8_t track, uint8_t c, uint8_t st0)
+{
+    uint8_t ids[9][4], got[7];
+
+    for (unsigned r = 0; r < 9; r++)
+        memcpy(ids[r], (uint8_t[]){c, 0, r + 1, 2}, 4);
+    qtest_memwrite(q, BUFFER, ids, sizeof(ids));
+    seek(q, track);
+    dma(q, 0x48, BUFFER, sizeof(ids));
+    command(q, 0x4D, 0, 2, 9, 0x50, 0xF6);
+    result(q, got, 7);
+    assert_int_equal(got[0], st0);
+}
+
+static void assert_formatted(int64_t lba, bool formatted)
+{
+    uint8_t got[SECTOR];
+    int fd = open(image, O_RDONLY);
+
+    assert_int_equal(pread(fd, got, SECTOR, lba * SECTOR), SECTOR);
+    close(fd);
+    if (!formatted)
+        return assert_sector(got, lba);
+    for (int i = 0; i < SECTOR; i++)
+        assert_int_equal(got[i], 0xF6);
+}
+
+static void a3_format_writes_the_cylinder_under_the_head(void **state)
+{
+    struct qtest *q = start_360(state);
+
+    if (qtest_is_qemu(q))
+        skip();
+    format_360(q, 62, 0x1F, 0);
+    for (unsigned lba = 557; lba < 568; lba++)
+        assert_formatted(lba, lba >= 558 && lba < 567);
+    format_360(q, 20, 10, 0);
+    assert_formatted(180, true);
+    format_360(q, 20, 20, 0x40);
+    assert_formatted(360, false);
+    format_360(q, 21, 10, 0x40);
+    format_360(q, 21, 21, 0x40);
+}
+
+/* A driver that doubles its steps, and one that leaves them to the controller. */
+static void a3_reads_leave_the_head_on_the_cylinders_track(void **state)
+{
+    struct qtest *q = start_360(state);
+
+    if (qtest_is_qemu(q))
+        skip();
+    seek(q, 60);
+    dma(q, 0x44, BUFFER, SECTOR);
+    transfer(q, READ, 30, 0, 1, 9);
+    assert_result(q, 0, 0, 0, 30, 0, 2, 2); /* it was there: no implied seek */
+    assert_memory_sectors(q, BUFFER, 540, 1);
+    dma(q, 0x44, BUFFER, SECTOR);
+    transfer(q, READ, 12, 0, 1, 9);
+    assert_result(q, 0x20, 0, 0, 12, 0, 2, 2);
+    assert_memory_sectors(q, BUFFER, 216, 1);
+    command(q, 0x4A, 0);
+    qtest_clock_step(q, 10 * MS);
+    assert_result(q, 0, 0, 0, 12, 0, 1, 2);
+}
+
+/* ---- A4: status and interrupt around a seek ---- */
+
+static void a4_a_seeking_drive_is_busy_until_sensed(void **state)
+{
+    static const struct {
+        uint8_t command[3], length, msr;
+    } cases[] = {{{0x0F, 0, 20}, 3, 0x81},
+                 {{0x07, 0}, 2, 0x81},
+                 {{0x0F, 1, 20}, 3, 0x82},
+                 {{0x07, 1}, 2, 0x82},
+                 {{0xCF, 1, 2}, 3, 0x82}};
+    struct qtest *q = start_with(state, IMAGE_144, " -drive if=floppy,index=1");
+
+    if (qtest_is_qemu(q))
+        skip();
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t got[2];
+
+        send(q, cases[i].command, cases[i].length);
+        assert_int_equal(qtest_inb(q, MSR), cases[i].msr);
+        command(q, 0x04, 0);
+        assert_int_equal(qtest_inb(q, MSR), 0xD0 | cases[i].msr);
+        qtest_inb(q, FIFO);
+        assert_int_equal(qtest_inb(q, MSR), cases[i].msr);
+        command(q, 0x08);
+        result(q, got, 2);
+        assert_int_equal(qtest_inb(q, MSR), 0x80);
+    }
+    command(q, 0x0F, 0, 1);
+    reset_by_dor(q);
+    assert_int_equal(qtest_inb(q, MSR), 0x80);
+}
+
+static void a4_a_command_takes_the_seeks_interrupt_down(void **state)
+{
+    struct qtest *q = start(state);
+    unsigned before;
+
+    if (qtest_is_qemu(q))
+        skip();
+    command(q, 0x0F, 0, 5);
+    assert_true(qtest_irq(q, IRQ));
+    dma(q, 0x44, BUFFER, SECTOR);
+    before = qtest_irq_raised(q, IRQ);
+    qtest_outb(q, FIFO, READ);
+    assert_false(qtest_irq(q, IRQ));
+    for (unsigned i = 0; i < 8; i++)
+        qtest_outb(q, FIFO, ((uint8_t[]){0, 5, 0, 1, 2, 18, 0x1B, 0xFF})[i]);
+    assert_int_equal(wait_msr(q), 0xD1);
+    assert_int_equal(qtest_irq_raised(q, IRQ), before + 1);
+    assert_result(q, 0, 0, 0, 5, 0, 2, 2);
+    command(q, 0x08); /* what was not told is told still */
+    assert_result(q, 0x20, 5);
+}
+
+/* DMAGATE keeps the requests in the chip: nobody takes the bytes. */
+static void a4_dma_behind_a_closed_gate_is_an_overrun(void **state)
+{
+    struct qtest *q = start(state);
+
+    if (qtest_is_qemu(q))
+        skip();
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint8_t opcodes[] = {READ, WRITE, 0x51};
+
+        dma(q, i ? 0x48 : 0x44, BUFFER, SECTOR);
+        qtest_outb(q, DOR, 0x04);
+        transfer(q, opcodes[i], 0, 0, 1, 18);
+        assert_int_equal(wait_msr(q), 0xD0);
+        assert_int_equal(qtest_inb(q, FIFO), 0x40);
+        assert_int_equal(qtest_inb(q, FIFO), 0x10);
+        for (unsigned more = 0; more < 5; more++)
+            qtest_inb(q, FIFO);
+        assert_int_equal(dma_left(q), SECTOR);
+        qtest_outb(q, DOR, 0x0C);
+    }
+    qtest_outb(q, DOR, 0x04);
+    command(q, 0x4D, 0, 2, 18, 0x54, 0xF6);
+    assert_int_equal(wait_msr(q), 0xD0);
+    assert_int_equal(qtest_inb(q, FIFO), 0x40);
+    assert_int_equal(qtest_inb(q, FIFO), 0x10);
+    assert_formatted(0, false);
+}
+
+/* ---- media, again ---- */
 
 static void read_only_media(void **state)
 {
@@ -1165,6 +1351,12 @@ int main(void)
         qtest_unit_test(pio_raises_the_interrupt_for_every_sector),
         qtest_unit_test(a_pio_count_beyond_the_track_goes_on_at_the_next),
         qtest_unit_test(write_by_pio),
+        qtest_unit_test(a3_read_id_tells_the_cylinder_and_not_the_track),
+        qtest_unit_test(a3_format_writes_the_cylinder_under_the_head),
+        qtest_unit_test(a3_reads_leave_the_head_on_the_cylinders_track),
+        qtest_unit_test(a4_a_seeking_drive_is_busy_until_sensed),
+        qtest_unit_test(a4_a_command_takes_the_seeks_interrupt_down),
+        qtest_unit_test(a4_dma_behind_a_closed_gate_is_an_overrun),
         qtest_unit_test(verify),
         qtest_unit_test(format_a_track),
         qtest_unit_test(read_track),
