@@ -113,7 +113,8 @@ struct disk {
     struct ide_drive ide;
     /* properties: 0 means a default that follows from the size */
     uint32_t cylinders, heads, sectors;
-    uint8_t translation; /* of the geometry that the board tells old systems */
+    char *chs_translation; /* property: auto, or how the firmware is to translate it */
+    uint8_t translation;   /* of the geometry that the board tells old systems */
     STATE_MEMBERS(DISK_STATE);
 };
 STATE_TABLE(disk_state, struct disk, DISK_STATE);
@@ -503,10 +504,18 @@ static void trim_next(struct disk *disk)
 
 /* ---- IDENTIFY DEVICE ---- */
 
+/* The cylinders that the heads and sectors in use give. */
+static uint32_t current_cylinders(const struct disk *disk)
+{
+    if (disk->current_heads == disk->heads && disk->current_sectors == disk->sectors)
+        return disk->cylinders;
+    return ide_cylinders(disk_sectors(disk), disk->current_heads, disk->current_sectors);
+}
+
 static void identify_geometry(const struct disk *disk, uint8_t *w)
 {
     uint64_t sectors = disk_sectors(disk);
-    uint32_t cylinders = ide_cylinders(sectors, disk->current_heads, disk->current_sectors);
+    uint32_t cylinders = current_cylinders(disk);
     uint32_t capacity = cylinders * disk->current_heads * disk->current_sectors;
     uint32_t lba28 = sectors > LBA28_MAX ? LBA28_MAX : sectors;
 
@@ -988,8 +997,18 @@ static bool choose_geometry(struct disk *disk, struct error *err)
     }
     if (!disk->cylinders || !disk->heads || !disk->sectors)
         return error_set(err, "device ide-hd: cyls, heads and secs are given together or not at all");
-    disk->translation = disk->cylinders > 1024 || disk->sectors > 63 ? 1 : 0;
+    disk->translation =
+        disk->cylinders > 1024 || disk->sectors > 63 ? IDE_TRANSLATION_LBA : IDE_TRANSLATION_NONE;
     return true;
+}
+
+/* After the geometry, which chose for "auto". */
+static bool choose_translation(struct disk *disk, struct error *err)
+{
+    return !strcmp(disk->chs_translation, "auto") ||
+           ide_translation_by_name(disk->chs_translation, &disk->translation) ||
+           error_set(err, "device ide-hd: bios-chs-trans=%s: none, lba, large, rechs or auto is possible",
+                     disk->chs_translation);
 }
 
 static bool ata_realize(struct device *dev, struct error *err)
@@ -1003,7 +1022,7 @@ static bool ata_realize(struct device *dev, struct error *err)
         error_set(err, "device ide-hd: drive '%s' has no image", block_id(ide->block));
         goto fail;
     }
-    if (!choose_geometry(disk, err))
+    if (!choose_geometry(disk, err) || !choose_translation(disk, err))
         goto fail;
     return true;
 fail:
@@ -1033,6 +1052,8 @@ static const struct property properties[] = {
     PROPERTY(PROP_UINT32, struct disk, heads, "heads", .max = 16, .help = "heads told to old systems"),
     PROPERTY(PROP_UINT32, struct disk, sectors, "secs", .max = 255,
              .help = "sectors a track told to old systems"),
+    PROPERTY(PROP_STRING, struct disk, chs_translation, "bios-chs-trans", .initial = "auto",
+             .help = "how the BIOS translates cylinders: none, lba, large, rechs; auto: by the size"),
     {.name = NULL},
 };
 

@@ -223,12 +223,17 @@ const char *ide_serial(const struct ide_drive *drive, char text[21]);
 
 /* ---- the board's side ---- */
 
+/* How the firmware shows cylinders, heads and sectors to old systems, as CMOS 0x39 says it. */
+enum { IDE_TRANSLATION_NONE, IDE_TRANSLATION_LBA, IDE_TRANSLATION_LARGE, IDE_TRANSLATION_RECHS };
+/* none, lba, large or rechs; false: another word. */
+bool ide_translation_by_name(const char *name, uint8_t *translation);
+
 /* How old systems address a disk. */
 struct ide_geometry {
     uint32_t cylinders;  /* 1..16383 */
     uint8_t heads;       /* 1..16 */
     uint8_t sectors;     /* 1..63 */
-    uint8_t translation; /* what CMOS 0x39 says of it: 0 none, 1 LBA, 2 large, 3 revised ECHS */
+    uint8_t translation; /* IDE_TRANSLATION_* */
 };
 
 /* From the size in sectors and what the partition table in the first sector gives away. */

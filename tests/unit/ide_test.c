@@ -1217,12 +1217,24 @@ static void snapshots_leave_the_image_alone(void **state)
 
 /* ---- geometry, without a machine ---- */
 
-static void partition(uint8_t *sector, uint8_t end_head, uint8_t end_sector, uint32_t length)
+static void put_chs(uint8_t *at, uint32_t lba, unsigned heads, unsigned sectors)
+{
+    uint32_t cylinder = lba / (heads * sectors);
+
+    at[0] = cylinder < 1024 ? lba / sectors % heads : heads - 1;
+    cylinder = cylinder < 1024 ? cylinder : 1023;
+    at[1] = (cylinder == 1023 ? sectors : lba % sectors + 1) | (cylinder >> 2 & 0xC0);
+    at[2] = cylinder;
+}
+
+/* The first partition, as a system that assumes so many heads and sectors writes it. */
+static void partition(uint8_t *sector, unsigned heads, unsigned sectors, uint32_t start, uint32_t length)
 {
     memset(sector, 0, SECTOR);
+    put_chs(sector + 446 + 1, start, heads, sectors);
     sector[446 + 4] = 0x0C;
-    sector[446 + 5] = end_head;
-    sector[446 + 6] = end_sector;
+    put_chs(sector + 446 + 5, start + length - 1, heads, sectors);
+    memcpy(sector + 446 + 8, &start, 4);
     memcpy(sector + 446 + 12, &length, 4);
     sector[510] = 0x55;
     sector[511] = 0xAA;
@@ -1240,7 +1252,6 @@ static void assert_geometry(const uint8_t *sector, uint64_t total, uint32_t cyli
     assert_int_equal(g.translation, translation);
 }
 
-/* The values are those that the stock QEMU puts into the CMOS RAM for the same disks. */
 static void geometry_is_guessed(void **state)
 {
     const uint64_t mib = 2048;
@@ -1251,21 +1262,114 @@ static void geometry_is_guessed(void **state)
     assert_geometry(blank, 504 * mib, 1024, 16, 63, 0);
     assert_geometry(blank, 505 * mib, 1026, 16, 63, 1);
     assert_geometry(blank, 40960 * mib, 16383, 16, 63, 1);
-    partition(mbr, 254, 63, 1000);
-    assert_geometry(mbr, 102, 2, 16, 63, 0);
-    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 2);
-    assert_geometry(mbr, 2048 * mib, 4161, 16, 63, 2);
-    assert_geometry(mbr, 40960 * mib, 16383, 16, 63, 1);
-    partition(mbr, 15, 63, 1000);
-    assert_geometry(mbr, 2048 * mib, 4161, 16, 63, 0);
-    assert_geometry(mbr, 40960 * mib, 16383, 16, 63, 1);
-    partition(mbr, 7, 32, 1000);
-    assert_geometry(mbr, 504 * mib, 4032, 8, 32, 0);
-    partition(mbr, 7, 0, 1000); /* nonsense is not believed */
-    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 0);
-    partition(mbr, 0, 1, 1000);
-    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 0);
     assert_geometry(blank, 0, 2, 16, 63, 0);
+    /* A table of somebody whose disk had other heads and sectors. */
+    partition(mbr, 8, 32, 32, 8 * 32 * 500 - 32);
+    assert_geometry(mbr, 504 * mib, 4032, 8, 32, 0);
+    mbr[446 + 6] &= 0xC0; /* nonsense is not believed */
+    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 0);
+    partition(mbr, 8, 32, 32, 8 * 32 * 500 - 32);
+    mbr[446 + 5] = 0;
+    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 0);
+    mbr[446 + 5] = 4; /* nor what disagrees with itself */
+    assert_geometry(mbr, 504 * mib, 1024, 16, 63, 0);
+}
+
+/* What the firmware does with a disk is the same before and after the guest has partitioned it. */
+static void a6_partitioning_changes_no_geometry(void **state)
+{
+    static const unsigned sizes[] = {20, 504, 505, 528, 2048, 4031, 8000, 40960}; /* MiB */
+    static const struct {
+        unsigned heads, sectors, start;
+    } systems[] = {{255, 63, 63},  {255, 63, 2048}, {16, 63, 63},
+                   {16, 63, 2048}, {128, 63, 63},   {64, 32, 2048}};
+
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        for (unsigned j = 0; j < sizeof(systems) / sizeof(systems[0]); j++)
+            for (unsigned length = 1; length < 20000; length += 37) {
+                uint8_t blank[SECTOR] = {0}, mbr[SECTOR];
+                struct ide_geometry before, after;
+
+                ide_guess_geometry(blank, sizes[i] * 2048ull, &before);
+                partition(mbr, systems[j].heads, systems[j].sectors, systems[j].start, length);
+                ide_guess_geometry(mbr, sizes[i] * 2048ull, &after);
+                assert_memory_equal(&before, &after, sizeof(before));
+            }
+}
+
+static uint8_t cmos(struct qtest *q, uint8_t index)
+{
+    qtest_outb(q, 0x70, index);
+    return qtest_inb(q, 0x71);
+}
+
+static void a6_translation_is_told_or_chosen(void **state)
+{
+    static const struct {
+        const char *option;
+        uint8_t cmos;
+    } cases[] = {{"", 1},
+                 {",bios-chs-trans=auto", 1},
+                 {",bios-chs-trans=none", 0},
+                 {",bios-chs-trans=lba", 1},
+                 {",bios-chs-trans=large", 2},
+                 {",bios-chs-trans=rechs", 3}};
+    char path[256];
+    uint8_t mbr[SECTOR];
+    char *text = NULL;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s", qtest_temp_file(".img", 2ll << 30));
+    fd = open(path, O_WRONLY);
+    partition(mbr, 255, 63, 63, 255 * 63 - 63);
+    assert_int_equal(pwrite(fd, mbr, SECTOR, 0), SECTOR);
+    close(fd);
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct qtest *q = *state = qtest_startf(
+            "-nodefaults -vga none -drive if=none,id=a,file=%s,format=raw -device ide-hd,drive=a%s", path,
+            cases[i].option);
+
+        assert_int_equal(cmos(q, 0x39), cases[i].cmos);
+        teardown_qtest(state);
+    }
+    *state = NULL;
+    snprintf((char *)mbr, sizeof(mbr),
+             "-nodefaults -display none -drive if=none,id=a,file=%.200s,format=raw "
+             "-device ide-hd,drive=a,bios-chs-trans=big",
+             path);
+    assert_int_not_equal(qtest_start_failing((char *)mbr, &text), 0);
+    assert_non_null(strstr(text, "bios-chs-trans=big"));
+    free(text);
+}
+
+static void a6_the_geometry_given_is_the_current_one(void **state)
+{
+    uint16_t w[256];
+
+    make_image(4096, 0);
+    ide = ide_start("-nodefaults -vga none -drive if=none,id=a,file=%s,format=raw "
+                    "-device ide-hd,drive=a,cyls=1000,heads=8,secs=32",
+                    image);
+    *state = ide.q;
+    ide_identify(&ide, 0xEC, w);
+    assert_int_equal(w[1], 1000);
+    assert_int_equal(w[3], 8);
+    assert_int_equal(w[6], 32);
+    assert_int_equal(w[54], 1000);
+    assert_int_equal(w[55], 8);
+    assert_int_equal(w[56], 32);
+    assert_int_equal(w[57] | w[58] << 16, 256000);
+    assert_int_equal(cmos(ide.q, 0x1B) | cmos(ide.q, 0x1C) << 8, 1000);
+    assert_int_equal(cmos(ide.q, 0x1D), 8);
+    assert_int_equal(cmos(ide.q, 0x39), 0);
+    /* Other heads and sectors: the cylinders follow from the size. */
+    ide_out(&ide, R_COUNT, 17);
+    ide_out(&ide, R_DEVICE, ide.device | 3);
+    ide_out(&ide, R_STATUS, 0x91);
+    ide_finish_wait(&ide);
+    ide_identify(&ide, 0xEC, w);
+    assert_int_equal(w[1], 1000);
+    assert_int_equal(w[54], 4096 / (4 * 17));
 }
 
 #define disk_test(f)  cmocka_unit_test_setup_teardown(f, start, teardown_qtest)
@@ -1329,6 +1433,9 @@ int main(void)
         other_test(unplugged_disks_are_absent),
         cmocka_unit_test_setup_teardown(snapshots_leave_the_image_alone, start_snapshot, teardown_qtest),
         cmocka_unit_test(geometry_is_guessed),
+        cmocka_unit_test(a6_partitioning_changes_no_geometry),
+        other_test(a6_translation_is_told_or_chosen),
+        other_test(a6_the_geometry_given_is_the_current_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
