@@ -50,6 +50,9 @@ static void main_machine_event(void *opaque, enum machine_event event, bool gues
     case EVENT_WAKEUP:
         qmp_event(c, "WAKEUP", NULL);
         break;
+    case EVENT_RTC_CHANGE:
+        qmp_event(c, "RTC_CHANGE", json_pack("{s:I}", "offset", (json_int_t)c->m.rtc_change));
+        break;
     default: /* QMP has none of that name, or it told of it where it caused it */
         break;
     }

@@ -42,6 +42,7 @@ enum machine_event {
     EVENT_POWER_BUTTON, /* was pressed: QMP system_powerdown */
     EVENT_RTC_ALARM,    /* the clock's alarm raised its interrupt */
     EVENT_CPU_ADDED,    /* config.cpus is one more, where the hypervisor has the processors */
+    EVENT_RTC_CHANGE,   /* the guest set its clock: machine.rtc_change */
 };
 #define EVENT_BIT(event) (1u << (event))
 
@@ -108,6 +109,7 @@ struct machine {
     int64_t start_wall_ns;     /* host UTC, ns since 1970, at guest time 0: for the RTC */
     struct backends *backends; /* what options made and devices use; NULL until given */
     struct property_source sources[PROP_KINDS];
+    int64_t rtc_change; /* seconds from what the clock would say by config.rtc_offset to what the guest set */
     int exit_status;
 };
 

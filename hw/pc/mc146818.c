@@ -63,7 +63,7 @@ enum {
 
     CRYSTAL_HZ = 32768,
     DAY = 86400,
-    UPDATE_LEAD_NS = 244 * 1000, /* UIP rises this long before the registers change */
+    UPDATE_LEAD_CYCLES = 8, /* UIP rises this long before the registers change: 244140.6 ns */
 };
 
 #define NEVER INT64_MAX
@@ -82,6 +82,8 @@ struct rtc {
     struct region ports;
     struct irq irq;
     struct timer timer; /* towards the next event that is to raise the interrupt */
+    struct timer told;  /* host clock: the next time at which a change of the time is told of */
+    bool told_pending;  /* and there is one */
     int64_t seen;       /* machine_wall_ns at which the flags were last worked out */
     int64_t shown;      /* the second (of `time`) that the time registers show, or NEVER: stale */
     bool cmos_only;
@@ -213,11 +215,34 @@ static void rtc_refresh(struct rtc *rtc)
         show_time(rtc, now);
 }
 
+/* A change of the time is told at once, but no more often than once a second: the guest could flood clients.
+ */
+static void rtc_tell(void *opaque)
+{
+    struct rtc *rtc = opaque;
+    struct machine *m = rtc->dev.machine;
+
+    if (!rtc->told_pending)
+        return;
+    rtc->told_pending = false;
+    timer_set(&rtc->told, clock_now(&m->loop.host_clock) + NS_PER_SECOND);
+    m->rtc_change = rtc->offset;
+    machine_tell(m, EVENT_RTC_CHANGE, true);
+}
+
+static void rtc_time_set(struct rtc *rtc)
+{
+    rtc->told_pending = true;
+    if (!timer_armed(&rtc->told))
+        timer_set(&rtc->told, clock_now(&rtc->dev.machine->loop.host_clock));
+}
+
 /* Takes the time from the registers; they stay as they are until the second is over. */
 static void adopt_registers(struct rtc *rtc)
 {
     rtc->shown = registers_time(rtc);
     rtc->offset = rtc->shown - chain_seconds(rtc, machine_wall_ns(rtc->dev.machine));
+    rtc_time_set(rtc);
 }
 
 /* ---- events ---- */
@@ -430,8 +455,8 @@ static void rtc_write(struct rtc *rtc, uint8_t index, uint8_t value)
 
 static bool update_in_progress(const struct rtc *rtc)
 {
-    return !held(rtc) &&
-           chain_fraction(rtc, machine_wall_ns(rtc->dev.machine)) >= NS_PER_SECOND - UPDATE_LEAD_NS;
+    return !held(rtc) && chain_fraction(rtc, machine_wall_ns(rtc->dev.machine)) * CRYSTAL_HZ >=
+                             (CRYSTAL_HZ - UPDATE_LEAD_CYCLES) * NS_PER_SECOND;
 }
 
 static uint8_t rtc_read(struct rtc *rtc, uint8_t index)
@@ -504,6 +529,7 @@ static bool rtc_realize(struct device *dev, struct error *err)
 
     machine_irq(dev->machine, &rtc->irq, RTC_IRQ);
     timer_init(&rtc->timer, &dev->machine->clock, rtc_fire, rtc);
+    timer_init(&rtc->told, &dev->machine->loop.host_clock, rtc_tell, rtc);
     machine_map_ports(dev->machine, &rtc->ports, "mc146818rtc", &ports_ops, rtc, PORT_INDEX, 2);
     if (rtc->cmos_only)
         return true;
@@ -522,6 +548,7 @@ static void rtc_unrealize(struct device *dev)
     struct rtc *rtc = (struct rtc *)dev;
 
     timer_cancel(&rtc->timer);
+    timer_cancel(&rtc->told);
     irq_set(&rtc->irq, false);
     bus_unmap(&dev->machine->bus, &rtc->ports);
 }

@@ -279,6 +279,52 @@ static void a_divider_reset_stops_the_clock_and_starts_half_a_second_early(void 
     assert_time(q, t, H24);
 }
 
+/* 8 cycles of the crystal: 244140.6 ns. */
+static void a7_update_in_progress_leads_by_eight_cycles(void **state)
+{
+    struct qtest *q = start_ours(state);
+
+    set_time(q, (struct when){2026, 11, 21, 12, 0, 10}, H24);
+    qtest_clock_step(q, 500 * MS - 244141);
+    assert_int_equal(rd(q, A), RUN);
+    qtest_clock_step(q, 1);
+    assert_int_equal(rd(q, A), RUN | UIP);
+}
+
+static int64_t rtc_change(struct qtest *q)
+{
+    json_t *event = qtest_qmp_event(q, "RTC_CHANGE");
+    int64_t offset = json_integer_value(json_object_get(json_object_get(event, "data"), "offset"));
+
+    json_decref(event);
+    return offset;
+}
+
+/* The guest sets its clock: clients hear by how many seconds, and not more than once a second. */
+static void a7_setting_the_clock_is_told(void **state)
+{
+    struct timespec before, after;
+    unsigned events = 0;
+    int64_t offset;
+    struct qtest *q = *state = qtest_start("-nodefaults -vga none -rtc base=2026-11-21T12:00:00,clock=vm");
+
+    json_decref(qtest_qmp_ok(q, "{'execute':'query-status'}"));
+    assert_false(qtest_qmp_event_seen(q, "RTC_CHANGE"));
+    set_time(q, (struct when){2026, 11, 21, 13, 0, 0}, H24);
+    assert_in_range(rtc_change(q), 3598, 3602);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (unsigned i = 0; i < 200; i++)
+        set_time(q, (struct when){2026, 11, 23, 12, 0, i % 60}, H24);
+    set_time(q, (struct when){2026, 11, 22, 12, 0, 0}, H24);
+    while ((offset = rtc_change(q)) > 86402)
+        events++;
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_in_range(offset, 86398, 86402);
+    assert_in_range(events, 0, after.tv_sec - before.tv_sec + 1);
+    json_decref(qtest_qmp_ok(q, "{'execute':'query-status'}"));
+    assert_false(qtest_qmp_event_seen(q, "RTC_CHANGE"));
+}
+
 static void update_in_progress_leads_the_second(void **state)
 {
     struct qtest *q = start_ours(state);
@@ -684,6 +730,8 @@ int main(void)
         qtest_unit_test(registers_written_one_by_one_while_running),
         qtest_unit_test(set_holds_the_time_and_keeps_the_phase),
         qtest_unit_test(a_divider_reset_stops_the_clock_and_starts_half_a_second_early),
+        qtest_unit_test(a7_update_in_progress_leads_by_eight_cycles),
+        qtest_unit_test(a7_setting_the_clock_is_told),
         qtest_unit_test(update_in_progress_leads_the_second),
         qtest_unit_test(update_ended_interrupt),
         qtest_unit_test(an_unread_interrupt_comes_once_and_costs_nothing),
