@@ -10,6 +10,7 @@
 
 #include "hw/display/edid.h"
 #include "hw/display/vga.h"
+#include "hw/display/vga_regs.h"
 #include "machine/machine.h"
 
 enum {
@@ -170,6 +171,48 @@ static void clear_screen(struct stdvga *s)
     vram_mark(&s->vga.vram, 0, length);
 }
 
+static uint8_t replace_bits(uint8_t value, uint8_t clear, uint8_t set)
+{
+    return (value & ~clear) | set;
+}
+
+static void stdvga_set_crtc(struct stdvga *s)
+{
+    uint8_t *cr = s->vga.cr;
+    unsigned columns = s->dispi[DISPI_XRES] / 8, last = s->dispi[DISPI_YRES] - 1;
+
+    cr[0x11] &= ~CR11_PROTECT;
+    cr[0x01] = columns - 1;
+    cr[0x13] = s->dispi[DISPI_VIRT_WIDTH] * memory_bits(s) / 64;
+    cr[0x12] = last;
+    cr[0x07] = replace_bits(cr[0x07], 0x42, (last & 0x100 ? 0x02 : 0) | (last & 0x200 ? 0x40 : 0));
+    /* Rows of one scan line, no split screen, addresses as they are. */
+    cr[0x09] = replace_bits(cr[0x09], 0x9F, 0x40);
+    cr[0x07] |= 0x10;
+    cr[0x18] = 0xFF;
+    cr[0x17] |= CR17_CGA_ADDRESS | CR17_HERCULES_ADDRESS;
+}
+
+/*
+ * The VGA's registers for a linear mode, whatever was before: many guests enable it without the VGA BIOS and
+ * expect the window at 0xA0000 to show the bank (SeaBIOS vgasrc/bochsvga.c sets the same).
+ */
+static void stdvga_set_vga_registers(struct stdvga *s)
+{
+    struct vga *vga = &s->vga;
+    bool planar = s->dispi[DISPI_BPP] == 4;
+
+    stdvga_set_crtc(s);
+    vga->ar[0x10] |= AR10_GRAPHICS;
+    vga->gr[6] =
+        replace_bits(vga->gr[6], GR6_MAP | (planar ? GR6_CHAIN_ODD_EVEN : 0), GR6_MAP_64K | GR6_GRAPHICS);
+    vga->gr[5] = replace_bits(vga->gr[5], GR5_INTERLEAVE | GR5_256 | (planar ? GR5_ODD_EVEN : 0),
+                              planar ? 0 : GR5_256);
+    vga->sr[2] = 0x0F;
+    vga->sr[4] = replace_bits(vga->sr[4], planar ? SR4_CHAIN_4 : 0,
+                              planar ? SR4_NOT_ODD_EVEN : SR4_NOT_ODD_EVEN | SR4_CHAIN_4);
+}
+
 static void write_enable(struct stdvga *s, uint16_t value)
 {
     bool was = enabled(s);
@@ -178,6 +221,7 @@ static void write_enable(struct stdvga *s, uint16_t value)
     if (!was && enabled(s)) {
         s->dispi[DISPI_VIRT_WIDTH] = s->dispi[DISPI_XRES];
         s->dispi[DISPI_X_OFFSET] = s->dispi[DISPI_Y_OFFSET] = s->dispi[DISPI_BANK] = 0;
+        stdvga_set_vga_registers(s);
         if (!(value & NO_CLEAR))
             clear_screen(s);
     }
@@ -224,6 +268,8 @@ static void write_dispi(struct stdvga *s, uint16_t index, uint16_t value)
         return;
     }
     s->dispi[index] = value;
+    if (enabled(s) && index != DISPI_BANK)
+        stdvga_set_vga_registers(s);
     stdvga_follow(s);
 }
 

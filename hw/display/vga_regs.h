@@ -19,6 +19,8 @@ enum {
     GR5_256 = 0x40,
     GR6_GRAPHICS = 0x01,
     GR6_CHAIN_ODD_EVEN = 0x02,
+    GR6_MAP = 0x0C,
+    GR6_MAP_64K = 0x04, /* at 0xA0000 */
     CR0A_CURSOR_OFF = 0x20,
     CR11_PROTECT = 0x80,
     CR14_COUNT_BY_4 = 0x20,
@@ -30,6 +32,7 @@ enum {
     CR17_WRAP = 0x20,
     CR17_BYTE = 0x40,
     CR17_ENABLE = 0x80,
+    AR10_GRAPHICS = 0x01,
     AR10_LINE_GRAPHICS = 0x04,
     AR10_BLINK = 0x08,
     AR10_PAN_RESET = 0x20,

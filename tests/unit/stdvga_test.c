@@ -250,6 +250,80 @@ static void dac_of_8_bits(void **state)
     picture_free(&pic);
 }
 
+static void write_indexed(struct qtest *q, uint16_t port, uint8_t index, uint8_t value)
+{
+    qtest_outb(q, port, index);
+    qtest_outb(q, port + 1, value);
+}
+
+static uint8_t read_indexed(struct qtest *q, uint16_t port, uint8_t index)
+{
+    qtest_outb(q, port, index);
+    return qtest_inb(q, port + 1);
+}
+
+/* As text mode 3 leaves them. */
+static void text_registers(struct qtest *q)
+{
+    write_indexed(q, 0x3C4, 2, 0x03);
+    write_indexed(q, 0x3C4, 4, 0x02);
+    write_indexed(q, 0x3CE, 5, 0x10);
+    write_indexed(q, 0x3CE, 6, 0x0E);
+    write_indexed(q, 0x3D4, 0x11, 0x0E);
+    write_indexed(q, 0x3D4, 0x01, 0x4F);
+    write_indexed(q, 0x3D4, 0x07, 0x1F);
+    write_indexed(q, 0x3D4, 0x09, 0x4F);
+    write_indexed(q, 0x3D4, 0x12, 0x8F);
+    write_indexed(q, 0x3D4, 0x11, 0x8E);
+}
+
+static void a5_linear_mode_from_text_mode_without_a_bios(void **state)
+{
+    static const uint16_t enables[] = {ENABLED, ENABLED | LFB};
+    struct qtest *q = start(state);
+
+    for (unsigned i = 0; i < 2; i++) {
+        dispi_write(q, ENABLE, 0);
+        text_registers(q);
+        dispi_write(q, XRES, 640);
+        dispi_write(q, YRES, 480);
+        dispi_write(q, BPP, 8);
+        dispi_write(q, ENABLE, enables[i]);
+        assert_int_equal(read_indexed(q, 0x3CE, 6), 0x07);
+        assert_int_equal(read_indexed(q, 0x3D4, 0x01), 79);
+        assert_int_equal(read_indexed(q, 0x3D4, 0x12), 479 & 0xFF);
+        assert_int_equal(read_indexed(q, 0x3D4, 0x07) & 0x42, 0x02);
+        assert_int_equal(read_indexed(q, 0x3D4, 0x13), 80);
+        assert_int_equal(read_indexed(q, 0x3D4, 0x09) & 0x9F, 0);
+        qtest_writeb(q, 0xA0123, 0x5A);
+        assert_int_equal(qtest_readb(q, 0xA0123), 0x5A);
+        assert_int_equal(qtest_readb(q, vram + 0x123), 0x5A);
+        dispi_write(q, BANK, 3);
+        qtest_writeb(q, 0xAFFFF, 0xA5);
+        assert_int_equal(qtest_readb(q, vram + 0x3FFFF), 0xA5);
+    }
+    dispi_write(q, YRES, 1024); /* a size that changes while it is enabled */
+    assert_int_equal(read_indexed(q, 0x3D4, 0x12), 1023 & 0xFF);
+    assert_int_equal(read_indexed(q, 0x3D4, 0x07) & 0x42, 0x42);
+}
+
+/* Likewise 16 colours: a byte goes to all planes at one address. */
+static void a5_planar_mode_from_text_mode_without_a_bios(void **state)
+{
+    struct qtest *q = start(state);
+
+    if (qtest_is_qemu(q))
+        skip();
+    text_registers(q);
+    set_mode(q, 640, 480, 4, 0);
+    write_indexed(q, 0x3CE, 1, 0);
+    write_indexed(q, 0x3CE, 3, 0);
+    write_indexed(q, 0x3CE, 8, 0xFF);
+    qtest_writeb(q, 0xA0001, 0x3C);
+    assert_int_equal(qtest_readl(q, vram + 4), 0x3C3C3C3C);
+    assert_int_equal(qtest_readl(q, vram), 0);
+}
+
 static void planar_mode_of_16_colours(void **state)
 {
     struct qtest *q = start(state);
@@ -442,6 +516,8 @@ int main(void)
         qtest_unit_test(enabling_clears_unless_told_not_to),
         qtest_unit_test(window_shows_banks),
         qtest_unit_test(dac_of_8_bits),
+        qtest_unit_test(a5_linear_mode_from_text_mode_without_a_bios),
+        qtest_unit_test(a5_planar_mode_from_text_mode_without_a_bios),
         qtest_unit_test(planar_mode_of_16_colours),
         qtest_unit_test(register_window),
         qtest_unit_test(the_monitor_tells_of_itself),
