@@ -111,3 +111,62 @@ void absent_tell(const struct control *c)
     check_channels(c);
     check_usb(c);
 }
+
+/* ---- options that people know from elsewhere: a clear word instead of "no such option" ---- */
+
+static bool apply_incoming(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(
+        err, "-incoming %s: a saved or migrating domain cannot be taken in yet; hvm-dm starts guests afresh",
+        arg);
+}
+
+static bool apply_kernel(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s %s: direct kernel boot is not supported; boot from a disk or a CD", option,
+                     arg);
+}
+
+static bool apply_refused(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s is not supported by hvm-dm", option);
+}
+
+static bool apply_sound(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s %s: sound is not supported", option, arg);
+}
+
+static bool apply_attach(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s: hvm-dm serves HVM domains, not PV or PVH domains or their disks", option);
+}
+
+static bool apply_traditional(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(
+        err,
+        "%s belongs to the protocol of device_model_version=\"qemu-xen-traditional\", which is not "
+        "supported; use \"qemu-xen\"",
+        option);
+}
+
+static bool apply_spice(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s %s: SPICE is not supported; VNC is", option, arg);
+}
+
+const struct option absent_option_rows[] = {FUNCTION("incoming", "fd:N", apply_incoming, NULL),
+                                            FUNCTION("xen-attach", NULL, apply_attach, NULL),
+                                            FUNCTION("kernel", "FILE", apply_kernel, NULL),
+                                            FUNCTION("initrd", "FILE", apply_kernel, NULL),
+                                            FUNCTION("append", "TEXT", apply_kernel, NULL),
+                                            FUNCTION("spice", "OPTIONS", apply_spice, NULL),
+                                            FUNCTION("sandbox", "ARG", apply_refused, NULL),
+                                            FUNCTION("msg", "ARG", apply_refused, NULL),
+                                            FUNCTION("soundhw", "CARD", apply_sound, NULL),
+                                            FUNCTION("audiodev", "ARG", apply_refused, NULL),
+                                            FUNCTION("loadvm", "FILE", apply_refused, NULL),
+                                            FUNCTION("d", "DOMAIN", apply_traditional, NULL),
+                                            FUNCTION("domain-name", "NAME", apply_traditional, NULL),
+                                            OPTIONS_END};

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 
 #include "control/control.h"
+#include "control/option.h"
+
+extern const struct option absent_option_rows[];
 
 /* USB controllers, channels of a restricted domain: a line for what was asked for and has no effect. */
 void absent_tell(const struct control *c);

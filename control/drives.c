@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives: which image goes into which slot, and which drive sits where. */
+/* Which image goes into which slot, and which drive sits where. */
+#include "control/drives.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
 #include "block/block.h"
 #include "control/monitor.h"
 
@@ -18,6 +21,77 @@ struct drive {
     bool cdrom;
     char id[64];
 };
+
+/* ---- options ---- */
+
+static const char *const drive_keys[] = {
+    "file",    "if",     "index",  "bus",           "unit",         "media",           "format",
+    "cache",   "id",     "serial", "readonly",      "read-only",    "snapshot",        "aio",
+    "discard", "werror", "rerror", "detect-zeroes", "cache.direct", "cache.writeback", "cache.no-flush",
+    "driver",  NULL};
+
+static bool apply_drive(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return options_collect(&o->drives, option, arg, NULL, drive_keys, err);
+}
+
+/* -hda FILE and its like: the file's name is taken as it is, commas and all. */
+static bool add_file_drive(struct options *o, const char *option, const char *file, const char *interface,
+                           const char *index, const char *media)
+{
+    struct opts *opts = opts_new(option, file);
+
+    opts_add(opts, "file", file);
+    opts_add(opts, "if", interface);
+    opts_add(opts, "index", index);
+    if (media)
+        opts_add(opts, "media", media);
+    options_add(&o->drives, opts);
+    return true;
+}
+
+static bool apply_hd(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    char index[2] = {'0' + option[3] - 'a', '\0'};
+
+    return add_file_drive(o, option, arg, "ide", index, "disk");
+}
+
+static bool apply_fd(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    char index[2] = {'0' + option[3] - 'a', '\0'};
+
+    return add_file_drive(o, option, arg, "floppy", index, NULL);
+}
+
+static bool apply_cdrom(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return add_file_drive(o, option, arg, "ide", "2", "cdrom");
+}
+
+static bool apply_blockdev(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return options_collect_json(&o->blockdevs, option, arg, "driver", err);
+}
+
+const struct option drive_option_rows[] = {
+    HEADING("Disks, CDs and floppies"),
+    FUNCTION("cdrom", "FILE", apply_cdrom, "a CD in the second IDE channel's first drive (index=2)"),
+    FUNCTION("hda", "FILE", apply_hd, "an IDE disk; -hdb, -hdc, -hdd are the other three"),
+    FUNCTION("hdb", "FILE", apply_hd, NULL),
+    FUNCTION("hdc", "FILE", apply_hd, NULL),
+    FUNCTION("hdd", "FILE", apply_hd, NULL),
+    FUNCTION("fda", "FILE", apply_fd, "a floppy; -fdb is the other drive"),
+    FUNCTION("fdb", "FILE", apply_fd, NULL),
+    FUNCTION("drive",
+             "[file=FILE][,if=ide|floppy|none][,index=N|,bus=N,unit=N][,media=disk|cdrom][,format=raw][,"
+             "readonly=on]"
+             "[,snapshot=on][,id=ID][,serial=TEXT][,cache=MODE]",
+             apply_drive, "a drive; if=none makes one that a -device names"),
+    FUNCTION("blockdev", "driver=file|host_device|raw,node-name=ID,filename=FILE[,read-only=on]",
+             apply_blockdev, "an image that a -device names; the JSON form is taken too"),
+    FLAG("snapshot", snapshot, "writes go to temporary files and are forgotten at the end"),
+    OPTIONS_END};
 
 /* ---- understanding -drive ---- */
 
@@ -378,9 +452,7 @@ bool drives_open(struct control *c, struct error *err)
     const struct opts_list *nodes = &c->options.blockdevs;
     unsigned taken[2] = {0, 0};
 
-    c->drives = calloc(c->options.drives.count + 2, sizeof(*c->drives));
-    if (!c->drives)
-        return error_set(err, "out of memory");
+    c->drives = xcalloc(c->options.drives.count + 2, sizeof(*c->drives));
     if (!understand_all(c, taken, err) || (!c->m.config.no_defaults && !add_defaults(c, taken, err)))
         return false;
     for (size_t i = 0; i < c->drive_count; i++)

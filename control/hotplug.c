@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/device_help.h"
+#include "control/devices.h"
 
 /* A scalar argument as an option would have it. False: it is none. */
 static bool hotplug_add_property(struct opts *opts, const char *key, json_t *value)

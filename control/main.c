@@ -14,8 +14,10 @@
 #include "block/block.h"
 #include "char/chardev.h"
 #include "console/console.h"
+#include "control/build.h"
+#include "control/command_line.h"
 #include "control/confine.h"
-#include "control/control.h"
+#include "control/display.h"
 #include "control/qmp.h"
 #include "net/net.h"
 
@@ -198,7 +200,7 @@ int main(int argc, char **argv)
     struct error err = {.text = ""};
     int parent = -1;
 
-    if (!options_parse(&c->options, argc, argv, &err)) {
+    if (!command_line_parse(&c->options, argc, argv, &err)) {
         fprintf(stderr, "hvm-dm: %s\n", err.text);
         return 1;
     }
@@ -213,7 +215,7 @@ int main(int argc, char **argv)
         tear_down(c);
         exit(1); /* what half a machine holds, the kernel takes back */
     }
-    build_tell_vnc_port(c);
+    display_tell_port(c);
     if (parent >= 0)
         release_parent(parent);
     if (!c->options.start_paused)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Networks: the wires of -netdev, and -nic, which is a wire and a card in one; -net says the same in two. */
+#include "control/networks.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/devices.h"
 #include "control/wires.h"
 #include "machine/pci.h"
 #include "net/net.h"
@@ -104,7 +106,7 @@ static bool is_network_card(const struct device_class *cls)
     return cls && cls->bus == &pci_bus_ops && pci_info_of(cls)->class_code == PCI_CLASS_ETHERNET;
 }
 
-void networks_list_cards(void)
+static void networks_list_cards(void)
 {
     for (const struct device_class *cls = device_next_class(NULL); cls; cls = device_next_class(cls))
         if (is_network_card(cls))
@@ -288,3 +290,59 @@ bool networks_plug(struct control *c, struct error *err)
             return false;
     return true;
 }
+
+/* ---- options ---- */
+
+static bool apply_netdev(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        wire_kinds_list();
+        o->nothing_to_run = true;
+        return true;
+    }
+    return options_collect_json(&o->netdevs, option, arg, "type", err);
+}
+
+static bool apply_net(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    const char *model;
+
+    if (!options_collect(&o->nets, option, arg, "type", NULL, err))
+        return false;
+    model = opts_get(o->nets.items[o->nets.count - 1], "model");
+    if (model && !strcmp(model, "help")) {
+        networks_list_cards();
+        o->nothing_to_run = true;
+    }
+    return true;
+}
+
+const struct option network_option_rows[] = {
+    HEADING("Network"),
+    FUNCTION(
+        "netdev",
+        "user,id=ID[,net=ADDRESS/BITS][,host=ADDRESS][,dhcpstart=ADDRESS][,dns=ADDRESS][,hostname=NAME]"
+        "[,domainname=NAME][,dnssearch=NAME][,tftp=DIRECTORY][,bootfile=FILE][,restrict=on][,ipv4=off]"
+        "[,ipv6=off][,hostfwd=[tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT]|"
+        "tap,id=ID[,ifname=NAME][,br=BRIDGE][,script=FILE][,downscript=FILE][,vnet_hdr=off]|tap,id=ID,fd=N|"
+        "bridge,id=ID[,br=BRIDGE]|"
+        "stream,id=ID[,server=on],addr.type=unix,addr.path=PATH|"
+        "stream,id=ID[,server=on],addr.type=inet,addr.host=HOST,addr.port=PORT[,reconnect=SECONDS]|"
+        "dgram,id=ID,local.type=unix,local.path=PATH,remote.type=unix,remote.path=PATH|"
+        "dgram,id=ID,local.type=inet,local.host=HOST,local.port=PORT,remote.type=inet,remote.host=HOST,"
+        "remote.port=PORT|"
+        "dgram,id=ID,remote.type=inet,remote.host=GROUP,remote.port=PORT[,local.type=inet,local.host="
+        "ADDRESS]",
+        apply_netdev,
+        "a wire that a -device names by netdev=ID. user: a network of its own with DHCP, DNS and TFTP, "
+        "from which the guest reaches what this process reaches (10.0.2.0/24, the host is 10.0.2.2, the "
+        "first guest 10.0.2.15); hostfwd, which may be given again, lets the host in. tap: an interface "
+        "of the host, put into the bridge unless a script (or no) does that; bridge: the same, of the "
+        "bridge br0. stream: a socket on which four bytes of length stand before "
+        "each frame, as another machine's stream has it; dgram: a socket of which each datagram is a frame, "
+        "for one peer or, with a multicast group, for all in it"),
+    FUNCTION("nic", "none|user|tap[,model=CARD][,mac=ADDRESS][,...]", apply_net,
+             "a network card and its wire in one, with the words of both -netdev and -device"),
+    FUNCTION("net", "none|nic[,model=CARD][,macaddr=ADDRESS]|user|tap|...", apply_net,
+             "the old form of -nic: the first nic is plugged into the first other, and so on"),
+    OPTIONS_END};

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The command line. Options are only collected here, in any order; what they name (files, each other) is
- * looked at when the machine is built (build.h).
- */
+/* What the command line asks for, as collected (command_line.h); and the lists that its rows collect in. */
 #ifndef CONTROL_OPTIONS_H
 #define CONTROL_OPTIONS_H
 
@@ -45,22 +42,21 @@ struct options {
     bool nothing_to_run; /* -help, -version and the like were answered */
 };
 
-/* False with *err: the first mistake. Strings of argv are kept. */
-bool options_parse(struct options *options, int argc, char **argv, struct error *err);
-
 /* Does any -device make one of that class? */
 bool options_name_device(const struct options *options, const char *driver);
 
-/* Adds a -chardev for what -serial, -monitor and -qmp take: "stdio", "unix:PATH,server", ... */
-bool options_add_line(struct options *options, const char *option, const char *spec, const char *id,
-                      struct error *err);
+/* ---- collecting ---- */
 
-/* The accelerators, the default first; ends with NULL. */
-extern const struct accel_ops *const accels[];
-const struct accel_ops *find_accel(const char *name);
-
-/* The options as text for people, and as the OPTIONS section of a man page. */
-void options_help(FILE *out);
-void options_help_troff(FILE *out);
+/* The list owns opts from then on. */
+void options_add(struct opts_list *list, struct opts *opts);
+void options_add_string(struct string_list *list, const char *text);
+/* A copy that lives as long as the options. */
+const char *options_keep(struct options *options, const char *text);
+/* opts_parse, and the result into the list; false with *err. */
+bool options_collect(struct opts_list *list, const char *option, const char *arg, const char *implied,
+                     const char *const *known, struct error *err);
+/* The same of any keys, or of a JSON object. */
+bool options_collect_json(struct opts_list *list, const char *option, const char *arg, const char *implied,
+                          struct error *err);
 
 #endif

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
+
 bool unknown_name(struct error *err, const char *what, const char *name, const char *const *known)
 {
     const char *nearest = error_nearest(name, known);
@@ -58,17 +60,17 @@ bool parse_on_off(const char *text, bool *value)
 
 struct opts *opts_new(const char *option, const char *text)
 {
-    struct opts *opts = calloc(1, sizeof(*opts));
+    struct opts *opts = xcalloc(1, sizeof(*opts));
 
-    opts->option = strdup(option);
-    opts->text = strdup(text);
+    opts->option = xstrdup(option);
+    opts->text = xstrdup(text);
     return opts;
 }
 
 void opts_add(struct opts *opts, const char *key, const char *value)
 {
-    opts->pairs = realloc(opts->pairs, (opts->count + 1) * sizeof(opts->pairs[0]));
-    opts->pairs[opts->count++] = (struct opts_pair){strdup(key), strdup(value)};
+    opts->pairs = xrealloc(opts->pairs, (opts->count + 1) * sizeof(opts->pairs[0]));
+    opts->pairs[opts->count++] = (struct opts_pair){xstrdup(key), xstrdup(value)};
 }
 
 void opts_free(struct opts *opts)
@@ -96,7 +98,7 @@ static bool is_known(const char *key, const char *const *known)
 /* Copies the part at *text up to a single comma, each double one made single; *text is behind it then. */
 static char *next_part(const char **text)
 {
-    char *part = malloc(strlen(*text) + 1), *to = part;
+    char *part = xcalloc(strlen(*text) + 1, 1), *to = part;
     const char *from = *text;
 
     for (; *from; from++) {

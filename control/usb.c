@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* -usbdevice: what it names, on ports that are free. */
-#include "hw/usb/usb.h"
+#include "control/usb.h"
 
 #include <string.h>
 
-#include "control/control.h"
+#include "hw/usb/usb.h"
 
 static const struct {
     const char *name, *driver;
@@ -20,7 +19,7 @@ static const char *usb_driver(const char *name)
     return NULL;
 }
 
-bool usb_check_name(const char *name, struct error *err)
+static bool usb_check_name(const char *name, struct error *err)
 {
     const char *known[USB_NAMES + 1] = {NULL};
 
@@ -31,6 +30,19 @@ bool usb_check_name(const char *name, struct error *err)
     return usb_driver(name) || unknown_name(err, "USB device", name, known) ||
            error_prefix(err, "-usbdevice");
 }
+
+static bool apply_usb_device(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    options_add_string(&o->usb_devices, arg);
+    o->config.usb = true;
+    return usb_check_name(arg, err);
+}
+
+const struct option usb_option_rows[] = {
+    FLAG("usb", config.usb, "the board has its USB controller, a piix3-usb-uhci at 01.2"),
+    FUNCTION("usbdevice", "tablet|mouse|keyboard", apply_usb_device,
+             "a USB device on a free port; implies -usb"),
+    OPTIONS_END};
 
 static bool usb_port_free(const struct machine *m)
 {

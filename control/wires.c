@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/xalloc.h"
 #include "net/wires.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -220,7 +221,7 @@ static struct net_port *open_old_stream(struct control *c, const struct opts *op
                                         const char *key, struct error *err)
 {
     struct net_stream_options stream = {.server = !strcmp(key, "listen")};
-    char *text = strdup(opts_get(opts, key));
+    char *text = xstrdup(opts_get(opts, key));
     struct net_port *port = NULL;
 
     if (split_address(opts, key, text, &stream.address, err))
@@ -240,8 +241,8 @@ static struct net_port *open_udp(struct control *c, const struct opts *opts, con
         opts_error(opts, err, "udp needs localaddr=[HOST]:PORT too");
         return NULL;
     }
-    remote = strdup(opts_get(opts, "udp"));
-    local = strdup(opts_get(opts, "localaddr"));
+    remote = xstrdup(opts_get(opts, "udp"));
+    local = xstrdup(opts_get(opts, "localaddr"));
     if (split_address(opts, "udp", remote, &dgram.remote, err) &&
         split_address(opts, "localaddr", local, &dgram.local, err))
         port = opened(net_open_dgram(&c->m.loop, id, &dgram, err), opts, err);
@@ -255,7 +256,7 @@ static struct net_port *open_mcast(struct control *c, const struct opts *opts, c
                                    struct error *err)
 {
     struct net_dgram_options dgram = {.local = {.host = opts_get(opts, "localaddr"), .fd = -1}};
-    char *group = strdup(opts_get(opts, "mcast"));
+    char *group = xstrdup(opts_get(opts, "mcast"));
     struct net_port *port = NULL;
 
     dgram.local.kind = dgram.local.host ? NET_ADDRESS_INET : NET_ADDRESS_NONE;
@@ -319,10 +320,10 @@ static const char *const user_keys[] = {
  * strings. */
 static const char **all_values(const struct opts *opts, const char *key)
 {
-    const char **values = calloc(opts->count + 1, sizeof(*values));
+    const char **values = xcalloc(opts->count + 1, sizeof(*values));
     size_t n = 0, length = strlen(key);
 
-    for (size_t i = 0; values && i < opts->count; i++) {
+    for (size_t i = 0; i < opts->count; i++) {
         const char *name = opts->pairs[i].key;
 
         if (!strncmp(name, key, length) && (!name[length] || !strcmp(name + length, ".str")))
@@ -376,7 +377,7 @@ static struct net_port *open_user(struct control *c, const struct opts *opts, co
         user.no_ipv4 = !ipv4;
         user.no_ipv6 = !ipv6;
         user.hostfwd = forwards;
-        user.dnssearch = search && search[0] ? search : NULL;
+        user.dnssearch = search[0] ? search : NULL;
         port = opened(net_open_user(&c->m.loop, id, &user, err), opts, err);
     }
     free(forwards);

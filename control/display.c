@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "control/display.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "control/objects.h"
+#include "ioreq/ioreq.h"
+#include "vnc/vnc.h"
+
+/* ---- options ---- */
+
+static const char *const vnc_keys[] = {"address",       "to", "password", "password-secret", "share",
+                                       "lock-key-sync", "id", NULL};
+
+static bool apply_vnc(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    struct opts *opts;
+
+    if (!strcmp(arg, "none")) {
+        o->display = DISPLAY_NONE;
+        return true;
+    }
+    opts = opts_parse(option, arg, "address", vnc_keys, err);
+    if (!opts)
+        return false;
+    opts_free(o->vnc);
+    o->vnc = opts;
+    o->display = DISPLAY_VNC;
+    return true;
+}
+
+static bool apply_sdl(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return error_set(err, "%s: a window on this host is not supported; use VNC", option);
+}
+
+static bool apply_display(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    static const char *const known[] = {"none", "vnc", NULL};
+
+    if (!strncmp(arg, "vnc=", 4))
+        return apply_vnc(o, "-display vnc", arg + 4, err);
+    if (!strncmp(arg, "sdl", 3))
+        return apply_sdl(o, "-display sdl", arg, err);
+    if (strcmp(arg, "none"))
+        return unknown_name(err, "display", arg, known) || error_prefix(err, "-display");
+    if (o->display != DISPLAY_VNC)
+        o->display = DISPLAY_NONE;
+    return true;
+}
+
+const struct option display_option_rows[] = {
+    FUNCTION("vnc", "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,share=POLICY]|none",
+             apply_vnc,
+             "serve the screen to VNC viewers (default localhost:0,to=99); to: take the first free display "
+             "up to N"),
+    FUNCTION("display", "none|vnc=...", apply_display, "no screen, or the same as -vnc"),
+    FLAG("nographic", nographic, "no screen; the first serial line and the monitor are the terminal"),
+    TEXT("k", "LAYOUT", keyboard_layout, "the viewers' keyboard layout, such as de or fr (default en-us)"),
+    FUNCTION("sdl", NULL, apply_sdl, NULL),
+    OPTIONS_END};
+
+/* ---- the viewers' server ---- */
+
+bool display_check(const struct control *c, struct error *err)
+{
+    const char *layout = c->options.keyboard_layout;
+
+    for (size_t i = 0; layout && vnc_layouts[i]; i++)
+        if (!strcmp(layout, vnc_layouts[i]))
+            return true;
+    return !layout || unknown_name(err, "keyboard layout", layout, vnc_layouts) || error_prefix(err, "-k");
+}
+
+static bool load_vnc_password(struct control *c, const char *id, struct error *err)
+{
+    const char *path = objects_secret_file(c, id);
+    char password[256];
+    FILE *file;
+    bool ok;
+
+    if (!path)
+        return error_set(err, "there is no -object secret with id=%s and file=", id);
+    file = fopen(path, "re");
+    ok = file && fgets(password, sizeof(password), file);
+    if (file)
+        fclose(file);
+    if (!ok)
+        return error_set(err, "%s: no password can be read from it", path);
+    password[strcspn(password, "\r\n")] = '\0';
+    return vnc_set_password(c->vnc, password, err);
+}
+
+static bool parse_share(const struct opts *opts, enum vnc_share *share, struct error *err)
+{
+    static const char *const names[] = {[VNC_SHARE_ALLOW_EXCLUSIVE] = "allow-exclusive",
+                                        [VNC_SHARE_FORCE_SHARED] = "force-shared",
+                                        [VNC_SHARE_IGNORE] = "ignore",
+                                        NULL};
+    const char *text = opts_get(opts, "share");
+
+    for (size_t i = 0; text && names[i]; i++)
+        if (!strcmp(text, names[i])) {
+            *share = i;
+            return true;
+        }
+    return !text || unknown_name(err, "share policy", text, names) ||
+           error_prefix(err, "%s %s", opts->option, opts->text);
+}
+
+void display_tell_port(struct control *c)
+{
+    struct vnc_info *info = c->vnc_searched ? malloc(sizeof(*info)) : NULL;
+
+    if (!info)
+        return;
+    vnc_query(c->vnc, info);
+    log_line("VNC server running on %s:%s", info->server.host, info->server.service);
+    free(info);
+}
+
+static bool start_vnc(struct control *c, const struct opts *opts, struct error *err)
+{
+    const char *secret = opts_get(opts, "password-secret");
+    struct vnc_options options = {
+        .address = opts_get(opts, "address"),
+        .layout = c->options.keyboard_layout,
+        .name = c->m.config.name[0] ? c->m.config.name : NULL,
+        .lock_key_sync = true,
+        .password = secret,
+    };
+    uint64_t to = 0;
+
+    if (!options.address)
+        return opts_error(opts, err, "ADDRESS:DISPLAY is missing");
+    if (!opts_number(opts, "to", 0, 65535 - VNC_BASE_PORT, &to, err) ||
+        !opts_bool(opts, "password", &options.password, err) ||
+        !opts_bool(opts, "lock-key-sync", &options.lock_key_sync, err) ||
+        !parse_share(opts, &options.share, err))
+        return false;
+    options.to = to;
+    c->vnc = vnc_start(&c->m.loop, c->backends.console, &options, err);
+    if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
+        return error_prefix(err, "%s", opts->option);
+    c->vnc_searched = to;
+    return true;
+}
+
+/* Where nobody said what to do with the screen, a viewer finds it. */
+static bool start_default_vnc(struct control *c, struct error *err)
+{
+    struct opts *opts = opts_parse("-vnc", "localhost:0,to=99", "address", NULL, err);
+    bool ok = opts && start_vnc(c, opts, err);
+
+    opts_free(opts);
+    return ok;
+}
+
+bool display_start(struct control *c, struct error *err)
+{
+    struct options *o = &c->options;
+
+    if (o->display == DISPLAY_VNC)
+        return start_vnc(c, o->vnc, err);
+    if (o->display == DISPLAY_NONE || o->nographic || o->board == BOARD_NONE || c->m.accel == &qtest_accel)
+        return true;
+    return start_default_vnc(c, err);
+}
