@@ -15,7 +15,8 @@ enum { DEPTH_MAX = 64 };
 static const struct node_driver *registered;
 
 static const struct node_driver *const built_in[] = {
-    &file_driver, &host_device_driver, &host_cdrom_driver, &raw_driver, &null_co_driver, &snapshot_driver,
+    &file_driver,  &host_device_driver, &host_cdrom_driver, &raw_driver,
+    &qcow2_driver, &null_co_driver,     &snapshot_driver,
 };
 
 /* ---- drivers ---- */
