@@ -265,6 +265,11 @@ void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsi
         pointer->event(pointer->opaque, con->x, con->y, wheel, buttons);
 }
 
+int console_pointer_scale(int pixel, int size)
+{
+    return size > 1 ? ((int64_t)pixel * POINTER_RANGE + size - 2) / (size - 1) : 0;
+}
+
 void console_pointer_position(const struct console *con, int *x, int *y)
 {
     *x = con->x;

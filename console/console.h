@@ -104,6 +104,9 @@ void console_key(struct console *con, uint16_t code, bool down);
 void console_pointer_relative(struct console *con, int dx, int dy, int wheel, unsigned buttons);
 void console_pointer_absolute(struct console *con, int x, int y, int wheel, unsigned buttons);
 bool console_pointer_is_absolute(const struct console *con);
+/* A pixel of size as an absolute coordinate, which the ways in which guests scale it back all take for that
+ * pixel. */
+int console_pointer_scale(int pixel, int size);
 /* Where the absolute pointer was put last. */
 void console_pointer_position(const struct console *con, int *x, int *y);
 /* Buttons and wheel alone, of the pointer that gets the events. */

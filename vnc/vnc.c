@@ -301,9 +301,8 @@ static void pointer_input(struct viewer *v, const struct input *in)
     if (in->kind == INPUT_MOVEMENT) {
         console_pointer_relative(con, in->x, in->y, wheel, buttons);
     } else if (console_pointer_is_absolute(con)) {
-        console_pointer_absolute(con, in->width > 1 ? in->x * POINTER_RANGE / (in->width - 1) : 0,
-                                 in->height > 1 ? in->y * POINTER_RANGE / (in->height - 1) : 0, wheel,
-                                 buttons);
+        console_pointer_absolute(con, console_pointer_scale(in->x, in->width),
+                                 console_pointer_scale(in->y, in->height), wheel, buttons);
     } else {
         /* The first position is where the viewer's pointer came in: nothing moved. */
         bool known = v->pointer.width;

@@ -41,7 +41,7 @@ enum {
     FETCHES_A_TURN = 2048, /* for all the frames that are walked without giving the lock up */
     LATE_MAX = 128,        /* frames; those that are later still were lost */
     BUSY_FRAMES = 16,      /* walked one by one after the last sign of a control transfer */
-    RECENT_FRAMES = 1000,  /* after the last transfer */
+    RECENT_FRAMES = 1000,  /* after it: QUIET_FRAMES at most between looks, later IDLE_FRAMES */
     QUIET_FRAMES = 8,
     IDLE_FRAMES = 32,
 };
@@ -63,7 +63,7 @@ enum {
     S(UINT, int64_t, started, INT64_MAX / 2) /* guest time */                                                \
     S(UINT, uint64_t, walked, INT64_MAX)                                                                     \
     S(UINT, uint64_t, busy_until, INT64_MAX)                                                                 \
-    S(UINT, uint64_t, last_transfer, INT64_MAX)                                                              \
+    S(UINT, uint64_t, last_control, INT64_MAX)                                                               \
     S(UINT, uint32_t, active, ANY) /* bit n % 32: frame n had an active descriptor */
 
 struct uhci {
@@ -82,7 +82,7 @@ struct frame {
     uint32_t mark;    /* a link that was followed, against loops */
     unsigned until_mark, mark_distance;
     bool active;   /* a descriptor was */
-    bool transfer; /* moved data or ended */
+    bool transfer; /* something moved or ended since a link was remembered */
     bool control;  /* what went on goes on at once: not an interrupt endpoint that waits */
 };
 
@@ -172,7 +172,7 @@ static uint64_t uhci_next_active(const struct uhci *u, uint64_t from)
 static uint64_t uhci_next_look(const struct uhci *u)
 {
     uint64_t look =
-        u->walked + (u->walked - u->last_transfer < RECENT_FRAMES ? QUIET_FRAMES : IDLE_FRAMES) - 1;
+        u->walked + (u->walked - u->last_control < RECENT_FRAMES ? QUIET_FRAMES : IDLE_FRAMES) - 1;
     int64_t due = usb_bus_due(&u->bus);
     uint64_t frame;
 
@@ -213,7 +213,7 @@ static void uhci_expect_work(struct uhci *u)
 static void uhci_start(struct uhci *u)
 {
     u->started = uhci_now(u);
-    u->walked = u->last_transfer = 0;
+    u->walked = u->last_control = 0;
     u->active = 0;
     uhci_expect_work(u);
 }
@@ -443,16 +443,16 @@ static bool uhci_came_round(struct frame *f, uint32_t link)
     return false;
 }
 
-static void uhci_note(struct uhci *u, const struct frame *f, uint64_t n, bool moved)
+static void uhci_note(struct uhci *u, const struct frame *f, uint64_t n)
 {
     if (f->active)
         u->active |= 1u << n % 32;
     else
         u->active &= ~(1u << n % 32);
-    if (f->control)
+    if (f->control) {
         u->busy_until = n + BUSY_FRAMES;
-    if (moved)
-        u->last_transfer = n;
+        u->last_control = n;
+    }
 }
 
 /* Walks the list of frame n; returns how much was read. */
@@ -460,16 +460,14 @@ static unsigned uhci_walk_frame(struct uhci *u, uint64_t n)
 {
     struct frame f = {.bytes = FRAME_BYTES, .mark = LINK_T};
     uint32_t at = u->frame_list + 4 * ((u->frame_number + n) % FRAMES), link;
-    bool moved = false;
 
     if (!uhci_fetch(u, &f, at, &link, 1))
         return 1;
     while (!(link & LINK_T) && f.fetches < FETCHES_MAX && uhci_runs(u) && !uhci_came_round(&f, link)) {
         link = link & LINK_Q ? uhci_walk_queue(u, &f, link & LINK_ADDRESS)
                              : uhci_walk_td(u, &f, link & LINK_ADDRESS);
-        moved |= f.transfer;
     }
-    uhci_note(u, &f, n, moved);
+    uhci_note(u, &f, n);
     return f.fetches;
 }
 
@@ -591,7 +589,7 @@ static void uhci_reset_registers(struct uhci *u)
     u->sofmod = SOFMOD_DEFAULT;
     u->completed = u->was_short = false;
     u->started = 0;
-    u->walked = u->busy_until = u->last_transfer = 0;
+    u->walked = u->busy_until = u->last_control = 0;
     u->active = 0;
 }
 
@@ -803,7 +801,7 @@ static void uhci_loaded(struct device *dev)
 
     u->started = uhci_at_most(u->started, uhci_now(u));
     u->walked = uhci_at_most(u->walked, uhci_frames_over(u));
-    u->last_transfer = uhci_at_most(u->last_transfer, u->walked);
+    u->last_control = uhci_at_most(u->last_control, u->walked);
     u->busy_until = uhci_at_most(u->busy_until, u->walked + BUSY_FRAMES);
     uhci_update_irq(u);
     uhci_schedule(u);

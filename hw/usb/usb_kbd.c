@@ -11,7 +11,7 @@
 #include "machine/machine.h"
 
 enum {
-    EVENTS_MAX = 64,
+    EVENTS_MAX = 256,
     KEYS_MAX = 32, /* down at once; the report tells six of them */
     KEYS_TOLD = 6,
     REPORT = 8,
@@ -33,7 +33,7 @@ STATE_TABLE(key_event_state, struct key_event, KEY_EVENT_STATE);
 #define USB_KBD_STATE(S)                                                                                     \
     S(BASE, struct usb_hid, hid, usb_hid_state)                                                              \
     S(SUBS, struct key_event, queue, EVENTS_MAX, key_event_state)                                            \
-    S(UINT, uint8_t, count, EVENTS_MAX)                                                                      \
+    S(UINT, uint16_t, count, EVENTS_MAX)                                                                     \
     S(UINT, uint8_t, modifiers, ANY) /* these and the keys: as the guest knows them */                       \
     S(ARRAY, uint8_t, keys, KEYS_MAX, ANY)                                                                   \
     S(UINT, uint8_t, key_count, KEYS_MAX)                                                                    \
@@ -125,6 +125,39 @@ static void usb_kbd_apply(struct usb_kbd *kbd, struct key_event event)
     }
 }
 
+/*
+ * Events of one report: guests look at the modifiers first, so what comes before a key's press goes with it,
+ * and nothing may come after. What changes twice needs two reports.
+ */
+static unsigned usb_kbd_batch(const struct usb_kbd *kbd)
+{
+    uint32_t changed[8] = {0};
+    unsigned n = 0;
+    bool pressed = false;
+
+    while (n < kbd->count && !pressed) {
+        const struct key_event *event = &kbd->queue[n];
+        uint32_t bit = 1u << (event->usage & 31);
+
+        if (changed[event->usage >> 5] & bit)
+            break;
+        changed[event->usage >> 5] |= bit;
+        pressed = event->down && !usb_kbd_is_modifier(event->usage);
+        n++;
+    }
+    return n;
+}
+
+static void usb_kbd_take(struct usb_kbd *kbd)
+{
+    unsigned n = usb_kbd_batch(kbd);
+
+    for (unsigned i = 0; i < n; i++)
+        usb_kbd_apply(kbd, kbd->queue[i]);
+    kbd->count -= n;
+    memmove(kbd->queue, kbd->queue + n, kbd->count * sizeof(kbd->queue[0]));
+}
+
 static bool usb_kbd_pending(const struct usb_hid *hid)
 {
     return ((const struct usb_kbd *)hid)->count != 0;
@@ -134,10 +167,8 @@ static unsigned usb_kbd_report(struct usb_hid *hid, uint8_t *report, bool take)
 {
     struct usb_kbd *kbd = (struct usb_kbd *)hid;
 
-    if (take && kbd->count) {
-        usb_kbd_apply(kbd, kbd->queue[0]);
-        memmove(kbd->queue, kbd->queue + 1, --kbd->count * sizeof(kbd->queue[0]));
-    }
+    if (take)
+        usb_kbd_take(kbd);
     memset(report, 0, REPORT);
     report[0] = kbd->modifiers;
     if (kbd->key_count > KEYS_TOLD)

@@ -37,7 +37,8 @@ static const struct machine {
      "-drive file=@CD@,if=ide,index=2,media=cdrom,id=cd0 -drive file=@FLOPPY@,if=floppy,format=raw "
      "-drive file=@LOCKED@,if=floppy,index=1,format=raw,readonly=on "
      "-chardev null,id=log -device isa-debugcon,chardev=log "
-     "-serial null -serial null -device pc-testdev -vnc unix:@VNC@"},
+     "-serial null -serial null -device pc-testdev -vnc unix:@VNC@ "
+     "-usb -device usb-tablet,id=tablet -device usb-kbd"},
     {"cirrus-vga", 5120,
      "-m 5120 -vga cirrus -drive file=@DISK@,if=ide,index=1,format=raw,snapshot=on "
      "-drive file=@DVD@,if=ide,index=3,media=cdrom,id=cd0 -serial null -vnc unix:@VNC@"},

@@ -903,6 +903,36 @@ static void e1000(struct moves *m)
     writel(m, mem + 0x3818, one_in(m, 4) ? any_value(m) : below(m, 64));
 }
 
+/* A frame list, queues and descriptors that lead anywhere, by themselves in rings, and a controller that
+ * runs. */
+static void usb(struct moves *m)
+{
+    static const uint8_t pids[] = {0x69, 0xE1, 0x2D, 0x69};
+    uint64_t io = bar_of(m, 0x8086, 0x7020, 4), list = TABLES & ~0xFFFul, items = list + 0x1000;
+
+    if (!io)
+        return;
+    for (unsigned i = 0; i < 8; i++)
+        writel(m, list + 4 * below(m, 1024),
+               one_in(m, 8) ? dma_address(m) : items + 16 * below(m, 16) + below(m, 4));
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t at = items + 16 * below(m, 16);
+
+        writel(m, at, one_in(m, 8) ? dma_address(m) : items + 16 * below(m, 16) + below(m, 8));
+        writel(m, at + 4, one_in(m, 3) ? items + 16 * below(m, 16) + below(m, 4) : 0x00800000 | any_value(m));
+        writel(m, at + 8,
+               one_in(m, 8) ? any_value(m)
+                            : below(m, 16) << 21 | below(m, 2) << 15 | below(m, 3) << 8 | pids[below(m, 4)]);
+        writel(m, at + 12, one_in(m, 4) ? dma_address(m) : items + below(m, 512));
+    }
+    writel(m, items + 16 * below(m, 16), 0x00000680 | below(m, 4) << 24 | below(m, 2) << 5); /* a request */
+    outl(m, io + 0x08, one_in(m, 8) ? any_value(m) : list);
+    outw(m, io + 0x10 + 2 * below(m, 2), one_in(m, 4) ? any_value(m) : 4);
+    outw(m, io + 0x04, below(m, 16));
+    outw(m, io, one_in(m, 4) ? any_value(m) : 1);
+    emit(m, "clock_step 0x%lx", 1000000 * (1 + below(m, 40)));
+}
+
 /* ---- the user of the machine meanwhile ---- */
 
 static void command(struct moves *m)
@@ -919,6 +949,11 @@ static void command(struct moves *m)
         "{'execute': 'system_powerdown'}",
         "{'execute': 'system_wakeup'}",
         "{'execute': 'screendump', 'arguments': {'filename': '/dev/null'}}",
+        "{'execute': 'device_del', 'arguments': {'id': 'tablet'}}",
+        "{'execute': 'device_add', 'arguments': {'driver': 'usb-tablet', 'id': 'tablet'}}",
+        "{'execute': 'input-send-event', 'arguments': {'events': ["
+        "{'type': 'abs', 'data': {'axis': 'x', 'value': 77}}, "
+        "{'type': 'key', 'data': {'key': {'type': 'qcode', 'data': 'a'}, 'down': true}}]}}",
     };
     unsigned which = below(m, COUNT(commands));
 
@@ -936,7 +971,7 @@ static const struct {
     {floppy_command, 6}, {vga, 60},           {blit, 30},         {rtc, 8},
     {keyboard, 12},      {serial, 6},         {fw_cfg, 8},        {power, 6},
     {reset_line, 1},     {card, 30},          {rtl8139, 12},      {pcnet, 12},
-    {e1000, 12},         {command, 2},
+    {e1000, 12},         {usb, 12},           {command, 3},
 };
 
 void moves_next(struct moves *m)

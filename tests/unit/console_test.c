@@ -506,6 +506,24 @@ static void buttons_go_to_the_chosen_pointer(void **state)
     console_remove_view(b->con, &b->view);
 }
 
+/* libinput's way back, and those of who multiplies with the last pixel, rounded or not. */
+static void a_pixel_stays_that_pixel(void **state)
+{
+    static const int sizes[] = {2,    320,  400,  480,  600,  640,  720, 768,
+                                1024, 1080, 1280, 1366, 1920, 2560, 8192};
+
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        for (int size = sizes[i], pixel = 0; pixel < size; pixel++) {
+            int64_t v = console_pointer_scale(pixel, size);
+
+            assert_int_equal(v * size / (POINTER_RANGE + 1), pixel);
+            assert_int_equal(v * (size - 1) / POINTER_RANGE, pixel);
+            assert_int_equal((2 * v * (size - 1) + POINTER_RANGE) / (2 * POINTER_RANGE), pixel);
+        }
+    assert_int_equal(console_pointer_scale(0, 1), 0);
+    assert_int_equal(console_pointer_scale(1023, 1024), POINTER_RANGE);
+}
+
 static void leds_are_kept(void **state)
 {
     struct bench *b = *state;
@@ -536,6 +554,7 @@ int main(void)
         console_unit_test(last_keyboard_gets_the_keys),
         console_unit_test(pointers_get_their_kind_of_event),
         console_unit_test(buttons_go_to_the_chosen_pointer),
+        console_unit_test(a_pixel_stays_that_pixel),
         console_unit_test(leds_are_kept),
     };
 

@@ -325,8 +325,6 @@ static void test_keyboard(void **state)
     key("a", true);
     key("up", true);
     assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 8);
-    assert_memory_equal(data, ((uint8_t[]){2, 0, 0, 0, 0, 0, 0, 0}), 8);
-    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 8);
     assert_memory_equal(data, ((uint8_t[]){2, 0, 4, 0, 0, 0, 0, 0}), 8);
     assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 8);
     assert_memory_equal(data, ((uint8_t[]){2, 0, 4, 0x52, 0, 0, 0, 0}), 8);
@@ -342,6 +340,40 @@ static void test_keyboard(void **state)
     assert_int_equal(usbport_request(&u, 1, 0x21, 9, 0x0200, 0, &leds, 1), 1);
     assert_int_equal(usbport_request(&u, 1, 0xA1, 1, 0x0100, 0, data, 8), 8);
     assert_memory_equal(data, ((uint8_t[]){2, 0, 1, 1, 1, 1, 1, 1}), 8);
+}
+
+/* A modifier goes with the press behind it, never with the one before; what changes twice is told twice. */
+static void test_keyboard_reports_keep_the_order(void **state)
+{
+    static const uint8_t wanted[][3] = {{2, 4}, {0, 0}, {2, 5}, {2, 0}, {2, 5},
+                                        {1, 6}, {1, 0}, {1, 6}, {0, 0}};
+    uint8_t data[8];
+
+    start_configured("-device usb-kbd");
+    usbport_poll(&u, 1, data, 8, 40);
+    key("shift", true);
+    key("a", true);
+    key("a", false);
+    key("shift", false);
+    key("shift", true);
+    key("b", true);
+    key("b", false);
+    key("b", true);
+    key("b", false);
+    key("shift", false);
+    key("ctrl", true);
+    key("c", true);
+    key("c", false);
+    key("c", true);
+    key("c", false);
+    key("ctrl", false);
+    for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 8);
+        assert_int_equal(data[0], wanted[i][0]);
+        assert_int_equal(data[2], wanted[i][1]);
+        assert_int_equal(data[3], 0);
+    }
+    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), USBPORT_PENDING);
 }
 
 /* SeaBIOS repeats keys by the idle rate: the same report again and again. */
@@ -554,6 +586,155 @@ static void test_poll_interval(void **state)
     assert_int_equal((usbport_read(&u, FRNUM) - 1) % 8, 0);
 }
 
+/* ---- the schedules of other systems' drivers ---- */
+
+static void queue_head(uint32_t at, uint32_t link, uint32_t element)
+{
+    qtest_writel(q, at, link);
+    qtest_writel(q, at + 4, element);
+}
+
+/* The device as it is found with that schedule: asked for its descriptors, configured, asked for a report. */
+static void expect_tablet_works(unsigned address)
+{
+    uint8_t data[64];
+
+    usbport_configure(&u, address);
+    assert_int_equal(usbport_request(&u, address, 0x80, GET_DESCRIPTOR, 0x100, 0, data, 18), 18);
+    assert_int_equal(usbport_request(&u, address, 0x80, GET_DESCRIPTOR, 0x200, 0, data, 34), 34);
+    assert_int_equal(usbport_poll(&u, address, data, 8, 40), USBPORT_PENDING);
+    place(0x0102, 0x0304);
+    qtest_clock_step(q, 140 * MS);
+    assert_int_equal(usbport_answer(&u, data, 8), 6);
+    assert_memory_equal(data, ((uint8_t[]){0, 2, 1, 4, 3, 0}), 6);
+}
+
+/*
+ * OpenBSD and FreeBSD (sys/dev/usb/uhci.c, uhci_init and uhci_portreset): a global reset of 50 ms, then of
+ * the controller; each frame leads by an inactive isochronous descriptor to a tree of interrupt queues, which
+ * ends in low speed control, control, bulk and a last queue with a descriptor that never is active; that may
+ * lead back.
+ */
+static void test_the_bsds(void **state)
+{
+    uint32_t iso, tree, low, control, bulk, last, dummy;
+
+    start("-device usb-tablet");
+    usbport_write(&u, USBINTR, 0);
+    usbport_write(&u, USBCMD, CMD_GRESET);
+    qtest_clock_step(q, 50 * MS);
+    usbport_write(&u, USBCMD, 0);
+    usbport_write(&u, USBCMD, CMD_HCRESET);
+    qtest_clock_step(q, MS);
+    assert_false(usbport_read(&u, USBCMD) & CMD_HCRESET);
+    assert_true(usbport_read(&u, USBSTS) & STS_HALTED);
+    iso = qtest_alloc(q, 128 * 16, 16);
+    tree = qtest_alloc(q, 256 * 16, 16);
+    low = qtest_alloc(q, 16, 16);
+    control = qtest_alloc(q, 16, 16);
+    bulk = qtest_alloc(q, 16, 16);
+    last = qtest_alloc(q, 16, 16);
+    dummy = qtest_alloc(q, 16, 16);
+    usbport_td(&u, dummy, LINK_T, 0, 0, 0, 0, 0, 1, 0);
+    queue_head(last, control | LINK_Q, dummy); /* bandwidth is reclaimed */
+    queue_head(bulk, last | LINK_Q, LINK_T);
+    queue_head(control, bulk | LINK_Q, LINK_T);
+    queue_head(low, control | LINK_Q, LINK_T);
+    for (unsigned bit = 128; bit; bit /= 2)
+        for (unsigned x = bit; x < 2 * bit; x++)
+            queue_head(tree + 16 * x, (tree + 16 * ((x ^ bit) | bit / 2)) | LINK_Q, LINK_T);
+    queue_head(tree, low | LINK_Q, LINK_T);
+    for (unsigned i = 0; i < 128; i++)
+        usbport_td(&u, iso + 16 * i, (tree + 16 * (128 + i)) | LINK_Q, TD_IOS, 0, 0, 0, 0, 1, 0);
+    for (unsigned i = 0; i < 1024; i++)
+        qtest_writel(q, u.list + 4 * i, iso + 16 * (i % 128));
+    usbport_write(&u, FRNUM, 0);
+    qtest_outb(q, u.io + SOFMOD, 0x40);
+    qtest_outl(q, u.io + FLBASEADD, u.list);
+    usbport_write(&u, USBINTR, INTR_MASK);
+    usbport_write(&u, USBCMD, CMD_MAXP | CMD_RS);
+    qtest_clock_step(q, 10 * MS);
+    assert_false(usbport_read(&u, USBSTS) & STS_HALTED);
+    /* uhci_portreset: the changes are cleared one after the other until the port is enabled. */
+    usbport_write(&u, PORTSC1, (port(0) & 0xEF5) | PORT_RESET);
+    qtest_clock_step(q, 50 * MS);
+    usbport_write(&u, PORTSC1, port(0) & 0xEF5 & ~PORT_RESET);
+    for (unsigned i = 0; i < 10 && !(port(0) & PORT_ENABLED); i++) {
+        if (port(0) & PORT_CLEARABLE)
+            usbport_write(&u, PORTSC1, port(0) & (0xEF5 | PORT_CLEARABLE));
+        else
+            usbport_write(&u, PORTSC1, (port(0) & 0xEF5) | PORT_ENABLED);
+    }
+    assert_true(port(0) & PORT_ENABLED);
+    u.control = control;
+    u.interrupts = tree + 16 * 8 + 16 * 3; /* every 16 ms */
+    expect_tablet_works(1);
+}
+
+/*
+ * Linux (drivers/usb/host/uhci-hcd.c and uhci-q.c): BIOS hand-over by LEGSUP, a skeleton of queues for
+ * intervals of 1 to 128 ms, asynchronous ones behind it, the last of which holds an inactive descriptor or
+ * leads back.
+ */
+static void test_linux(void **state)
+{
+    uint32_t skeleton, term, async, dummy;
+
+    start("-device usb-tablet");
+    qpci_writew(&u.pci, LEGSUP, 0x8F00);
+    usbport_write(&u, USBCMD, CMD_HCRESET);
+    assert_false(usbport_read(&u, USBCMD) & CMD_HCRESET);
+    usbport_write(&u, USBINTR, 0);
+    usbport_write(&u, USBCMD, 0);
+    skeleton = qtest_alloc(q, 8 * 16, 16); /* of 128, 64, ... 1 ms */
+    async = qtest_alloc(q, 16, 16);
+    term = qtest_alloc(q, 16, 16);
+    dummy = qtest_alloc(q, 16, 16);
+    usbport_td(&u, dummy, LINK_T, 0, USBPORT_IN, 0x7F, 0, 0, 0, 0);
+    queue_head(term, async | LINK_Q, dummy);
+    queue_head(async, term | LINK_Q, LINK_T);
+    for (unsigned i = 0; i < 8; i++)
+        queue_head(skeleton + 16 * i, (i < 7 ? skeleton + 16 * 7 : async) | LINK_Q, LINK_T);
+    for (unsigned i = 0; i < 1024; i++) {
+        unsigned zeros = i % 128 ? __builtin_ctz(i % 128) : 7;
+
+        qtest_writel(q, u.list + 4 * i, (skeleton + 16 * (7 - zeros)) | LINK_Q);
+    }
+    qtest_outb(q, u.io + SOFMOD, 64);
+    qtest_outl(q, u.io + FLBASEADD, u.list);
+    usbport_write(&u, FRNUM, 0);
+    qpci_writew(&u.pci, LEGSUP, 0x2000);
+    usbport_write(&u, USBCMD, CMD_CF);
+    usbport_write(&u, USBINTR, INTR_MASK);
+    usbport_write(&u, USBCMD, CMD_RS | CMD_CF | CMD_MAXP);
+    assert_true(port(0) & PORT_CONNECT_CHANGE);
+    usbport_write(&u, PORTSC1, PORT_CONNECT_CHANGE);
+    usbport_write(&u, PORTSC1, PORT_RESET);
+    qtest_clock_step(q, 60 * MS);
+    usbport_write(&u, PORTSC1, 0);
+    usbport_write(&u, PORTSC1, PORT_CLEARABLE);
+    usbport_write(&u, PORTSC1, PORT_ENABLED);
+    u.control = async;
+    u.interrupts = skeleton + 16 * 4; /* every 8 ms */
+    expect_tablet_works(2);
+    /* The root hub goes to sleep: suspended, then stopped; what connects wakes it. */
+    usbport_write(&u, PORTSC1, PORT_ENABLED | PORT_SUSPEND);
+    usbport_write(&u, USBCMD, CMD_EGSM | CMD_CF);
+    usbport_write(&u, USBINTR, INTR_RESUME);
+    assert_true(usbport_read(&u, USBSTS) & STS_HALTED);
+    assert_false(qtest_irq(q, IRQ));
+    json_decref(qtest_qmp_ok(q, "{'execute':'device_add','arguments':{'driver':'usb-kbd'}}"));
+    assert_true(usbport_read(&u, USBSTS) & STS_RESUME);
+    assert_true(qtest_irq(q, IRQ));
+    usbport_write(&u, USBSTS, STS_RESUME);
+    usbport_write(&u, USBCMD, CMD_FGR | CMD_EGSM | CMD_CF);
+    qtest_clock_step(q, 20 * MS);
+    usbport_write(&u, USBCMD, CMD_CF);
+    assert_false(usbport_read(&u, USBCMD) & CMD_FGR);
+    usbport_write(&u, USBCMD, CMD_RS | CMD_CF | CMD_MAXP);
+    assert_true(port(1) & PORT_CONNECT_CHANGE);
+}
+
 /* ---- hostile schedules ---- */
 
 static void expect_alive(void)
@@ -719,6 +900,7 @@ int main(void)
         TEST(test_tablet),
         TEST(test_mouse),
         TEST(test_keyboard),
+        TEST(test_keyboard_reports_keep_the_order),
         TEST(test_idle_rate),
         TEST(test_pointer_goes_to_who_is_asked),
         TEST(test_hot_plug),
@@ -726,6 +908,8 @@ int main(void)
         TEST(test_global_suspend),
         TEST(test_idle_costs_little),
         TEST(test_poll_interval),
+        TEST(test_the_bsds),
+        TEST(test_linux),
         TEST(test_loops),
         TEST(test_ring_with_work),
         TEST(test_breadth_first),
