@@ -143,6 +143,8 @@ struct bus_ops {
     /* As the class's, for what the bus keeps; both come before the class's. */
     bool (*check)(const struct device *dev, struct error *err);
     void (*loaded)(struct device *dev);
+    /* Does a child hold the line that wakes a sleeping guest (PCI: PME#)? */
+    bool (*wakes)(const struct bus_node *bus);
     /* Where on the bus the child is: "01.2", "0". NULL: its class's name, and a number if there are more. */
     void (*address)(const struct device *dev, char *text, size_t size);
 };

@@ -64,7 +64,6 @@ bool machine_init(struct machine *m, const struct machine_config *config, const 
     m->lines.changed = line_changed;
     m->lines.opaque = m;
     isa_bus_init(&m->isa, m);
-    pci_bus_init(&m->pci, m);
     clock_gettime(CLOCK_REALTIME, &now);
     m->start_wall_ns = now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     m->control_work = (struct loop_work){.run = machine_control_work, .opaque = m};
@@ -223,6 +222,15 @@ static void do_shutdown(struct machine *m, bool by_guest)
     loop_quit(&m->loop);
 }
 
+static bool is_woken(const struct machine *m)
+{
+    const struct bus_node *node = m->buses;
+
+    while (node && !(node->ops->wakes && node->ops->wakes(node)))
+        node = node->next;
+    return node != NULL;
+}
+
 /* Only the processors sleep: the clock goes on, for the RTC's alarm may wake the guest. */
 static void do_suspend(struct machine *m)
 {
@@ -230,7 +238,7 @@ static void do_suspend(struct machine *m)
     if (m->accel->pause)
         m->accel->pause(m);
     machine_tell(m, EVENT_SUSPEND, true);
-    if (pci_pme_asserted(&m->pci)) /* it came while the guest was falling asleep */
+    if (is_woken(m)) /* it came while the guest was falling asleep */
         machine_wakeup(m);
 }
 

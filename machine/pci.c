@@ -186,18 +186,6 @@ void pci_raise_pme(struct pci_device *pci_dev)
         machine_wakeup(pci_dev->dev.machine);
 }
 
-bool pci_pme_asserted(const struct pci_bus *bus)
-{
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        const struct pci_device *pci_dev = bus->functions[devfn];
-
-        if (pci_dev && !pci_dev->removed && pci_pm_control(pci_dev) & PCI_PM_CSR_PME_EN &&
-            pci_pm_control(pci_dev) & PCI_PM_CSR_PME_STATUS)
-            return true;
-    }
-    return false;
-}
-
 /* What RST# does, or leaving D3hot: the function is as at power on, but for its PME bits where they are kept.
  */
 static void reset_function(struct pci_device *pci_dev, bool keep_pme)
@@ -508,6 +496,20 @@ static void pci_loaded(struct device *dev)
         pci_gone(pci_dev);
 }
 
+static bool pci_wakes(const struct bus_node *node)
+{
+    const struct pci_bus *bus = node->bus;
+
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct pci_device *pci_dev = bus->functions[devfn];
+
+        if (pci_dev && !pci_dev->removed && pci_pm_control(pci_dev) & PCI_PM_CSR_PME_EN &&
+            pci_pm_control(pci_dev) & PCI_PM_CSR_PME_STATUS)
+            return true;
+    }
+    return false;
+}
+
 static void pci_address(const struct device *dev, char *text, size_t size)
 {
     unsigned devfn = ((const struct pci_device *)dev)->devfn;
@@ -529,6 +531,7 @@ const struct bus_ops pci_bus_ops = {
     .reset = pci_reset,
     .check = pci_check,
     .loaded = pci_loaded,
+    .wakes = pci_wakes,
     .address = pci_address,
 };
 

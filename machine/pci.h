@@ -124,7 +124,7 @@ struct pci_bus {
     void *function_opaque;
 };
 
-/* The machine's bus "pci.0". */
+/* The machine's bus "pci.0"; the board's to call. */
 void pci_bus_init(struct pci_bus *bus, struct machine *machine);
 /* What a class says of its function. */
 static inline const struct pci_info *pci_info_of(const struct device_class *cls)
@@ -165,8 +165,6 @@ void pci_raise_pme(struct pci_device *pci_dev);
  * of PME_En and, to clear it, PME_Status. */
 uint16_t pci_pm_control(const struct pci_device *pci_dev);
 void pci_write_pme(struct pci_device *pci_dev, bool enable, bool clear);
-/* Does a function hold the line? */
-bool pci_pme_asserted(const struct pci_bus *bus);
 
 /* The level of the device's pin; setting it again is harmless. */
 void pci_set_intx(struct pci_device *pci_dev, bool level);

@@ -16,7 +16,6 @@
  */
 #include "hw/floppy/fdc.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -144,8 +143,7 @@ struct fdc {
     struct region region, dir_region;
     struct irq irq;
     struct device *dma;
-    struct bus_node bus;
-    struct floppy *drives[SELECTS];
+    struct floppy_bus floppies;
     uint16_t iobase;
     uint8_t irq_line, dma_channel;
     struct block_request request;
@@ -208,7 +206,7 @@ static void result_byte(struct fdc *fdc, uint8_t value)
 
 static struct floppy *drive_of(const struct fdc *fdc, uint8_t select)
 {
-    return fdc->drives[select % SELECTS];
+    return select % SELECTS < FLOPPY_UNITS ? fdc->floppies.drives[select % SELECTS] : NULL;
 }
 
 static uint8_t track_of(const struct fdc *fdc, uint8_t select)
@@ -1046,54 +1044,15 @@ static const struct region_ops dir_ops = {.read = fdc_dir_read, .write = fdc_ccr
 
 /* ---- the bus of drives ---- */
 
-static bool fdc_plug(struct bus_node *node, struct device *dev, struct error *err)
+static void fdc_drive_unplugged(void *opaque, uint8_t unit)
 {
-    struct fdc *fdc = node->bus;
-    struct floppy *drive = (struct floppy *)dev;
+    struct fdc *fdc = opaque;
 
-    if (drive->unit == 0xFF)
-        drive->unit = fdc->drives[0] ? 1 : 0;
-    if (drive->unit >= FLOPPY_UNITS)
-        return error_set(err, "floppy: unit %u: a controller has the units 0 and 1", drive->unit);
-    if (fdc->drives[drive->unit])
-        return error_set(err, "floppy: unit %u is taken", drive->unit);
-    fdc->drives[drive->unit] = drive;
-    return true;
-}
-
-static void fdc_unplug(struct bus_node *node, struct device *dev)
-{
-    struct fdc *fdc = node->bus;
-    struct floppy *drive = (struct floppy *)dev;
-
-    if (fdc->in_flight && fdc->x.select == drive->unit) {
+    if (fdc->in_flight && fdc->x.select == unit) {
         cancel(fdc);
         enter_command_phase(fdc);
     }
-    fdc->drives[drive->unit] = NULL;
 }
-
-static bool fdc_bus_full(const struct bus_node *node)
-{
-    const struct fdc *fdc = node->bus;
-
-    return fdc->drives[0] && fdc->drives[1];
-}
-
-static void fdc_bus_address(const struct device *dev, char *text, size_t size)
-{
-    snprintf(text, size, "%u", ((const struct floppy *)dev)->unit);
-}
-
-const struct bus_ops floppy_bus_ops = {
-    .name = "floppy",
-    .title = "Floppy drives",
-    .type = "floppy-device",
-    .full = fdc_bus_full,
-    .plug = fdc_plug,
-    .unplug = fdc_unplug,
-    .address = fdc_bus_address,
-};
 
 uint8_t fdc_drive_type(struct device *dev, unsigned unit)
 {
@@ -1114,8 +1073,11 @@ static bool fdc_realize(struct device *dev, struct error *err)
     fdc->dma = i8237_find(m);
     if (fdc->dma)
         i8237_attach(fdc->dma, fdc->dma_channel, dma_ready, fdc);
-    fdc->bus = (struct bus_node){.name = "floppy.0", .ops = &floppy_bus_ops, .owner = dev, .bus = fdc};
-    bus_node_add(m, &fdc->bus);
+    fdc->floppies = (struct floppy_bus){
+        .node = {.name = "floppy.0", .ops = &floppy_bus_ops, .owner = dev, .bus = &fdc->floppies},
+        .unplugged = fdc_drive_unplugged,
+        .opaque = fdc};
+    bus_node_add(m, &fdc->floppies.node);
     machine_map_ports(m, &fdc->region, "isa-fdc", &fdc_ops, fdc, fdc->iobase + 2, 4);
     machine_map_ports(m, &fdc->dir_region, "isa-fdc-dir", &dir_ops, fdc, fdc->iobase + 7, 1);
     return true;
@@ -1130,7 +1092,7 @@ static void fdc_unrealize(struct device *dev)
     irq_set(&fdc->irq, false);
     if (fdc->dma)
         i8237_attach(fdc->dma, fdc->dma_channel, NULL, NULL);
-    bus_node_remove(m, &fdc->bus);
+    bus_node_remove(m, &fdc->floppies.node);
     bus_unmap(&m->bus, &fdc->region);
     bus_unmap(&m->bus, &fdc->dir_region);
 }

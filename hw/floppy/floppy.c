@@ -2,6 +2,8 @@
 /* Class floppy: a drive on the floppy controller's bus. See floppy.h. */
 #include "hw/floppy/floppy.h"
 
+#include <stdio.h>
+
 #include "block/block.h"
 
 STATE_PUBLIC_TABLE(floppy_state, struct floppy, FLOPPY_STATE);
@@ -89,6 +91,56 @@ static void floppy_medium_changed(void *opaque)
 {
     take_medium(opaque);
 }
+
+/* ---- the bus ---- */
+
+static bool floppy_bus_full(const struct bus_node *node)
+{
+    const struct floppy_bus *bus = node->bus;
+
+    return bus->drives[0] && bus->drives[1];
+}
+
+static bool floppy_bus_plug(struct bus_node *node, struct device *dev, struct error *err)
+{
+    struct floppy_bus *bus = node->bus;
+    struct floppy *drive = (struct floppy *)dev;
+
+    if (drive->unit == 0xFF)
+        drive->unit = bus->drives[0] ? 1 : 0;
+    if (drive->unit >= FLOPPY_UNITS)
+        return error_set(err, "floppy: unit %u: a controller has the units 0 and 1", drive->unit);
+    if (bus->drives[drive->unit])
+        return error_set(err, "floppy: unit %u is taken", drive->unit);
+    bus->drives[drive->unit] = drive;
+    return true;
+}
+
+static void floppy_bus_unplug(struct bus_node *node, struct device *dev)
+{
+    struct floppy_bus *bus = node->bus;
+    struct floppy *drive = (struct floppy *)dev;
+
+    bus->unplugged(bus->opaque, drive->unit);
+    bus->drives[drive->unit] = NULL;
+}
+
+static void floppy_bus_address(const struct device *dev, char *text, size_t size)
+{
+    snprintf(text, size, "%u", ((const struct floppy *)dev)->unit);
+}
+
+const struct bus_ops floppy_bus_ops = {
+    .name = "floppy",
+    .title = "Floppy drives",
+    .type = "floppy-device",
+    .full = floppy_bus_full,
+    .plug = floppy_bus_plug,
+    .unplug = floppy_bus_unplug,
+    .address = floppy_bus_address,
+};
+
+/* ---- the device ---- */
 
 static bool floppy_realize(struct device *dev, struct error *err)
 {

@@ -40,7 +40,15 @@ struct floppy {
 };
 extern const struct state_table floppy_state;
 
-/* The bus of a controller (fdc.c): units 0 and 1. */
+/* A controller's bus of units 0 and 1 (bus_node.bus): its own part of it. */
+struct floppy_bus {
+    struct bus_node node;
+    struct floppy *drives[FLOPPY_UNITS]; /* NULL: there is none */
+    /* A drive goes: what it is doing ends. It is still in its place. */
+    void (*unplugged)(void *opaque, uint8_t unit);
+    void *opaque;
+};
+
 extern const struct bus_ops floppy_bus_ops;
 
 /* drive may be NULL here: there is none. */

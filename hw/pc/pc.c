@@ -273,6 +273,7 @@ DEVICE_CLASS(board_class);
 
 bool pc_board_create(struct machine *m, struct error *err)
 {
+    pci_bus_init(&m->pci, m);
     m->pci.first_slot = 2;
     return device_create(m, "pc-board", err) != NULL;
 }

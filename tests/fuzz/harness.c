@@ -225,6 +225,7 @@ static struct fuzz *start_machine(void)
 
     if (!f || !machine_init(&f->m, &config, &no_accel, CLOCK_MANUAL, &err))
         give_up(&err);
+    pci_bus_init(&f->m.pci, &f->m);
     backends_init(&f->backends, &f->m);
     if (fuzz_target.needs & FUZZ_CONSOLE)
         f->backends.console = console_new(&f->m.loop);
