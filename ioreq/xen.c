@@ -342,7 +342,7 @@ static void xen_event(void *opaque, uint32_t events)
     if ((uint32_t)port == s->ring_port)
         drain_ring(s);
     else
-        xenbus_event(&s->x, port);
+        xenpv_event(&s->x.pv, port);
 }
 
 /* ---- the server ---- */
@@ -443,7 +443,7 @@ static void xen_stop(struct machine *m)
         return;
     m->bus.listener = NULL;
     m->pci.function_changed = NULL;
-    xenbus_stop(&s->x);
+    xenpv_stop(&s->x.pv);
     if (s->watch.fd >= 0)
         loop_unwatch(&m->loop, &s->watch);
     if (s->created)
@@ -527,6 +527,23 @@ static bool xen_alloc_ram(struct machine *m, struct error *err)
     return true;
 }
 
+static void input_sent(void *opaque)
+{
+    xen_vram_life(opaque);
+}
+
+static bool start_backends(struct xen *x, struct error *err)
+{
+    x->pv = (struct xenpv){.m = x->m,
+                           .domid = x->domid,
+                           .evtchn = x->evtchn,
+                           .fmem = x->fmem,
+                           .store = x->store,
+                           .input_sent = input_sent,
+                           .opaque = x};
+    return xenpv_start(&x->pv, err);
+}
+
 static bool xen_start(struct machine *m, struct error *err)
 {
     struct server *s = server_of(m);
@@ -545,7 +562,7 @@ static bool xen_start(struct machine *m, struct error *err)
     xen_space_changed(s, SPACE_PORT);
     xen_space_changed(s, SPACE_MEM);
     if (s->x.store)
-        return xenbus_start(&s->x, err);
+        return start_backends(&s->x, err);
     log_line(
         "-xen-domid-restrict: without xenstore no paravirtual disk or keyboard is served here; disks of a "
         "kernel back end (phy) work");
@@ -569,7 +586,7 @@ static void xen_resume(struct machine *m)
 {
     set_enabled(m, true);
     tell_running(&server_of(m)->x);
-    xenbus_resume(&server_of(m)->x);
+    xenpv_resume(&server_of(m)->x.pv);
 }
 
 static void xen_pause_server(struct machine *m)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of the Xen port share: the ioreq server (xen.c), its requests (xen_requests.c), guest memory
- * (xen_memory.c) and back ends. */
+/* What the parts of the Xen port share: the ioreq server (xen.c), its requests (xen_requests.c) and guest
+ * memory (xen_memory.c). */
 #ifndef IOREQ_XEN_PRIVATE_H
 #define IOREQ_XEN_PRIVATE_H
 
@@ -16,7 +16,7 @@
 
 #include "machine/machine.h"
 #include "machine/vram.h"
-#include "xenpv/xenbus_backend.h"
+#include "xenpv/xenpv.h"
 
 /* Guest memory is mapped in chunks of this many pages, and so many chunks are kept. */
 enum { CHUNK_PAGES = 64, MAX_CHUNKS = 64 };
@@ -47,7 +47,7 @@ struct xen {
     xenevtchn_handle *evtchn;
     xc_interface *xc;        /* NULL once restricted */
     struct xs_handle *store; /* NULL with -xen-domid-restrict */
-    struct xenbus xenbus;    /* not with -xen-domid-restrict */
+    struct xenpv pv;         /* not with -xen-domid-restrict */
     struct chunk chunks[MAX_CHUNKS];
     uint64_t uses;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "char/chardev.h"
 #include "hw/backends.h"
-#include "ioreq/xen_private.h"
+#include "xenpv/xenbus_backend.h"
 
 /* Includes nothing that it needs. */
 #include <xen/io/console.h>
@@ -50,7 +50,7 @@ static void take_output(struct xen_channel *ch)
         text[i] = page->out[MASK_XENCONS_IDX(ch->consumed + i, page->out)];
     ch->consumed += waiting;
     atomic_store(shared(&page->out_cons), ch->consumed);
-    xenevtchn_notify(ch->bus.x->evtchn, ch->port);
+    xenevtchn_notify(ch->bus.pv->evtchn, ch->port);
     chardev_write(ch->chr, text, waiting);
 }
 
@@ -72,7 +72,7 @@ static void xen_channel_receive(void *opaque, const uint8_t *data, size_t length
         ch->page->in[MASK_XENCONS_IDX(ch->produced + i, ch->page->in)] = data[i];
     ch->produced += length;
     atomic_store(shared(&ch->page->in_prod), ch->produced);
-    xenevtchn_notify(ch->bus.x->evtchn, ch->port);
+    xenevtchn_notify(ch->bus.pv->evtchn, ch->port);
 }
 
 static bool xen_channel_event(struct xenbus_device *dev, int port)
@@ -90,13 +90,13 @@ static bool xen_channel_event(struct xenbus_device *dev, int port)
 
 static struct chardev *find_end(struct xenbus_device *dev)
 {
-    char *frontend = xenbus_read_text(dev->x, dev->base, "frontend"), *output = NULL;
+    char *frontend = xenbus_read_text(dev->pv, dev->base, "frontend"), *output = NULL;
     struct chardev *chr = NULL;
 
     if (frontend)
-        output = xenbus_read_text(dev->x, frontend, "output");
+        output = xenbus_read_text(dev->pv, frontend, "output");
     if (output && !strncmp(output, OUTPUT_PREFIX, strlen(OUTPUT_PREFIX)))
-        chr = chardev_find(dev->x->m->backends->chardevs, output + strlen(OUTPUT_PREFIX));
+        chr = chardev_find(dev->pv->m->backends->chardevs, output + strlen(OUTPUT_PREFIX));
     free(output);
     free(frontend);
     return chr;
@@ -118,20 +118,19 @@ static bool xen_channel_connect(struct xenbus_device *dev)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
     const struct chardev_user user = {.room = xen_channel_room, .receive = xen_channel_receive, .opaque = ch};
-    struct xen *x = dev->x;
+    struct xenpv *pv = dev->pv;
     uint32_t remote, reference;
 
-    if (!x->xenbus.grants || !xenbus_read(x, dev->frontend, "port", &remote) ||
-        !xenbus_read(x, dev->frontend, "ring-ref", &reference) ||
-        !(ch->page =
-              xengnttab_map_grant_ref(x->xenbus.grants, x->domid, reference, PROT_READ | PROT_WRITE))) {
+    if (!pv->grants || !xenbus_read(pv, dev->frontend, "port", &remote) ||
+        !xenbus_read(pv, dev->frontend, "ring-ref", &reference) ||
+        !(ch->page = xengnttab_map_grant_ref(pv->grants, pv->domid, reference, PROT_READ | PROT_WRITE))) {
         log_limited("the guest's channel %u names no page and event channel that can be had", dev->number);
         return false;
     }
-    ch->port = xenevtchn_bind_interdomain(x->evtchn, x->domid, remote);
+    ch->port = xenevtchn_bind_interdomain(pv->evtchn, pv->domid, remote);
     if (ch->port < 0) {
         log_limited("the guest's channel %u has no event channel: %s", dev->number, strerror(errno));
-        xengnttab_unmap(x->xenbus.grants, ch->page, 1);
+        xengnttab_unmap(pv->grants, ch->page, 1);
         return false;
     }
     ch->produced = atomic_load(shared(&ch->page->in_prod));
@@ -147,8 +146,8 @@ static void xen_channel_disconnect(struct xenbus_device *dev)
 
     take_output(ch);
     chardev_set_user(ch->chr, NULL);
-    xenevtchn_unbind(dev->x->evtchn, ch->port);
-    xengnttab_unmap(dev->x->xenbus.grants, ch->page, 1);
+    xenevtchn_unbind(dev->pv->evtchn, ch->port);
+    xengnttab_unmap(dev->pv->grants, ch->page, 1);
 }
 
 const struct xenbus_class xen_channel_class = {

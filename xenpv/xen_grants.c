@@ -6,7 +6,7 @@
 
 /* ---- copies ---- */
 
-static bool xen_grants_copy(struct xen *x, const struct grant_part *parts, unsigned count, uint8_t *buffer,
+static bool xen_grants_copy(struct xenpv *pv, const struct grant_part *parts, unsigned count, uint8_t *buffer,
                             bool to_guest)
 {
     xengnttab_grant_copy_segment_t segments[GRANT_COPIES];
@@ -16,7 +16,7 @@ static bool xen_grants_copy(struct xen *x, const struct grant_part *parts, unsig
     for (unsigned i = 0; i < count; i++) {
         union xengnttab_copy_ptr theirs = {.foreign = {.ref = parts[i].reference,
                                                        .offset = parts[i].offset,
-                                                       .domid = x->domid}},
+                                                       .domid = pv->domid}},
                                  ours = {.virt = buffer};
 
         segments[i] = (xengnttab_grant_copy_segment_t){
@@ -27,7 +27,7 @@ static bool xen_grants_copy(struct xen *x, const struct grant_part *parts, unsig
         };
         buffer += parts[i].length;
     }
-    if (xengnttab_grant_copy(x->xenbus.grants, count, segments) < 0)
+    if (xengnttab_grant_copy(pv->grants, count, segments) < 0)
         return false;
     for (unsigned i = 0; i < count; i++)
         if (segments[i].status != GNTST_okay)
@@ -35,14 +35,14 @@ static bool xen_grants_copy(struct xen *x, const struct grant_part *parts, unsig
     return true;
 }
 
-bool grants_read(struct xen *x, const struct grant_part *parts, unsigned count, void *buffer)
+bool grants_read(struct xenpv *pv, const struct grant_part *parts, unsigned count, void *buffer)
 {
-    return xen_grants_copy(x, parts, count, buffer, false);
+    return xen_grants_copy(pv, parts, count, buffer, false);
 }
 
-bool grants_write(struct xen *x, const struct grant_part *parts, unsigned count, void *buffer)
+bool grants_write(struct xenpv *pv, const struct grant_part *parts, unsigned count, void *buffer)
 {
-    return xen_grants_copy(x, parts, count, buffer, true);
+    return xen_grants_copy(pv, parts, count, buffer, true);
 }
 
 /* ---- pages kept mapped ---- */
@@ -54,12 +54,12 @@ struct slot {
 
 /* Open addressing; at least half of the slots are free, so that a search ends soon. */
 struct grant_pages {
-    struct xen *x;
+    struct xenpv *pv;
     unsigned count, max, mask;
     struct slot slots[];
 };
 
-struct grant_pages *grant_pages_new(struct xen *x, unsigned max)
+struct grant_pages *grant_pages_new(struct xenpv *pv, unsigned max)
 {
     struct grant_pages *pages;
     unsigned slots = 1;
@@ -69,7 +69,7 @@ struct grant_pages *grant_pages_new(struct xen *x, unsigned max)
     pages = calloc(1, sizeof(*pages) + slots * sizeof(struct slot));
     if (!pages)
         return NULL;
-    pages->x = x;
+    pages->pv = pv;
     pages->max = max;
     pages->mask = slots - 1;
     return pages;
@@ -81,8 +81,8 @@ void grant_pages_free(struct grant_pages *pages)
         return;
     for (unsigned i = 0; i <= pages->mask; i++)
         if (pages->slots[i].page)
-            xengnttab_unmap(pages->x->xenbus.grants, pages->slots[i].page, 1);
-    pages->x->xenbus.mapped -= pages->count;
+            xengnttab_unmap(pages->pv->grants, pages->slots[i].page, 1);
+    pages->pv->mapped -= pages->count;
     free(pages);
 }
 
@@ -99,17 +99,17 @@ static struct slot *xen_grants_look_up(struct grant_pages *pages, uint32_t refer
 uint8_t *grant_page(struct grant_pages *pages, uint32_t reference)
 {
     struct slot *slot = xen_grants_look_up(pages, reference);
-    struct xen *x = pages->x;
+    struct xenpv *pv = pages->pv;
 
     if (slot->page)
         return slot->page;
-    if (pages->count == pages->max || x->xenbus.mapped == XENBUS_MAPPED)
+    if (pages->count == pages->max || pv->mapped == XENPV_MAPPED)
         return NULL;
-    slot->page = xengnttab_map_grant_ref(x->xenbus.grants, x->domid, reference, PROT_READ | PROT_WRITE);
+    slot->page = xengnttab_map_grant_ref(pv->grants, pv->domid, reference, PROT_READ | PROT_WRITE);
     if (!slot->page)
         return NULL;
     slot->reference = reference;
     pages->count++;
-    x->xenbus.mapped++;
+    pv->mapped++;
     return slot->page;
 }

@@ -19,9 +19,9 @@
 #include "base/log.h"
 #include "block/block.h"
 #include "hw/backends.h"
-#include "ioreq/xen_private.h"
 #include "xenpv/blkif_ring.h"
 #include "xenpv/xen_grants.h"
+#include "xenpv/xenbus_backend.h"
 
 #include <xen/io/protocols.h>
 
@@ -85,7 +85,7 @@ static uint64_t qdisk_capacity(const struct xen_qdisk *disk)
 static void respond(struct queue *q, uint64_t id, uint8_t operation, int16_t status)
 {
     if (blkif_ring_respond(&q->ring, id, operation, status))
-        xenevtchn_notify(q->disk->bus.x->evtchn, q->port);
+        xenevtchn_notify(q->disk->bus.pv->evtchn, q->port);
 }
 
 static void qdisk_release(struct transfer *t)
@@ -104,7 +104,7 @@ static void qdisk_release(struct transfer *t)
 static void serve_all(struct xen_qdisk *disk)
 {
     for (unsigned i = 0; i < disk->queue_count; i++)
-        loop_post(&disk->bus.x->m->loop, &disk->queues[i].work);
+        loop_post(&disk->bus.pv->m->loop, &disk->queues[i].work);
 }
 
 static void qdisk_finish(struct transfer *t, int16_t status)
@@ -122,14 +122,14 @@ static void qdisk_finish(struct transfer *t, int16_t status)
 static void qdisk_done(struct block_request *request, int error)
 {
     struct transfer *t = request->opaque;
-    struct xen *x = t->queue->disk->bus.x;
+    struct xenpv *pv = t->queue->disk->bus.pv;
 
     if (!error && request->op == BLOCK_FLUSH && request->length) {
         request->op = BLOCK_WRITE; /* a flush with data: they come after it */
         block_submit(t->queue->disk->block, request);
         return;
     }
-    if (!error && t->buffer && request->op == BLOCK_READ && !grants_write(x, t->parts, t->count, t->buffer))
+    if (!error && t->buffer && request->op == BLOCK_READ && !grants_write(pv, t->parts, t->count, t->buffer))
         error = EFAULT;
     qdisk_finish(t, error ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
 }
@@ -164,7 +164,7 @@ static bool fetch_segments(struct xen_qdisk *disk, const struct blkif_command *c
     const uint8_t *page = disk->pages ? grant_page(disk->pages, part.reference) : NULL;
 
     if (!page)
-        return grants_read(disk->bus.x, &part, 1, segments);
+        return grants_read(disk->bus.pv, &part, 1, segments);
     memcpy(segments, page, part.length);
     atomic_signal_fence(memory_order_seq_cst); /* from here on only the copy is read */
     return true;
@@ -220,7 +220,7 @@ static bool buffer_parts(struct transfer *t)
     disk->buffered += t->request.length;
     t->iov[0] = (struct iovec){t->buffer, t->request.length};
     t->request.iovcnt = 1;
-    return t->operation == BLKIF_OP_READ || grants_read(disk->bus.x, t->parts, t->count, t->buffer);
+    return t->operation == BLKIF_OP_READ || grants_read(disk->bus.pv, t->parts, t->count, t->buffer);
 }
 
 /* Is it within the disk, and may the guest do it? */
@@ -291,7 +291,7 @@ static void qdisk_serve(void *opaque)
 {
     struct queue *q = opaque;
     struct xen_qdisk *disk = q->disk;
-    struct machine *m = disk->bus.x->m;
+    struct machine *m = disk->bus.pv->m;
     struct blkif_command command;
 
     for (unsigned n = 0; n < q->ring.size; n++) {
@@ -320,17 +320,17 @@ static void qdisk_serve(void *opaque)
 /* The pages of the ring, in one piece. dir: where the queue's keys are. */
 static bool map_ring(struct queue *q, const char *dir, unsigned order)
 {
-    struct xen *x = q->disk->bus.x;
+    struct xenpv *pv = q->disk->bus.pv;
     uint32_t references[1 << MAX_RING_ORDER];
     char key[16];
 
     q->page_count = 1u << order;
     for (unsigned i = 0; i < q->page_count; i++) {
         snprintf(key, sizeof(key), order ? "ring-ref%u" : "ring-ref", i);
-        if (!xenbus_read(x, dir, key, &references[i]))
+        if (!xenbus_read(pv, dir, key, &references[i]))
             return false;
     }
-    q->pages = xengnttab_map_domain_grant_refs(x->xenbus.grants, q->page_count, x->domid, references,
+    q->pages = xengnttab_map_domain_grant_refs(pv->grants, q->page_count, pv->domid, references,
                                                PROT_READ | PROT_WRITE);
     return q->pages;
 }
@@ -338,18 +338,18 @@ static bool map_ring(struct queue *q, const char *dir, unsigned order)
 static bool open_queue(struct xen_qdisk *disk, const char *dir, unsigned order, bool abi32)
 {
     struct queue *q = &disk->queues[disk->queue_count];
-    struct xen *x = disk->bus.x;
+    struct xenpv *pv = disk->bus.pv;
     uint32_t remote;
 
     *q = (struct queue){.disk = disk, .work = {.run = qdisk_serve, .opaque = q}};
-    if (!xenbus_read(x, dir, "event-channel", &remote) || !map_ring(q, dir, order)) {
+    if (!xenbus_read(pv, dir, "event-channel", &remote) || !map_ring(q, dir, order)) {
         log_limited("the guest's disk %u names no ring and event channel that can be had", disk->bus.number);
         return false;
     }
-    q->port = xenevtchn_bind_interdomain(x->evtchn, x->domid, remote);
+    q->port = xenevtchn_bind_interdomain(pv->evtchn, pv->domid, remote);
     if (q->port < 0) {
         log_limited("the guest's disk %u has no event channel: %s", disk->bus.number, strerror(errno));
-        xengnttab_unmap(x->xenbus.grants, q->pages, q->page_count);
+        xengnttab_unmap(pv->grants, q->pages, q->page_count);
         return false;
     }
     blkif_ring_attach(&q->ring, q->pages, order, abi32);
@@ -359,15 +359,15 @@ static bool open_queue(struct xen_qdisk *disk, const char *dir, unsigned order, 
 
 static void close_queue(struct queue *q)
 {
-    struct xen *x = q->disk->bus.x;
+    struct xenpv *pv = q->disk->bus.pv;
 
     while (q->transfers) {
         block_cancel(&q->transfers->request);
         qdisk_release(q->transfers);
     }
-    loop_cancel(&x->m->loop, &q->work);
-    xenevtchn_unbind(x->evtchn, q->port);
-    xengnttab_unmap(x->xenbus.grants, q->pages, q->page_count);
+    loop_cancel(&pv->m->loop, &q->work);
+    xenevtchn_unbind(pv->evtchn, q->port);
+    xengnttab_unmap(pv->grants, q->pages, q->page_count);
 }
 
 /* ---- the connection ---- */
@@ -402,7 +402,7 @@ static bool open_queues(struct xen_qdisk *disk, unsigned count, unsigned order, 
 /* What kind of guest it is: false: of one that there is no layout for. */
 static bool read_protocol(struct xen_qdisk *disk, bool *abi32)
 {
-    char *name = xenbus_read_text(disk->bus.x, disk->bus.frontend, "protocol");
+    char *name = xenbus_read_text(disk->bus.pv, disk->bus.frontend, "protocol");
     bool known;
 
     *abi32 = name && !strcmp(name, XEN_IO_PROTO_ABI_X86_32);
@@ -427,21 +427,21 @@ static bool qdisk_connect(struct xenbus_device *dev)
     uint32_t order = 0, count = 1, persistent = 0;
     bool abi32;
 
-    if (!dev->x->xenbus.grants) {
+    if (!dev->pv->grants) {
         log_limited(
             "the guest's disk %u cannot be served: /dev/xen/gntdev cannot be opened (module xen-gntdev)",
             dev->number);
         return false;
     }
-    xenbus_read(dev->x, dev->frontend, "ring-page-order", &order);
-    xenbus_read(dev->x, dev->frontend, "multi-queue-num-queues", &count);
-    xenbus_read(dev->x, dev->frontend, "feature-persistent", &persistent);
+    xenbus_read(dev->pv, dev->frontend, "ring-page-order", &order);
+    xenbus_read(dev->pv, dev->frontend, "multi-queue-num-queues", &count);
+    xenbus_read(dev->pv, dev->frontend, "feature-persistent", &persistent);
     if (!read_protocol(disk, &abi32) || order > MAX_RING_ORDER || !count || count > MAX_QUEUES) {
         log_limited("the guest's disk %u asks for what was not offered", dev->number);
         return false;
     }
     if (persistent == 1)
-        disk->pages = grant_pages_new(dev->x, QUEUE_MAPPED * count);
+        disk->pages = grant_pages_new(dev->pv, QUEUE_MAPPED * count);
     if (!open_queues(disk, count, order, abi32)) {
         qdisk_disconnect(dev);
         return false;
@@ -511,7 +511,7 @@ static struct block *find_twin(const struct xen_qdisk *disk, const char *path)
     char id[32];
 
     snprintf(id, sizeof(id), "ide-%u", disk->bus.number); /* as libxl calls the CD drive */
-    for (struct block *b = disk->bus.x->m->backends->blocks; b; b = block_next(b)) {
+    for (struct block *b = disk->bus.pv->m->backends->blocks; b; b = block_next(b)) {
         bool same =
             block_removable(b) ? !strcmp(block_id(b), id) : block_present(b) && !strcmp(block_file(b), path);
 
@@ -534,13 +534,13 @@ static bool open_medium(struct xen_qdisk *disk, char *params, struct error *err)
     disk->own = true;
     options.file = *path ? path : NULL;
     snprintf(id, sizeof(id), "qdisk-%u", disk->bus.number);
-    disk->block = block_open(&disk->bus.x->m->loop, id, &options, err);
+    disk->block = block_open(&disk->bus.pv->m->loop, id, &options, err);
     return disk->block;
 }
 
 static bool has_text(const struct xen_qdisk *disk, const char *key, const char *wanted)
 {
-    char *text = xenbus_read_text(disk->bus.x, disk->bus.base, key);
+    char *text = xenbus_read_text(disk->bus.pv, disk->bus.base, key);
     bool same = text && !strcmp(text, wanted);
 
     free(text);
@@ -550,7 +550,7 @@ static bool has_text(const struct xen_qdisk *disk, const char *key, const char *
 static bool qdisk_create(struct xenbus_device *dev, struct error *err)
 {
     struct xen_qdisk *disk = (struct xen_qdisk *)dev;
-    char *params = xenbus_read_text(dev->x, dev->base, "params");
+    char *params = xenbus_read_text(dev->pv, dev->base, "params");
     bool ok;
 
     disk->cdrom = has_text(disk, "device-type", "cdrom");
@@ -579,7 +579,7 @@ static void qdisk_destroy(struct xenbus_device *dev)
 static bool change_own(struct xen_qdisk *disk, struct error *err)
 {
     struct block_options options = {.read_only = disk->read_only, .removable = true};
-    char *params = xenbus_read_text(disk->bus.x, disk->bus.base, "params");
+    char *params = xenbus_read_text(disk->bus.pv, disk->bus.base, "params");
     bool ok = true;
 
     if (params) {

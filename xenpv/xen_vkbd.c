@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "console/console.h"
 #include "hw/backends.h"
-#include "ioreq/xen_private.h"
+#include "xenpv/xenbus_backend.h"
 
 #include <xen/io/kbdif.h>
 
@@ -127,8 +127,8 @@ static void vkbd_key(void *opaque, uint16_t scan, bool down)
     if (!code)
         return;
     put_key(v, code, down);
-    xenevtchn_notify(v->bus.x->evtchn, v->port);
-    xen_vram_life(v->bus.x);
+    xenevtchn_notify(v->bus.pv->evtchn, v->port);
+    v->bus.pv->input_sent(v->bus.pv->opaque);
 }
 
 static void vkbd_pointer(void *opaque, int x, int y, int wheel, unsigned buttons)
@@ -153,36 +153,36 @@ static void vkbd_pointer(void *opaque, int x, int y, int wheel, unsigned buttons
         if ((buttons ^ v->buttons) & names[i].bit)
             put_key(v, names[i].code, buttons & names[i].bit);
     v->buttons = buttons;
-    xenevtchn_notify(v->bus.x->evtchn, v->port);
-    xen_vram_life(v->bus.x);
+    xenevtchn_notify(v->bus.pv->evtchn, v->port);
+    v->bus.pv->input_sent(v->bus.pv->opaque);
 }
 
 /* ---- the connection ---- */
 
 static void unmap_page(struct xen_vkbd *v)
 {
-    struct xen *x = v->bus.x;
+    struct xenpv *pv = v->bus.pv;
 
     if (v->granted)
-        xengnttab_unmap(x->xenbus.grants, v->page, 1);
+        xengnttab_unmap(pv->grants, v->page, 1);
     else
-        xenforeignmemory_unmap(x->fmem, v->page, 1);
+        xenforeignmemory_unmap(pv->fmem, v->page, 1);
 }
 
 /* By its grant; by its frame number where there is none, or no grant device here. */
 static bool map_page(struct xen_vkbd *v)
 {
-    struct xen *x = v->bus.x;
+    struct xenpv *pv = v->bus.pv;
     uint32_t reference;
 
     v->page = NULL;
-    if (x->xenbus.grants && xenbus_read(x, v->bus.frontend, XENKBD_FIELD_RING_GREF, &reference))
-        v->page = xengnttab_map_grant_ref(x->xenbus.grants, x->domid, reference, PROT_READ | PROT_WRITE);
+    if (pv->grants && xenbus_read(pv, v->bus.frontend, XENKBD_FIELD_RING_GREF, &reference))
+        v->page = xengnttab_map_grant_ref(pv->grants, pv->domid, reference, PROT_READ | PROT_WRITE);
     v->granted = v->page;
-    if (!v->page && xenbus_read(x, v->bus.frontend, XENKBD_FIELD_RING_REF, &reference)) {
+    if (!v->page && xenbus_read(pv, v->bus.frontend, XENKBD_FIELD_RING_REF, &reference)) {
         xen_pfn_t gfn = reference;
 
-        v->page = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
+        v->page = xenforeignmemory_map(pv->fmem, pv->domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
     }
     return v->page;
 }
@@ -190,27 +190,27 @@ static bool map_page(struct xen_vkbd *v)
 static bool vkbd_connect(struct xenbus_device *dev)
 {
     struct xen_vkbd *v = (struct xen_vkbd *)dev;
-    struct xen *x = dev->x;
+    struct xenpv *pv = dev->pv;
     uint32_t remote, absolute = 0;
 
-    if (!xenbus_read(x, dev->frontend, XENKBD_FIELD_EVT_CHANNEL, &remote) || !map_page(v)) {
+    if (!xenbus_read(pv, dev->frontend, XENKBD_FIELD_EVT_CHANNEL, &remote) || !map_page(v)) {
         log_limited("the guest's virtual keyboard names no page and event channel that can be had");
         return false;
     }
-    v->port = xenevtchn_bind_interdomain(x->evtchn, x->domid, remote);
+    v->port = xenevtchn_bind_interdomain(pv->evtchn, pv->domid, remote);
     if (v->port < 0) {
         log_limited("the guest's virtual keyboard has no event channel: %s", strerror(errno));
         unmap_page(v);
         return false;
     }
-    xenbus_read(x, dev->frontend, XENKBD_FIELD_REQ_ABS_POINTER, &absolute);
+    xenbus_read(pv, dev->frontend, XENKBD_FIELD_REQ_ABS_POINTER, &absolute);
     v->produced = atomic_load((_Atomic uint32_t *)&v->page->in_prod);
     v->buttons = 0;
     v->keyboard = (struct console_keyboard){.key = vkbd_key, .opaque = v};
     v->pointer = (struct console_pointer){
         .name = "Xen virtual pointer", .absolute = absolute == 1, .event = vkbd_pointer, .opaque = v};
-    console_add_keyboard(x->m->backends->console, &v->keyboard);
-    console_add_pointer(x->m->backends->console, &v->pointer);
+    console_add_keyboard(pv->m->backends->console, &v->keyboard);
+    console_add_pointer(pv->m->backends->console, &v->pointer);
     return true;
 }
 
@@ -218,9 +218,9 @@ static void vkbd_disconnect(struct xenbus_device *dev)
 {
     struct xen_vkbd *v = (struct xen_vkbd *)dev;
 
-    console_remove_keyboard(dev->x->m->backends->console, &v->keyboard);
-    console_remove_pointer(dev->x->m->backends->console, &v->pointer);
-    xenevtchn_unbind(dev->x->evtchn, v->port);
+    console_remove_keyboard(dev->pv->m->backends->console, &v->keyboard);
+    console_remove_pointer(dev->pv->m->backends->console, &v->pointer);
+    xenevtchn_unbind(dev->pv->evtchn, v->port);
     unmap_page(v);
 }
 

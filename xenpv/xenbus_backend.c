@@ -9,24 +9,19 @@
 #include <sys/epoll.h>
 
 #include "base/log.h"
-#include "ioreq/xen_private.h"
 
 enum { WATCHES_AT_ONCE = 32 };
 
 #define FRONTEND_TOKEN "frontend"
 
-static const struct xenbus_class *const classes[] = {&xen_vkbd_class, &xen_qdisk_class, &xen_channel_class};
-
-#define CLASSES (sizeof(classes) / sizeof(classes[0]))
-
 /* ---- the store ---- */
 
-char *xenbus_read_text(struct xen *x, const char *dir, const char *key)
+char *xenbus_read_text(struct xenpv *pv, const char *dir, const char *key)
 {
     char path[2 * XENBUS_PATH];
 
     snprintf(path, sizeof(path), "%s/%s", dir, key);
-    return xs_read(x->store, XBT_NULL, path, NULL);
+    return xs_read(pv->store, XBT_NULL, path, NULL);
 }
 
 static bool parse(const char *text, uint32_t *value)
@@ -40,9 +35,9 @@ static bool parse(const char *text, uint32_t *value)
     return text[0] >= '0' && text[0] <= '9' && !*end && !errno && number <= UINT32_MAX;
 }
 
-bool xenbus_read(struct xen *x, const char *dir, const char *key, uint32_t *value)
+bool xenbus_read(struct xenpv *pv, const char *dir, const char *key, uint32_t *value)
 {
-    char *text = xenbus_read_text(x, dir, key);
+    char *text = xenbus_read_text(pv, dir, key);
     uint32_t number;
     bool ok = text && parse(text, &number);
 
@@ -57,7 +52,7 @@ void xenbus_write_text(struct xenbus_device *dev, const char *key, const char *t
     char path[2 * XENBUS_PATH];
 
     snprintf(path, sizeof(path), "%s/%s", dev->base, key);
-    if (!xs_write(dev->x->store, XBT_NULL, path, text, strlen(text)))
+    if (!xs_write(dev->pv->store, XBT_NULL, path, text, strlen(text)))
         log_limited("xenstore: %s cannot be written: %s", path, strerror(errno));
 }
 
@@ -70,9 +65,9 @@ void xenbus_write(struct xenbus_device *dev, const char *key, uint64_t value)
 }
 
 /* backend/KIND/DOMID */
-static void class_path(const struct xen *x, const struct xenbus_class *cls, char path[XENBUS_PATH])
+static void class_path(const struct xenpv *pv, const struct xenbus_class *cls, char path[XENBUS_PATH])
 {
-    snprintf(path, XENBUS_PATH, "backend/%s/%u", cls->kind, x->domid);
+    snprintf(path, XENBUS_PATH, "backend/%s/%u", cls->kind, pv->domid);
 }
 
 static void frontend_state(const struct xenbus_device *dev, char path[XENBUS_PATH + 8])
@@ -107,11 +102,11 @@ static bool know_frontend(struct xenbus_device *dev)
 
     if (dev->frontend[0])
         return true;
-    text = xenbus_read_text(dev->x, dev->base, "frontend");
+    text = xenbus_read_text(dev->pv, dev->base, "frontend");
     if (text && strlen(text) < sizeof(dev->frontend)) {
         strcpy(dev->frontend, text);
         frontend_state(dev, path);
-        xs_watch(dev->x->store, path, FRONTEND_TOKEN);
+        xs_watch(dev->pv->store, path, FRONTEND_TOKEN);
     }
     free(text);
     return dev->frontend[0];
@@ -123,7 +118,7 @@ static void xenbus_begin(struct xenbus_device *dev, uint32_t ours)
     uint32_t online = 0;
 
     xenbus_disconnect(dev);
-    xenbus_read(dev->x, dev->base, "online", &online);
+    xenbus_read(dev->pv, dev->base, "online", &online);
     if (!online && ours == XenbusStateClosing) /* taken away by libxl */
         set_state(dev, XenbusStateClosed);
     else if (online && ours != XenbusStateInitWait)
@@ -151,7 +146,7 @@ static void xenbus_follow(struct xenbus_device *dev, uint32_t ours)
 
     if (!know_frontend(dev))
         return;
-    xenbus_read(dev->x, dev->frontend, "state", &theirs);
+    xenbus_read(dev->pv, dev->frontend, "state", &theirs);
     switch (theirs) {
     case XenbusStateUnknown:
     case XenbusStateInitialising:
@@ -175,9 +170,9 @@ static void xenbus_follow(struct xenbus_device *dev, uint32_t ours)
 
 /* ---- devices that come and go ---- */
 
-static struct xenbus_device *xenbus_find(struct xen *x, const struct xenbus_class *cls, unsigned number)
+static struct xenbus_device *xenbus_find(struct xenpv *pv, const struct xenbus_class *cls, unsigned number)
 {
-    struct xenbus_device *dev = x->xenbus.devices;
+    struct xenbus_device *dev = pv->devices;
 
     while (dev && (dev->cls != cls || dev->number != number))
         dev = dev->next;
@@ -186,13 +181,13 @@ static struct xenbus_device *xenbus_find(struct xen *x, const struct xenbus_clas
 
 static void delete (struct xenbus_device *dev)
 {
-    struct xenbus_device **at = &dev->x->xenbus.devices;
+    struct xenbus_device **at = &dev->pv->devices;
     char path[XENBUS_PATH + 8];
 
     xenbus_disconnect(dev);
     if (dev->frontend[0]) {
         frontend_state(dev, path);
-        xs_unwatch(dev->x->store, path, FRONTEND_TOKEN);
+        xs_unwatch(dev->pv->store, path, FRONTEND_TOKEN);
     }
     while (*at != dev)
         at = &(*at)->next;
@@ -203,16 +198,17 @@ static void delete (struct xenbus_device *dev)
 }
 
 /* The directory's device: as libxl leaves it, and not one that failed or is done with. False: *err. */
-static bool xenbus_create(struct xen *x, const struct xenbus_class *cls, unsigned number, struct error *err)
+static bool xenbus_create(struct xenpv *pv, const struct xenbus_class *cls, unsigned number,
+                          struct error *err)
 {
     struct xenbus_device *dev = calloc(1, cls->size);
     uint32_t state = XenbusStateClosed;
 
     if (!dev)
         return error_set(err, "out of memory");
-    *dev = (struct xenbus_device){.cls = cls, .x = x, .number = number, .touched = true};
-    snprintf(dev->base, sizeof(dev->base), "backend/%s/%u/%u", cls->kind, x->domid, number);
-    if (!xenbus_read(x, dev->base, "state", &state) || state == XenbusStateClosed ||
+    *dev = (struct xenbus_device){.cls = cls, .pv = pv, .number = number, .touched = true};
+    snprintf(dev->base, sizeof(dev->base), "backend/%s/%u/%u", cls->kind, pv->domid, number);
+    if (!xenbus_read(pv, dev->base, "state", &state) || state == XenbusStateClosed ||
         (cls->serves && !cls->serves(dev))) {
         free(dev);
         return true;
@@ -222,39 +218,39 @@ static bool xenbus_create(struct xen *x, const struct xenbus_class *cls, unsigne
         free(dev);
         return error_prefix(err, "%s %u", cls->kind, number);
     }
-    dev->next = x->xenbus.devices;
-    x->xenbus.devices = dev;
+    dev->next = pv->devices;
+    pv->devices = dev;
     return true;
 }
 
-static bool create_all(struct xen *x, const struct xenbus_class *cls, struct error *err)
+static bool create_all(struct xenpv *pv, const struct xenbus_class *cls, struct error *err)
 {
     char path[XENBUS_PATH], **names;
     unsigned count = 0;
     uint32_t number;
     bool ok = true;
 
-    class_path(x, cls, path);
-    names = xs_directory(x->store, XBT_NULL, path, &count);
+    class_path(pv, cls, path);
+    names = xs_directory(pv->store, XBT_NULL, path, &count);
     for (unsigned i = 0; names && i < count && ok; i++)
-        if (parse(names[i], &number) && !xenbus_find(x, cls, number))
-            ok = xenbus_create(x, cls, number, err);
+        if (parse(names[i], &number) && !xenbus_find(pv, cls, number))
+            ok = xenbus_create(pv, cls, number, err);
     free(names);
     return ok;
 }
 
 /* Does what is next for every device of which something changed. */
-static void follow_touched(struct xen *x)
+static void follow_touched(struct xenpv *pv)
 {
     struct xenbus_device *next;
     uint32_t ours;
 
-    for (struct xenbus_device *dev = x->xenbus.devices; dev; dev = next) {
+    for (struct xenbus_device *dev = pv->devices; dev; dev = next) {
         next = dev->next;
         if (!dev->touched)
             continue;
         dev->touched = false;
-        if (!xenbus_read(x, dev->base, "state", &ours)) {
+        if (!xenbus_read(pv, dev->base, "state", &ours)) {
             delete (dev);
             continue;
         }
@@ -268,16 +264,16 @@ static void follow_touched(struct xen *x)
 /* ---- watches ---- */
 
 /* What is behind backend/KIND/DOMID changed: "", "/NUMBER" or "/NUMBER/KEY". */
-static void backend_changed(struct xen *x, const struct xenbus_class *cls, const char *rest)
+static void backend_changed(struct xenpv *pv, const struct xenbus_class *cls, const char *rest)
 {
     struct xenbus_device *dev;
     struct error err;
     char *end;
     unsigned long number = strtoul(rest + (rest[0] == '/'), &end, 10);
 
-    dev = rest[0] && number <= UINT32_MAX ? xenbus_find(x, cls, number) : NULL;
+    dev = rest[0] && number <= UINT32_MAX ? xenbus_find(pv, cls, number) : NULL;
     if (!dev) {
-        if (!create_all(x, cls, &err))
+        if (!create_all(pv, cls, &err))
             log_limited("%s", err.text);
         return;
     }
@@ -287,9 +283,9 @@ static void backend_changed(struct xen *x, const struct xenbus_class *cls, const
         dev->touched = dev->params_touched = true;
 }
 
-static void frontend_changed(struct xen *x, const char *path)
+static void frontend_changed(struct xenpv *pv, const char *path)
 {
-    for (struct xenbus_device *dev = x->xenbus.devices; dev; dev = dev->next) {
+    for (struct xenbus_device *dev = pv->devices; dev; dev = dev->next) {
         char state[XENBUS_PATH + 8];
 
         frontend_state(dev, state);
@@ -298,36 +294,36 @@ static void frontend_changed(struct xen *x, const char *path)
     }
 }
 
-static void fired(struct xen *x, const char *path, const char *token)
+static void fired(struct xenpv *pv, const char *path, const char *token)
 {
     char top[XENBUS_PATH];
 
     if (!strcmp(token, FRONTEND_TOKEN)) {
-        frontend_changed(x, path);
+        frontend_changed(pv, path);
         return;
     }
-    for (size_t i = 0; i < CLASSES; i++) {
-        class_path(x, classes[i], top);
-        if (!strcmp(token, classes[i]->kind) && !strncmp(path, top, strlen(top)))
-            backend_changed(x, classes[i], path + strlen(top));
+    for (const struct xenbus_class *const *cls = pv->classes; *cls; cls++) {
+        class_path(pv, *cls, top);
+        if (!strcmp(token, (*cls)->kind) && !strncmp(path, top, strlen(top)))
+            backend_changed(pv, *cls, path + strlen(top));
     }
 }
 
 static void xenbus_take_watches(void *opaque)
 {
-    struct xen *x = opaque;
+    struct xenpv *pv = opaque;
     char **watch = NULL;
     unsigned n = 0;
 
-    while (n < WATCHES_AT_ONCE && (watch = xs_check_watch(x->store))) {
-        fired(x, watch[XS_WATCH_PATH], watch[XS_WATCH_TOKEN]);
+    while (n < WATCHES_AT_ONCE && (watch = xs_check_watch(pv->store))) {
+        fired(pv, watch[XS_WATCH_PATH], watch[XS_WATCH_TOKEN]);
         free(watch);
         n++;
     }
     if (watch)
-        loop_post(&x->m->loop, &x->xenbus.more);
+        loop_post(&pv->m->loop, &pv->more);
     if (n)
-        follow_touched(x);
+        follow_touched(pv);
 }
 
 static void xenbus_ready(void *opaque, uint32_t events)
@@ -338,61 +334,59 @@ static void xenbus_ready(void *opaque, uint32_t events)
 /* ---- life ---- */
 
 /* Says that this kind is served, serves what is there, and watches for more. */
-static bool xenbus_serve(struct xen *x, const struct xenbus_class *cls, struct error *err)
+static bool xenbus_serve(struct xenpv *pv, const struct xenbus_class *cls, struct error *err)
 {
     char path[XENBUS_PATH];
 
-    snprintf(path, sizeof(path), "device-model/%u/backends/%s", x->domid, cls->kind);
-    if (!xs_mkdir(x->store, XBT_NULL, path))
+    snprintf(path, sizeof(path), "device-model/%u/backends/%s", pv->domid, cls->kind);
+    if (!xs_mkdir(pv->store, XBT_NULL, path))
         log_line("xenstore: %s cannot be made: %s", path, strerror(errno));
-    class_path(x, cls, path);
-    if (!xs_watch(x->store, path, cls->kind))
+    class_path(pv, cls, path);
+    if (!xs_watch(pv->store, path, cls->kind))
         return error_set(err, "cannot watch xenstore: %s", strerror(errno));
-    return create_all(x, cls, err);
+    return create_all(pv, cls, err);
 }
 
-bool xenbus_start(struct xen *x, struct error *err)
+bool xenbus_start(struct xenpv *pv, const struct xenbus_class *const classes[], struct error *err)
 {
-    struct xenbus *bus = &x->xenbus;
-
-    bus->watch.fd = -1;
-    bus->more = (struct loop_work){.run = xenbus_take_watches, .opaque = x};
-    bus->grants = xengnttab_open(NULL, 0);
-    for (size_t i = 0; i < CLASSES; i++)
-        if (!xenbus_serve(x, classes[i], err))
+    pv->classes = classes;
+    pv->watch.fd = -1;
+    pv->more = (struct loop_work){.run = xenbus_take_watches, .opaque = pv};
+    pv->grants = xengnttab_open(NULL, 0);
+    for (const struct xenbus_class *const *cls = classes; *cls; cls++)
+        if (!xenbus_serve(pv, *cls, err))
             return false;
-    if (!loop_watch(&x->m->loop, &bus->watch, xs_fileno(x->store), EPOLLIN, xenbus_ready, x))
+    if (!loop_watch(&pv->m->loop, &pv->watch, xs_fileno(pv->store), EPOLLIN, xenbus_ready, pv))
         return error_set(err, "cannot watch xenstore: %s", strerror(errno));
-    follow_touched(x);
+    follow_touched(pv);
     return true;
 }
 
-void xenbus_stop(struct xen *x)
+void xenbus_stop(struct xenpv *pv)
 {
-    struct xenbus *bus = &x->xenbus;
-
-    if (!bus->more.run)
+    if (!pv->more.run)
         return;
-    while (bus->devices)
-        delete (bus->devices);
-    loop_cancel(&x->m->loop, &bus->more);
-    if (bus->watch.fd >= 0)
-        loop_unwatch(&x->m->loop, &bus->watch);
-    if (bus->grants)
-        xengnttab_close(bus->grants);
-    *bus = (struct xenbus){.watch.fd = -1};
+    while (pv->devices)
+        delete (pv->devices);
+    loop_cancel(&pv->m->loop, &pv->more);
+    if (pv->watch.fd >= 0)
+        loop_unwatch(&pv->m->loop, &pv->watch);
+    if (pv->grants)
+        xengnttab_close(pv->grants);
+    pv->grants = NULL;
+    pv->more.run = NULL;
 }
 
-void xenbus_event(struct xen *x, int port)
+void xenbus_event(struct xenpv *pv, int port)
 {
-    for (struct xenbus_device *dev = x->xenbus.devices; dev; dev = dev->next)
+    for (struct xenbus_device *dev = pv->devices; dev; dev = dev->next)
         if (dev->connected && dev->cls->event && dev->cls->event(dev, port))
             return;
 }
 
-void xenbus_resume(struct xen *x)
+void xenbus_resume(struct xenpv *pv)
 {
-    for (struct xenbus_device *dev = x->xenbus.devices; dev; dev = dev->next)
+    for (struct xenbus_device *dev = pv->devices; dev; dev = dev->next)
         if (dev->connected && dev->cls->resumed)
             dev->cls->resumed(dev);
 }

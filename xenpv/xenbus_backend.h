@@ -15,16 +15,12 @@
 #include <stdint.h>
 
 #include <xen/io/xenbus.h>
-#include <xenctrl.h>
-#include <xengnttab.h>
 
 #include "base/error.h"
-#include "base/loop.h"
+#include "xenpv/xenpv.h"
 
-/* Mapped one by one, pages cost the process a mapping each, of which Linux allows it 65530 by default. */
-enum { XENBUS_PATH = 128, XENBUS_MAPPED = 16384 };
+enum { XENBUS_PATH = 128 };
 
-struct xen;
 struct xenbus_device;
 
 struct xenbus_class {
@@ -48,7 +44,7 @@ struct xenbus_class {
 
 struct xenbus_device {
     const struct xenbus_class *cls;
-    struct xen *x;
+    struct xenpv *pv;
     unsigned number;
     char base[XENBUS_PATH];     /* the back end's directory, relative to our domain's home */
     char frontend[XENBUS_PATH]; /* the front end's; "" until it is known and watched */
@@ -57,27 +53,16 @@ struct xenbus_device {
     struct xenbus_device *next;
 };
 
-/* The part of struct xen. */
-struct xenbus {
-    struct loop_fd watch;
-    struct loop_work more;    /* watches that did not fit in one round */
-    xengnttab_handle *grants; /* NULL: this host has no grant device */
-    unsigned mapped;          /* of XENBUS_MAPPED pages that all devices may keep mapped */
-    struct xenbus_device *devices;
-};
-
-/* Serves the devices there are and those that come. Needs x->store. */
-bool xenbus_start(struct xen *x, struct error *err);
-void xenbus_stop(struct xen *x); /* harmless if it was not started */
-
-/* An event channel that is nobody else's. */
-void xenbus_event(struct xen *x, int port);
-void xenbus_resume(struct xen *x);
+/* Serves the devices of these kinds (ends with NULL) that there are and those that come. False: *err. */
+bool xenbus_start(struct xenpv *pv, const struct xenbus_class *const classes[], struct error *err);
+void xenbus_stop(struct xenpv *pv);
+void xenbus_event(struct xenpv *pv, int port);
+void xenbus_resume(struct xenpv *pv);
 
 /* A decimal number at DIR/KEY; false: it is not there, or something else is. */
-bool xenbus_read(struct xen *x, const char *dir, const char *key, uint32_t *value);
+bool xenbus_read(struct xenpv *pv, const char *dir, const char *key, uint32_t *value);
 /* The text there, to be freed; NULL: none. */
-char *xenbus_read_text(struct xen *x, const char *dir, const char *key);
+char *xenbus_read_text(struct xenpv *pv, const char *dir, const char *key);
 /* Writes to the back end's directory. */
 void xenbus_write(struct xenbus_device *dev, const char *key, uint64_t value);
 void xenbus_write_text(struct xenbus_device *dev, const char *key, const char *text);
