@@ -48,6 +48,7 @@ help:
 	@echo "make                  the program, build/hvm-dm"
 	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=); ./configure --help: what can be chosen"
 	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
+	@echo "make check-includes   which room includes which, and that no files need one another in a circle"
 	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
 	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"
 	@echo "make bench            beside Debian's QEMU, twenty minutes and more; bench-net: only its last part, ROUNDS= times; bench-xen: in the Xen lab"
@@ -178,7 +179,7 @@ check-fuzz: fuzz
 	tests/run-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # Everything: the set-up, then every test. check-all adds the long proofs (installations, minutes of fuzzing, many processors).
-.PHONY: setup-check check check-all check-format check-clang format install
+.PHONY: setup-check check check-all check-includes check-format check-clang format install
 setup-check:
 	@./install-packages check
 check check-all: setup-check
@@ -199,6 +200,9 @@ iso: setup-run
 	@tests/lab/mkiso --output build/demo.iso
 
 FORMATTED = $(shell git ls-files '*.c' '*.h')
+check-includes: $(OBJS)
+	@tests/check-includes $(BUILD)/obj
+
 check-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 format:
