@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "char/kind.h"
 
 enum {
@@ -35,7 +36,7 @@ static size_t chardev_room(struct chardev *chr)
     const struct chardev_user *user = typed_to(chr);
     size_t n = user ? user->room(user->opaque) : 0;
 
-    return n < INPUT_CHUNK ? n : INPUT_CHUNK;
+    return min_u64(n, INPUT_CHUNK);
 }
 
 /* Standard output is another descriptor than standard input. */
@@ -133,7 +134,7 @@ static ssize_t write_some(struct chardev *chr, const uint8_t *data, size_t lengt
         errno = EAGAIN;
         return -1;
     }
-    return write(chr->write_fd, data, length < TERMINAL_CHUNK ? length : TERMINAL_CHUNK);
+    return write(chr->write_fd, data, min_u64(length, TERMINAL_CHUNK));
 }
 
 /* Writes what the other side takes now. */

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "machine/device.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define NO_SCSI  "SCSI disks (vdev=sd*) are not supported; hd* and xvd* are"
 #define NO_AHCI  "AHCI (hdtype=\"ahci\") is not supported; IDE is"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "block/block.h"
 #include "char/chardev.h"
 #include "control/hmp.h"
@@ -302,14 +303,14 @@ static const struct info {
 
 static void info(struct hmp *h)
 {
-    for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++)
+    for (size_t i = 0; i < COUNT(infos); i++)
         if (h->words[1] && !strcmp(infos[i].name, h->words[1])) {
             infos[i].print(h);
             return;
         }
     if (h->words[1])
         fprintf(h->out, "there is no 'info %s'; there are:\r\n", h->words[1]);
-    for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++)
+    for (size_t i = 0; i < COUNT(infos); i++)
         fprintf(h->out, "info %-12s %s\r\n", infos[i].name, infos[i].help);
 }
 
@@ -551,7 +552,7 @@ static const struct command {
 
 static void help(struct hmp *h)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].help)
             fprintf(h->out, "%s%s%s -- %s\r\n", commands[i].name, commands[i].args[0] ? " " : "",
                     commands[i].args, commands[i].help);
@@ -559,10 +560,10 @@ static void help(struct hmp *h)
 
 static void execute(struct hmp *h)
 {
-    const char *names[sizeof(commands) / sizeof(commands[0]) + 1], *nearest;
+    const char *names[COUNT(commands) + 1], *nearest;
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    for (size_t i = 0; i < COUNT(commands); i++) {
         if (!strcmp(h->words[0], commands[i].name)) {
             commands[i].run(h);
             return;

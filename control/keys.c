@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/util.h"
+
 /* Names as QEMU's users know them; codes of scan code set 1 (IBM PS/2 Technical Reference, keyboard;
  * Microsoft's Keyboard Scan Code Specification; for keys of Sun's keyboards those that Linux' tools know). */
 static const struct {
@@ -175,7 +177,7 @@ static const struct {
 
 uint16_t key_by_name(const char *name)
 {
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+    for (size_t i = 0; i < COUNT(keys); i++)
         if (!strcmp(keys[i].name, name))
             return keys[i].code;
     return 0;

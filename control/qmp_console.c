@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "console/console.h"
 #include "control/keys.h"
 #include "control/qmp.h"
@@ -151,7 +152,7 @@ static bool button_event(struct qmp_call *call, json_t *data, struct pointer_cha
     bool down = json_is_true(json_object_get(data, "down"));
     struct console_hand *hand = &call->c->hand;
 
-    for (size_t i = 0; name && i < sizeof(buttons) / sizeof(buttons[0]); i++)
+    for (size_t i = 0; name && i < COUNT(buttons); i++)
         if (!strcmp(name, buttons[i].name)) {
             hand->buttons = down ? hand->buttons | buttons[i].bit : hand->buttons & ~buttons[i].bit;
             change->wheel += down ? buttons[i].wheel : 0;

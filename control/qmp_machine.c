@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "char/chardev.h"
 #include "control/control.h"
 #include "control/device_help.h"
@@ -63,7 +64,7 @@ static bool query_machines(struct qmp_call *call)
         {"pc-i440fx-7.2", "pc", 32, true}, {"xenfv-4.2", "xenfv", 128, false}, {"none", NULL, 1, false}};
 
     call->result = json_array();
-    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+    for (size_t i = 0; i < COUNT(machines); i++) {
         json_t *item =
             json_pack("{s:b, s:s, s:b, s:i, s:b}", "hotpluggable-cpus", 0, "name", machines[i].name,
                       "numa-mem-supported", 0, "cpu-max", machines[i].cpu_max, "deprecated", 0);
@@ -117,7 +118,7 @@ static const char *parent_of(const char *name)
         return cls->bus->type;
     if (is_bus_type(name))
         return "device";
-    for (size_t i = 0; i < sizeof(base_types) / sizeof(base_types[0]); i++)
+    for (size_t i = 0; i < COUNT(base_types); i++)
         if (!strcmp(base_types[i].name, name))
             return base_types[i].parent;
     return NULL;
@@ -149,7 +150,7 @@ static void list_type(struct qmp_call *call, const struct type *type)
 static bool qom_list_types(struct qmp_call *call)
 {
     call->result = json_array();
-    for (size_t i = 0; i < sizeof(base_types) / sizeof(base_types[0]); i++)
+    for (size_t i = 0; i < COUNT(base_types); i++)
         list_type(call, &base_types[i]);
     for (const struct bus_ops *bus = bus_ops_next(NULL); bus; bus = bus_ops_next(bus))
         list_type(call, &(struct type){bus->type, "device", true});

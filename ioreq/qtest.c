@@ -3,6 +3,7 @@
  * The test port: a line protocol over a socket by which a test program is the processor and the clock. See
  * docs/test-port.md.
  */
+#include "base/util.h"
 #include "ioreq/ioreq.h"
 
 #include <ctype.h>
@@ -198,7 +199,7 @@ static void append_base64(struct qtest *q, const uint8_t *data, uint64_t size)
         return;
     for (uint64_t i = 0; i < size; i += 3) {
         /* data has 2 zero bytes behind its end */
-        uint32_t three = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+        uint32_t three = get_be24(data + i);
 
         for (unsigned j = 0; j < 4; j++)
             q->out.data[q->out.length++] = i + j > size ? '=' : base64[three >> (18 - 6 * j) & 63];
@@ -342,12 +343,12 @@ static void qtest_execute(struct qtest *q, char **words)
         {"set_irq_in", irq_verb},
     };
 
-    for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++)
+    for (size_t i = 0; i < COUNT(accesses); i++)
         if (!strcmp(words[0], accesses[i].verb)) {
             access_verb(q, accesses[i].space, accesses[i].write, accesses[i].size, words);
             return;
         }
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    for (size_t i = 0; i < COUNT(others); i++)
         if (!strcmp(words[0], others[i].verb)) {
             others[i].run(q, words);
             return;

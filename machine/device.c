@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "machine/machine.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Both are written before main only. */
 static struct device_class *classes; /* sorted by name */

@@ -7,6 +7,7 @@
 #ifndef MACHINE_PCI_H
 #define MACHINE_PCI_H
 
+#include "base/util.h"
 #include "machine/bus.h"
 #include "machine/device.h"
 
@@ -184,21 +185,19 @@ void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, unsi
 
 static inline uint16_t pci_get16(const struct pci_device *pci_dev, unsigned offset)
 {
-    return pci_dev->config[offset] | pci_dev->config[offset + 1] << 8;
+    return get_le16(pci_dev->config + offset);
 }
 static inline uint32_t pci_get32(const struct pci_device *pci_dev, unsigned offset)
 {
-    return pci_get16(pci_dev, offset) | (uint32_t)pci_get16(pci_dev, offset + 2) << 16;
+    return get_le32(pci_dev->config + offset);
 }
 static inline void pci_set16(struct pci_device *pci_dev, unsigned offset, uint16_t value)
 {
-    pci_dev->config[offset] = value;
-    pci_dev->config[offset + 1] = value >> 8;
+    put_le16(pci_dev->config + offset, value);
 }
 static inline void pci_set32(struct pci_device *pci_dev, unsigned offset, uint32_t value)
 {
-    pci_set16(pci_dev, offset, value);
-    pci_set16(pci_dev, offset + 2, value >> 16);
+    put_le32(pci_dev->config + offset, value);
 }
 
 #endif

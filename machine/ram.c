@@ -4,12 +4,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/util.h"
+
 #define VGA_BASE 0xA0000ull
 #define VGA_END  0xC0000ull
 
 void ram_layout(struct ram *ram, uint64_t size, uint64_t low_limit)
 {
-    ram->low_size = size < low_limit ? size : low_limit;
+    ram->low_size = min_u64(size, low_limit);
     ram->high_size = size - ram->low_size;
 }
 

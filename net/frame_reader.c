@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/util.h"
 #include "net/net.h"
 
 enum { LENGTH = 4 };
@@ -28,14 +29,9 @@ void frame_reader_add(struct frame_reader *reader, size_t size)
     reader->end += size;
 }
 
-static size_t frame_reader_length_at(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
-}
-
 static void pass_over(struct frame_reader *reader)
 {
-    size_t there = reader->end - reader->first, now = there < reader->skip ? there : reader->skip;
+    size_t there = reader->end - reader->first, now = min_u64(there, reader->skip);
 
     reader->first += now;
     reader->skip -= now;
@@ -50,7 +46,7 @@ enum frame_reader_result frame_reader_next(struct frame_reader *reader, const ui
         there = reader->end - reader->first;
         if (reader->skip || there < LENGTH)
             return FRAME_READER_MORE;
-        *length = frame_reader_length_at(reader->bytes + reader->first);
+        *length = get_be32(reader->bytes + reader->first);
         if (*length > FRAME_READER_MAX)
             return FRAME_READER_BROKEN;
         if (*length && *length <= NET_MAX_FRAME) {
@@ -63,5 +59,5 @@ enum frame_reader_result frame_reader_next(struct frame_reader *reader, const ui
 
 void frame_reader_drop(struct frame_reader *reader)
 {
-    reader->first += LENGTH + frame_reader_length_at(reader->bytes + reader->first);
+    reader->first += LENGTH + get_be32(reader->bytes + reader->first);
 }

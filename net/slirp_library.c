@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <stddef.h>
 
+#include "base/util.h"
+
 static const struct {
     const char *name;
     size_t offset;
@@ -17,7 +19,7 @@ bool slirp_library_load(struct slirp_library *library, struct error *err)
 {
     void *handle = dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
 
-    for (size_t i = 0; handle && i < sizeof(calls) / sizeof(calls[0]); i++) {
+    for (size_t i = 0; handle && i < COUNT(calls); i++) {
         void *call = dlsym(handle, calls[i].name);
 
         if (!call)

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "net/frame_queue.h"
 #include "net/slirp_library.h"
 #include "net/user_config.h"
@@ -86,7 +87,7 @@ static uint32_t to_epoll(int events)
 {
     uint32_t out = 0;
 
-    for (size_t i = 0; i < sizeof(event_bits) / sizeof(event_bits[0]); i++)
+    for (size_t i = 0; i < COUNT(event_bits); i++)
         out |= events & event_bits[i].slirp ? event_bits[i].epoll : 0;
     return out;
 }
@@ -95,7 +96,7 @@ static int to_slirp(uint32_t events)
 {
     int out = 0;
 
-    for (size_t i = 0; i < sizeof(event_bits) / sizeof(event_bits[0]); i++)
+    for (size_t i = 0; i < COUNT(event_bits); i++)
         out |= events & event_bits[i].epoll ? event_bits[i].slirp : 0;
     return out;
 }
@@ -309,7 +310,7 @@ static bool may_open_socket(const struct net_frame *frame)
     enum { IPV4 = 0x0800, IPV6 = 0x86DD, TCP = 6, TCP_HEADER = 20, FLAGS = 13, SYN = 2 };
     const uint8_t *ip = frame->data + NET_HEADER;
     size_t length = frame->length < NET_HEADER ? 0 : frame->length - NET_HEADER, header;
-    unsigned type = length ? ip[-2] << 8 | ip[-1] : 0;
+    unsigned type = length ? get_be16(ip - 2) : 0;
 
     if (type != IPV4 && type != IPV6)
         return false;

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "block/block.h"
 #include "hw/backends.h"
 #include "xenpv/blkif_ring.h"
@@ -500,7 +501,7 @@ static void parse_params(char *params, const char **format, const char **path)
     *colon = '\0';
     *format = params;
     *path = colon + 1;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         if (!strcmp(params, names[i].theirs))
             *format = names[i].ours;
 }

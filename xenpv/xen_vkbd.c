@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "console/console.h"
 #include "hw/backends.h"
 #include "xenpv/xenbus_backend.h"
@@ -113,7 +114,7 @@ static uint32_t linux_code(uint16_t scan)
 
     if (scan <= KEY_F12 && scan != 0x54)
         return scan;
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    for (size_t i = 0; i < COUNT(others); i++)
         if (others[i].scan == scan)
             return others[i].code;
     return 0;
@@ -149,7 +150,7 @@ static void vkbd_pointer(void *opaque, int x, int y, int wheel, unsigned buttons
         event = (union xenkbd_in_event){
             .pos = {.type = XENKBD_TYPE_POS, .abs_x = x, .abs_y = y, .rel_z = -wheel}};
     vkbd_put(v, &event);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         if ((buttons ^ v->buttons) & names[i].bit)
             put_key(v, names[i].code, buttons & names[i].bit);
     v->buttons = buttons;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/util.h"
+
 /* offsets */
 enum {
     HEADER = 0x00,
@@ -59,7 +61,7 @@ static void preferred_timing(uint8_t *to, uint32_t width, uint32_t height)
     uint32_t v_blank = height / 30 + 8, v_front = 3, v_sync = 5;
     uint32_t clock = (uint64_t)(width + h_blank) * (height + v_blank) * REFRESH_HZ / 10000; /* in 10 kHz */
     /* 16 bits: a large picture comes less often */
-    uint32_t rate = clock < 0xFFFF ? clock : 0xFFFF;
+    uint32_t rate = min_u64(clock, 0xFFFF);
     uint32_t h_mm = centimetres(width * 10), v_mm = centimetres(height * 10);
     const uint8_t timing[DESCRIPTOR_SIZE] = {
         rate,

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/display/edid.h"
 #include "hw/display/vga.h"
 #include "hw/display/vga_regs.h"
@@ -277,7 +278,7 @@ static uint16_t virtual_height(const struct stdvga *s)
 {
     uint64_t bytes = stdvga_line_bytes(s), lines = bytes ? s->vga.vram.size / bytes : 0;
 
-    return lines < UINT16_MAX ? lines : UINT16_MAX;
+    return min_u64(lines, UINT16_MAX);
 }
 
 static uint16_t read_dispi(const struct stdvga *s, uint16_t index)

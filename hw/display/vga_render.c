@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/util.h"
 #include "hw/backends.h"
 #include "machine/machine.h"
 
@@ -50,11 +51,6 @@ void vga_set_palette(const struct vga *vga, struct vga_mode *mode, bool dac)
 uint32_t vga_start_address(const struct vga *vga)
 {
     return vga->cr[0x0C] << 8 | vga->cr[0x0D];
-}
-
-static uint32_t min32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
 }
 
 static uint8_t font_offset(unsigned low, unsigned high)
@@ -123,8 +119,8 @@ static void crtc_mode(const struct vga *vga, struct vga_mode *mode)
     else
         text_mode(vga, mode);
     dots = mode->columns * mode->char_width << (vga->sr[1] & SR1_HALF_CLOCK ? 1 : 0);
-    mode->width = min32(dots, CRTC_MAX_WIDTH);
-    mode->height = min32(lines, CRTC_MAX_HEIGHT);
+    mode->width = min_u64(dots, CRTC_MAX_WIDTH);
+    mode->height = min_u64(lines, CRTC_MAX_HEIGHT);
     vga_set_palette(vga, mode, mode->kind == VGA_256);
 }
 
@@ -185,7 +181,7 @@ static void add_changed(struct drawing *d, uint32_t x0, uint32_t x1, uint32_t y0
         d->x1 = x1;
         d->y0 = y0;
     } else {
-        d->x0 = min32(d->x0, x0);
+        d->x0 = min_u64(d->x0, x0);
         d->x1 = x1 > d->x1 ? x1 : d->x1;
     }
     d->y1 = y1;
@@ -225,7 +221,7 @@ void vga_redraw(struct vga *vga, uint32_t y, uint32_t count)
         vga->redraw_y = y;
         vga->redraw_end = y + count;
     } else {
-        vga->redraw_y = min32(vga->redraw_y, y);
+        vga->redraw_y = min_u64(vga->redraw_y, y);
         vga->redraw_end = y + count > vga->redraw_end ? y + count : vga->redraw_end;
     }
 }
@@ -539,7 +535,7 @@ static void draw_text_row(struct drawing *d, const struct text_row *row, const s
         draw_cell(d, row, i * width - pan, cell);
         if (shadow)
             shadow[i] = cell;
-        from = min32(from, i);
+        from = min_u64(from, i);
         to = i + 1;
     }
     if (to > from) {

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "base/util.h"
 #include "block/block.h"
 #include "hw/floppy/floppy.h"
 #include "hw/pc/i8237.h"
@@ -842,7 +843,7 @@ static const struct command commands[] = {
 
 static const struct command *fdc_find_command(uint8_t byte)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    for (size_t i = 0; i < COUNT(commands); i++)
         if ((byte & commands[i].mask) == commands[i].value)
             return &commands[i];
     return NULL;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/util.h"
 #include "block/block.h"
 
 STATE_PUBLIC_TABLE(floppy_state, struct floppy, FLOPPY_STATE);
@@ -37,7 +38,7 @@ static const struct floppy_format formats[] = {
     {6400, 80, 2, 40, RATE(1M), 5},                       /* 3.2 MB */
 };
 
-enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
+enum { FORMATS = COUNT(formats) };
 
 static const struct floppy_format *format_of_size(uint64_t size)
 {

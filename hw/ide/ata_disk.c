@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/ide/ide.h"
 #include "machine/machine.h"
 
@@ -235,21 +236,16 @@ static void ata_written(struct disk *disk)
 
 /* ---- PIO ---- */
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static void read_ahead(struct disk *disk)
 {
-    disk->buffered = least(disk->left, BUFFER_SECTORS);
+    disk->buffered = min_u64(disk->left, BUFFER_SECTORS);
     disk->buffer_used = 0;
     ide_submit(&disk->ide, BLOCK_READ, disk->lba * IDE_SECTOR, (uint64_t)disk->buffered * IDE_SECTOR, 0);
 }
 
 static uint32_t ata_next_block(const struct disk *disk)
 {
-    return least(disk->block, disk->buffered - disk->buffer_used);
+    return min_u64(disk->block, disk->buffered - disk->buffer_used);
 }
 
 static void offer_block(struct disk *disk)
@@ -294,7 +290,7 @@ static void write_buffered(struct disk *disk)
 /* Begins to fill the buffer with sectors of the guest's. */
 static void ata_collect(struct disk *disk, bool interrupt)
 {
-    disk->buffered = least(disk->left, BUFFER_SECTORS);
+    disk->buffered = min_u64(disk->left, BUFFER_SECTORS);
     disk->buffer_used = 0;
     ask_block(disk, interrupt);
 }
@@ -401,7 +397,7 @@ static void dma_done(struct disk *disk)
 static void verify_next(struct disk *disk)
 {
     disk->phase = VERIFY;
-    disk->buffered = least(disk->left, BUFFER_SECTORS);
+    disk->buffered = min_u64(disk->left, BUFFER_SECTORS);
     ide_submit(&disk->ide, BLOCK_READ, disk->lba * IDE_SECTOR, (uint64_t)disk->buffered * IDE_SECTOR, 0);
 }
 
@@ -617,7 +613,7 @@ static void smart_table(struct disk *disk, bool thresholds)
 
     memset(b, 0, IDE_SECTOR);
     b[0] = 1;
-    for (size_t i = 0; i < sizeof(smart_attributes) / sizeof(smart_attributes[0]); i++) {
+    for (size_t i = 0; i < COUNT(smart_attributes); i++) {
         const struct smart_attribute *a = &smart_attributes[i];
         uint8_t *entry = b + 2 + 12 * i;
 

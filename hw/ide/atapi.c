@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/backends.h"
 #include "machine/machine.h"
 
@@ -131,7 +132,7 @@ static void sectors_read(struct cdrom *cd)
 
 void cdrom_reply(struct cdrom *cd, uint32_t length, uint32_t allowed)
 {
-    cd->left = length < allowed ? length : allowed;
+    cd->left = min_u64(length, allowed);
     cd->start = 0;
     cd->fill = cd->left;
     cd->sectors = 0;
@@ -434,7 +435,7 @@ uint32_t cdrom_sectors(const struct cdrom *cd)
 {
     uint64_t sectors = (block_size(cd->ide.block) + CD_SECTOR - 1) / CD_SECTOR;
 
-    return sectors < UINT32_MAX ? sectors : UINT32_MAX;
+    return min_u64(sectors, UINT32_MAX);
 }
 
 void cdrom_move_tray(struct cdrom *cd, bool open)

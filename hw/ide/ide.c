@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "machine/machine.h"
 
 STATE_PUBLIC_TABLE(ide_drive_state, struct ide_drive, IDE_DRIVE_STATE);
@@ -156,9 +157,9 @@ static uint16_t read_data_word(struct ide_channel *channel)
 
     if (!room)
         return 0;
-    memcpy(word, drive->buffer + drive->position, room < 2 ? room : 2);
-    pio_moved(drive, room < 2 ? room : 2);
-    return word[0] | word[1] << 8;
+    memcpy(word, drive->buffer + drive->position, min_u64(room, 2));
+    pio_moved(drive, min_u64(room, 2));
+    return get_le16(word);
 }
 
 static void write_data_word(struct ide_channel *channel, uint16_t value)
@@ -169,8 +170,8 @@ static void write_data_word(struct ide_channel *channel, uint16_t value)
 
     if (!room)
         return;
-    memcpy(drive->buffer + drive->position, word, room < 2 ? room : 2);
-    pio_moved(drive, room < 2 ? room : 2);
+    memcpy(drive->buffer + drive->position, word, min_u64(room, 2));
+    pio_moved(drive, min_u64(room, 2));
 }
 
 /* ---- requests to the medium ---- */

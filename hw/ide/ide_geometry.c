@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/util.h"
+
 enum { HEADS = 16, SECTORS = 63, CYLINDERS_MAX = 16383, CYLINDERS_BIOS = 1024 };
 
 #define PARTITIONS 0x1BE
@@ -14,11 +16,6 @@ uint32_t ide_cylinders(uint64_t total, uint32_t heads, uint32_t sectors)
     uint64_t cylinders = total / (heads * sectors);
 
     return cylinders > CYLINDERS_MAX ? CYLINDERS_MAX : cylinders;
-}
-
-static uint32_t ide_le32(const uint8_t *p)
-{
-    return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 static uint32_t ide_table_cylinder(const uint8_t *chs)
@@ -46,7 +43,7 @@ static bool ide_partitioned(const uint8_t *sector, uint64_t total, struct ide_ge
         return false;
     for (unsigned i = 0; i < 4; i++) {
         const uint8_t *p = sector + PARTITIONS + 16 * i;
-        uint32_t start = ide_le32(p + 8), length = ide_le32(p + 12);
+        uint32_t start = get_le32(p + 8), length = get_le32(p + 12);
         uint32_t heads = p[5] + 1, sectors = p[6] & 63;
         uint64_t cylinders;
 

@@ -2,6 +2,7 @@
 /* The packet commands of a CD/DVD reader (MMC-5, SPC-3, and SFF-8020i for what they left behind). */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/ide/atapi.h"
 
 /* Media with more sectors are DVDs: 99 min 59 s 74 frames is what a CD's addresses reach. */
@@ -47,40 +48,7 @@ enum {
     READ_CD = 0xBE,
 };
 
-/* ---- numbers: big-endian, and minutes, seconds, frames ---- */
-
-static void put16(uint8_t *at, uint16_t value)
-{
-    at[0] = value >> 8;
-    at[1] = value;
-}
-
-static void put24(uint8_t *at, uint32_t value)
-{
-    at[0] = value >> 16;
-    put16(at + 1, value);
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-    put16(at, value >> 16);
-    put16(at + 2, value);
-}
-
-static uint16_t mmc_get16(const uint8_t *at)
-{
-    return at[0] << 8 | at[1];
-}
-
-static uint32_t get24(const uint8_t *at)
-{
-    return at[0] << 16 | mmc_get16(at + 1);
-}
-
-static uint32_t mmc_get32(const uint8_t *at)
-{
-    return (uint32_t)mmc_get16(at) << 16 | mmc_get16(at + 2);
-}
+/* ---- addresses: big-endian numbers, or minutes, seconds, frames ---- */
 
 /* Addresses begin 150 frames, two seconds, before the first sector. */
 static void put_msf(uint8_t *at, uint32_t lba)
@@ -94,11 +62,11 @@ static void put_msf(uint8_t *at, uint32_t lba)
 
 static void put_address(uint8_t *at, uint32_t lba, bool msf)
 {
-    put32(at, 0);
+    put_be32(at, 0);
     if (msf)
         put_msf(at + 1, lba);
     else
-        put32(at, lba);
+        put_be32(at, lba);
 }
 
 /* ---- helpers ---- */
@@ -145,7 +113,7 @@ static void request_sense(struct cdrom *cd)
     b[0] = 0x70;
     b[2] = cd->sense_key;
     b[7] = 10; /* bytes that follow */
-    put16(b + 12, cd->sense_code);
+    put_be16(b + 12, cd->sense_code);
     cd->sense_key = cd->sense_code = 0;
     cdrom_reply(cd, 18, cd->packet[4]);
 }
@@ -192,7 +160,7 @@ static void inquiry_vpd(struct cdrom *cd)
         return;
     }
     b[3] = length;
-    cdrom_reply(cd, 4 + length, mmc_get16(cd->packet + 3));
+    cdrom_reply(cd, 4 + length, get_be16(cd->packet + 3));
 }
 
 static void inquiry(struct cdrom *cd)
@@ -216,7 +184,7 @@ static void inquiry(struct cdrom *cd)
     put_text(b + 8, 8, "HVM-DM");
     put_text(b + 16, 16, cd->ide.model ? cd->ide.model : "DVD-ROM");
     put_text(b + 32, 4, version);
-    cdrom_reply(cd, 36, mmc_get16(cd->packet + 3));
+    cdrom_reply(cd, 36, get_be16(cd->packet + 3));
 }
 
 /* ---- readiness, tray ---- */
@@ -259,17 +227,17 @@ static void get_event_status(struct cdrom *cd)
     }
     b[3] = 0x10; /* classes there are: media */
     if (!(cd->packet[4] & 0x10)) {
-        put16(b, 2);
+        put_be16(b, 2);
         b[2] = 0x80; /* no event available */
-        cdrom_reply(cd, 4, mmc_get16(cd->packet + 7));
+        cdrom_reply(cd, 4, get_be16(cd->packet + 7));
         return;
     }
-    put16(b, 6);
+    put_be16(b, 6);
     b[2] = 4; /* media class */
     b[4] = cd->event;
     b[5] = (cdrom_ready(cd) ? 2 : 0) | (cd->tray_open ? 1 : 0);
     cd->event = EVENT_NO_CHANGE;
-    cdrom_reply(cd, 8, mmc_get16(cd->packet + 7));
+    cdrom_reply(cd, 8, get_be16(cd->packet + 7));
 }
 
 static void mechanism_status(struct cdrom *cd)
@@ -277,7 +245,7 @@ static void mechanism_status(struct cdrom *cd)
     uint8_t *b = blank(cd, 8);
 
     b[1] = cd->tray_open ? 0x10 : 0;
-    cdrom_reply(cd, 8, mmc_get16(cd->packet + 8));
+    cdrom_reply(cd, 8, get_be16(cd->packet + 8));
 }
 
 /* ---- reading ---- */
@@ -301,23 +269,23 @@ static void read_sectors(struct cdrom *cd, uint32_t lba, uint32_t sectors, uint1
 
 static void read_10(struct cdrom *cd)
 {
-    read_sectors(cd, mmc_get32(cd->packet + 2), mmc_get16(cd->packet + 7), CD_SECTOR);
+    read_sectors(cd, get_be32(cd->packet + 2), get_be16(cd->packet + 7), CD_SECTOR);
 }
 
 static void read_12(struct cdrom *cd)
 {
-    read_sectors(cd, mmc_get32(cd->packet + 2), mmc_get32(cd->packet + 6), CD_SECTOR);
+    read_sectors(cd, get_be32(cd->packet + 2), get_be32(cd->packet + 6), CD_SECTOR);
 }
 
 static void verify_10(struct cdrom *cd)
 {
-    if (in_range(cd, mmc_get32(cd->packet + 2), mmc_get16(cd->packet + 7)))
+    if (in_range(cd, get_be32(cd->packet + 2), get_be16(cd->packet + 7)))
         cdrom_good(cd);
 }
 
 static void seek_10(struct cdrom *cd)
 {
-    if (in_range(cd, mmc_get32(cd->packet + 2), 1))
+    if (in_range(cd, get_be32(cd->packet + 2), 1))
         cdrom_good(cd);
 }
 
@@ -352,7 +320,7 @@ static void read_cd_sectors(struct cdrom *cd, uint32_t lba, uint32_t sectors)
 
 static void read_cd(struct cdrom *cd)
 {
-    read_cd_sectors(cd, mmc_get32(cd->packet + 2), get24(cd->packet + 6));
+    read_cd_sectors(cd, get_be32(cd->packet + 2), get_be24(cd->packet + 6));
 }
 
 static uint32_t from_msf(const uint8_t *at)
@@ -375,8 +343,8 @@ static void read_capacity(struct cdrom *cd)
     uint32_t sectors = cdrom_sectors(cd);
     uint8_t *b = blank(cd, 8);
 
-    put32(b, sectors ? sectors - 1 : 0);
-    put32(b + 4, CD_SECTOR);
+    put_be32(b, sectors ? sectors - 1 : 0);
+    put_be32(b + 4, CD_SECTOR);
     cdrom_reply(cd, 8, 8);
 }
 
@@ -385,15 +353,15 @@ static void read_format_capacities(struct cdrom *cd)
     uint8_t *b = blank(cd, 12);
 
     b[3] = 8; /* one descriptor */
-    put32(b + 4, cdrom_ready(cd) ? cdrom_sectors(cd) : 0);
+    put_be32(b + 4, cdrom_ready(cd) ? cdrom_sectors(cd) : 0);
     b[8] = cdrom_ready(cd) ? 2 : 3; /* formatted medium; none */
-    put24(b + 9, CD_SECTOR);
-    cdrom_reply(cd, 12, mmc_get16(cd->packet + 7));
+    put_be24(b + 9, CD_SECTOR);
+    cdrom_reply(cd, 12, get_be16(cd->packet + 7));
 }
 
 static void read_header(struct cdrom *cd)
 {
-    uint32_t lba = mmc_get32(cd->packet + 2);
+    uint32_t lba = get_be32(cd->packet + 2);
     uint8_t *b;
 
     if (!in_range(cd, lba, 1))
@@ -401,7 +369,7 @@ static void read_header(struct cdrom *cd)
     b = blank(cd, 8);
     b[0] = 1; /* mode 1 */
     put_address(b + 4, lba, cd->packet[1] & 2);
-    cdrom_reply(cd, 8, mmc_get16(cd->packet + 7));
+    cdrom_reply(cd, 8, get_be16(cd->packet + 7));
 }
 
 /* ---- table of contents: one session of one data track ---- */
@@ -482,8 +450,8 @@ static void read_toc(struct cdrom *cd)
         invalid_field(cd);
         return;
     }
-    put16(b, length - 2);
-    cdrom_reply(cd, length, mmc_get16(cd->packet + 7));
+    put_be16(b, length - 2);
+    cdrom_reply(cd, length, get_be16(cd->packet + 7));
 }
 
 static void read_sub_channel(struct cdrom *cd)
@@ -511,8 +479,8 @@ static void read_sub_channel(struct cdrom *cd)
             return;
         }
     }
-    put16(b + 2, length - 4);
-    cdrom_reply(cd, length, mmc_get16(cd->packet + 7));
+    put_be16(b + 2, length - 4);
+    cdrom_reply(cd, length, get_be16(cd->packet + 7));
 }
 
 static void read_disc_information(struct cdrom *cd)
@@ -524,20 +492,20 @@ static void read_disc_information(struct cdrom *cd)
         return;
     }
     b = blank(cd, 34);
-    put16(b, 32);
+    put_be16(b, 32);
     b[2] = 0x0E;     /* not erasable, last session complete, disc complete */
     b[3] = 1;        /* first track */
     b[4] = 1;        /* sessions */
     b[5] = b[6] = 1; /* first and last track of the last session */
     b[7] = 0x20;     /* unrestricted use */
     memset(b + 16, 0xFF, 8);
-    cdrom_reply(cd, 34, mmc_get16(cd->packet + 7));
+    cdrom_reply(cd, 34, get_be16(cd->packet + 7));
 }
 
 /* Addressed by LBA, track or session: it is track 1 or none. */
 static void read_track_information(struct cdrom *cd)
 {
-    uint32_t number = mmc_get32(cd->packet + 2);
+    uint32_t number = get_be32(cd->packet + 2);
     uint8_t kind = cd->packet[1] & 3, *b;
 
     if (kind == 0 ? number >= cdrom_sectors(cd) : kind == 3 || number != 1) {
@@ -545,23 +513,23 @@ static void read_track_information(struct cdrom *cd)
         return;
     }
     b = blank(cd, 36);
-    put16(b, 34);
-    b[2] = b[3] = 1;                  /* track, session */
-    b[5] = 0x04;                      /* a data track, recorded without interruption */
-    b[6] = 0x01;                      /* mode 1 */
-    put32(b + 24, cdrom_sectors(cd)); /* size */
-    cdrom_reply(cd, 36, mmc_get16(cd->packet + 7));
+    put_be16(b, 34);
+    b[2] = b[3] = 1;                     /* track, session */
+    b[5] = 0x04;                         /* a data track, recorded without interruption */
+    b[6] = 0x01;                         /* mode 1 */
+    put_be32(b + 24, cdrom_sectors(cd)); /* size */
+    cdrom_reply(cd, 36, get_be16(cd->packet + 7));
 }
 
 /* ---- DVD ---- */
 
 static uint32_t dvd_physical(struct cdrom *cd, uint8_t *b)
 {
-    b[4] = 0x01;            /* DVD-ROM, version 1 */
-    b[5] = 0x0F;            /* 120 mm, no rate given */
-    b[6] = 0x01;            /* one layer, embossed */
-    put24(b + 9, 0x030000); /* where the data area begins */
-    put24(b + 13, 0x030000 + cdrom_sectors(cd) - 1);
+    b[4] = 0x01;               /* DVD-ROM, version 1 */
+    b[5] = 0x0F;               /* 120 mm, no rate given */
+    b[6] = 0x01;               /* one layer, embossed */
+    put_be24(b + 9, 0x030000); /* where the data area begins */
+    put_be24(b + 13, 0x030000 + cdrom_sectors(cd) - 1);
     return 4 + 2048;
 }
 
@@ -592,8 +560,8 @@ static void read_dvd_structure(struct cdrom *cd)
         invalid_field(cd);
         return;
     }
-    put16(b, length - 2);
-    cdrom_reply(cd, length, mmc_get16(cd->packet + 8));
+    put_be16(b, length - 2);
+    cdrom_reply(cd, length, get_be16(cd->packet + 8));
 }
 
 /* ---- features ---- */
@@ -637,7 +605,7 @@ static bool is_current(const struct cdrom *cd, const struct feature *f)
 
 static uint8_t *put_feature(const struct cdrom *cd, const struct feature *f, uint8_t *at)
 {
-    put16(at, f->code);
+    put_be16(at, f->code);
     at[2] = f->flags | (is_current(cd, f) ? 1 : 0);
     at[3] = f->length;
     memcpy(at + 4, f->data, f->length);
@@ -651,22 +619,22 @@ static uint8_t *put_feature(const struct cdrom *cd, const struct feature *f, uin
 static void get_configuration(struct cdrom *cd)
 {
     uint8_t wanted = cd->packet[1] & 3, *b = blank(cd, 256), *at = b + 8;
-    uint16_t from = mmc_get16(cd->packet + 2);
+    uint16_t from = get_be16(cd->packet + 2);
 
     if (wanted == 3) {
         invalid_field(cd);
         return;
     }
-    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+    for (size_t i = 0; i < COUNT(features); i++) {
         const struct feature *f = &features[i];
 
         if (f->code < from || (wanted == 2 && f->code != from) || (wanted == 1 && !is_current(cd, f)))
             continue;
         at = put_feature(cd, f, at);
     }
-    put32(b, at - b - 4);
-    put16(b + 6, current_profile(cd));
-    cdrom_reply(cd, at - b, mmc_get16(cd->packet + 7));
+    put_be32(b, at - b - 4);
+    put_be16(b + 6, current_profile(cd));
+    cdrom_reply(cd, at - b, get_be16(cd->packet + 7));
 }
 
 /* ---- mode pages ---- */
@@ -703,9 +671,9 @@ static void put_capabilities(const struct cdrom *cd, uint8_t *at)
     at[2] = 0x0B;                           /* reads CD-R, CD-RW, DVD-ROM */
     at[4] = 0x70;                           /* mode 2 form 1 and 2, multi-session */
     at[6] = 0x29 | (cd->locked ? 0x02 : 0); /* tray, ejects, locks; locked now */
-    put16(at + 8, CD_SPEED);
-    put16(at + 12, IDE_BUFFER / 1024); /* KiB */
-    put16(at + 14, CD_SPEED);
+    put_be16(at + 8, CD_SPEED);
+    put_be16(at + 12, IDE_BUFFER / 1024); /* KiB */
+    put_be16(at + 14, CD_SPEED);
 }
 
 static void put_page_values(const struct cdrom *cd, uint8_t page, uint8_t *at)
@@ -716,8 +684,8 @@ static void put_page_values(const struct cdrom *cd, uint8_t page, uint8_t *at)
         break;
     case PAGE_CD:
         at[3] = 0x0D; /* inactivity: 32 minutes */
-        put16(at + 4, 60);
-        put16(at + 6, 75);
+        put_be16(at + 4, 60);
+        put_be16(at + 6, 75);
         break;
     case PAGE_AUDIO:
         at[2] = 0x04; /* PLAY would return at once */
@@ -766,18 +734,18 @@ static void mode_sense(struct cdrom *cd)
         if (page == 0x3F || page == mode_pages[i])
             at = put_page(cd, mode_pages[i], control, at);
     if (ten) {
-        put16(b, at - b - 2);
+        put_be16(b, at - b - 2);
         b[2] = medium_type(cd);
     } else {
         b[0] = at - b - 1;
         b[1] = medium_type(cd);
     }
-    cdrom_reply(cd, at - b, ten ? mmc_get16(cd->packet + 7) : cd->packet[4]);
+    cdrom_reply(cd, at - b, ten ? get_be16(cd->packet + 7) : cd->packet[4]);
 }
 
 static void mode_select(struct cdrom *cd)
 {
-    uint32_t length = cd->packet[0] == MODE_SELECT_10 ? mmc_get16(cd->packet + 7) : cd->packet[4];
+    uint32_t length = cd->packet[0] == MODE_SELECT_10 ? get_be16(cd->packet + 7) : cd->packet[4];
 
     if (!length)
         cdrom_good(cd);
@@ -798,7 +766,7 @@ void mmc_parameters(struct cdrom *cd, uint32_t length)
         cdrom_fail(cd, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LENGTH);
         return;
     }
-    at += ten ? mmc_get16(b + 6) : b[3]; /* block descriptors */
+    at += ten ? get_be16(b + 6) : b[3]; /* block descriptors */
     if (at > length) {
         cdrom_fail(cd, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LENGTH);
         return;
@@ -863,7 +831,7 @@ static const struct command {
 
 static const struct command *mmc_find_command(uint8_t code)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].code == code)
             return &commands[i];
     return NULL;

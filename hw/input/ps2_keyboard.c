@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/input/ps2.h"
 
 /* Host to keyboard. */
@@ -169,7 +170,7 @@ static void add_set3(struct sequence *seq, const struct ps2_keyboard *kbd, uint1
     else if (key >> 8 == 0)
         code = set1_to_set3[key & 0x7F];
     else
-        for (unsigned i = 0; i < sizeof(extended_set3) / sizeof(extended_set3[0]); i++)
+        for (unsigned i = 0; i < COUNT(extended_set3); i++)
             if (extended_set3[i].set1 == (key & 0x7F))
                 code = extended_set3[i].set3;
     if (!code || (!down && !tells_break(kbd, code)))
@@ -183,7 +184,7 @@ static void follow_modifiers(struct ps2_keyboard *kbd, uint16_t key, bool down)
 {
     static const uint16_t keys[] = {0x1D, 0xE01D, 0x2A, 0x36, 0x38, 0xE038};
 
-    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+    for (unsigned i = 0; i < COUNT(keys); i++)
         if (keys[i] == key)
             kbd->modifiers = down ? kbd->modifiers | 1 << i : kbd->modifiers & ~(1 << i);
 }

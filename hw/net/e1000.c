@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/net/e1000_regs.h"
 #include "hw/net/eeprom93c46.h"
 #include "hw/net/net_offload.h"
@@ -378,7 +379,7 @@ static void e1000_eeprom_fill(struct e1000 *s)
     uint16_t *words = s->eeprom.words, sum = 0;
 
     memset(words, 0xFF, sizeof(s->eeprom.words));
-    for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++)
+    for (size_t i = 0; i < COUNT(contents); i++)
         words[contents[i].at] = contents[i].value;
     for (int i = 0; i < 3; i++)
         words[i] = s->nic.mac[2 * i] | s->nic.mac[2 * i + 1] << 8;
@@ -457,7 +458,7 @@ static bool vlan_passes(const struct e1000 *s, const uint8_t *data, size_t lengt
 
 static bool is_ours(const struct e1000 *s, const uint8_t *to)
 {
-    uint32_t low = to[0] | to[1] << 8 | to[2] << 16 | (uint32_t)to[3] << 24, high = to[4] | to[5] << 8;
+    uint32_t low = get_le32(to), high = get_le16(to + 4);
 
     for (int i = 0; i < RECEIVE_ADDRESSES; i++) /* those selected by the source are for later chips */
         if (R(s, RA + 8 * i) == low &&
@@ -470,7 +471,7 @@ static bool is_ours(const struct e1000 *s, const uint8_t *to)
 static bool in_multicast_table(const struct e1000 *s, const uint8_t *to)
 {
     static const uint8_t shifts[4] = {4, 3, 2, 0};
-    unsigned hash = (to[5] << 8 | to[4]) >> shifts[R(s, RCTL) >> 12 & 3] & 0xFFF;
+    unsigned hash = get_le16(to + 4) >> shifts[R(s, RCTL) >> 12 & 3] & 0xFFF;
 
     return R(s, MTA + (hash >> 5) * 4) >> (hash & 0x1F) & 1;
 }
@@ -1050,7 +1051,7 @@ static unsigned real_offset(unsigned offset)
                    {0x0160, 0x0160, FCRTH}, {0x0168, 0x0168, FCRTL}, {0x0200, 0x03FC, MTA},
                    {0x0420, 0x0440, TDBAL}, {0x0600, 0x07FC, VFTA}};
 
-    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
+    for (size_t i = 0; i < COUNT(aliases); i++)
         if (offset >= aliases[i].from && offset <= aliases[i].to)
             return aliases[i].real + offset - aliases[i].from;
     return offset;
@@ -1101,7 +1102,7 @@ static uint32_t writable(unsigned offset)
 
     if (offset >= RA && offset < RA + RECEIVE_ADDRESSES * 8)
         return offset & 4 ? 0x8003FFFF : UINT32_MAX;
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+    for (size_t i = 0; i < COUNT(plain); i++)
         if (offset >= plain[i].from && offset <= plain[i].to)
             return plain[i].mask;
     return 0;

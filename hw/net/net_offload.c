@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hw/net/net_offload.h"
+#include "base/util.h"
 #include "net/ethernet.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ static bool find_ipv4(const uint8_t *frame, size_t length, struct ip_packet *fou
         return false;
     found->version = 4;
     found->transport = found->ip + size;
-    found->end = found->ip + (total > size ? total : size);
+    found->end = found->ip + max_u64(total, size);
     found->protocol = header[9];
     found->fragment = get_be16(header + 6) & 0x3FFF;
     return true;
@@ -152,9 +153,8 @@ static void cut_transport(const struct offload_cut *cut, uint8_t *header, size_t
         put_be16(header + 4, bytes);
         return;
     }
-    sequence = ((uint32_t)get_be16(header + 4) << 16 | get_be16(header + 6)) + sent;
-    put_be16(header + 4, sequence >> 16);
-    put_be16(header + 6, sequence);
+    sequence = get_be32(header + 4) + sent;
+    put_be32(header + 4, sequence);
     if (!last)
         header[13] &= ~TCP_FIN_PSH;
 }

@@ -11,21 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/util.h"
 #include "net/net.h"
 
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 enum { VLAN_TAG = 4 /* bytes */, VLAN_TYPE = 0x8100 };
-
-static inline uint16_t get_be16(const uint8_t *bytes)
-{
-    return bytes[0] << 8 | bytes[1];
-}
-
-static inline void put_be16(uint8_t *bytes, uint16_t value)
-{
-    bytes[0] = value >> 8;
-    bytes[1] = value;
-}
 
 /* ---- checksums ---- */
 

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/net/mii.h"
 #include "hw/net/nic.h"
 #include "hw/net/pcnet_regs.h"
@@ -303,7 +304,7 @@ static bool pcnet_rx_store(struct pcnet *s, uint8_t *frame, size_t length, uint3
 /* ASTRP_RCV: of an IEEE 802.3 frame that was filled up the filling and the check sequence go. */
 static size_t strip(const struct pcnet *s, const uint8_t *frame, size_t length)
 {
-    unsigned field = frame[12] << 8 | frame[13];
+    unsigned field = get_be16(frame + 12);
 
     if (s->csr[CSR_TEST] & CSR4_ASTRP_RCV && field < NET_MIN_FRAME - NET_HEADER &&
         NET_HEADER + field <= length)

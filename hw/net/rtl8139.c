@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/net/rtl8139.h"
 #include "machine/machine.h"
 #include "net/ethernet.h"
@@ -436,7 +437,7 @@ static unsigned register_width(unsigned offset)
                 {TIMER_INT, TIMER_INT + 3, 4}, {MULINT, CSCR + 1, 2}, {CPCR, CPCR + 1, 2},
                 {RDSAR, RDSAR + 7, 4}};
 
-    for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+    for (size_t i = 0; i < COUNT(wide); i++)
         if (offset >= wide[i].from && offset <= wide[i].to)
             return wide[i].width;
     return 1;

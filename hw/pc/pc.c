@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "hw/floppy/fdc.h"
 #include "hw/ide/ide.h"
 #include "hw/pc/fw_cfg.h"
@@ -96,21 +97,16 @@ static void set_cmos(struct pc_board *board, uint8_t index, uint64_t value, unsi
         mc146818_set(board->rtc, index + i, value >> 8 * i);
 }
 
-static uint64_t at_most(uint64_t value, uint64_t limit)
-{
-    return value < limit ? value : limit;
-}
-
 static void write_memory_sizes(struct pc_board *board)
 {
     const struct ram *ram = &board->dev.machine->ram;
     uint64_t above_1m = ram->low_size > 1 << 20 ? ram->low_size - (1 << 20) : 0;
     uint64_t above_16m = ram->low_size > 16 << 20 ? ram->low_size - (16 << 20) : 0;
 
-    set_cmos(board, CMOS_BASE_MEMORY, at_most(ram->low_size >> 10, 640), 2);
-    set_cmos(board, CMOS_EXTENDED_MEMORY, at_most(above_1m >> 10, 0xFFFF), 2);
-    set_cmos(board, CMOS_EXTENDED_MEMORY2, at_most(above_1m >> 10, 0xFFFF), 2);
-    set_cmos(board, CMOS_MEMORY_ABOVE_16M, at_most(above_16m >> 16, 0xFFFF), 2);
+    set_cmos(board, CMOS_BASE_MEMORY, min_u64(ram->low_size >> 10, 640), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY, min_u64(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_EXTENDED_MEMORY2, min_u64(above_1m >> 10, 0xFFFF), 2);
+    set_cmos(board, CMOS_MEMORY_ABOVE_16M, min_u64(above_16m >> 16, 0xFFFF), 2);
     set_cmos(board, CMOS_MEMORY_ABOVE_4G, ram->high_size >> 16, 3);
 }
 
@@ -232,7 +228,7 @@ static bool pc_board_realize(struct device *dev, struct error *err)
         (m->config.usb && !create_at(m, "piix3-usb-uhci", "1.2", err)) ||
         (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
         return false;
-    for (size_t i = 0; i < sizeof(small_chips) / sizeof(small_chips[0]); i++)
+    for (size_t i = 0; i < COUNT(small_chips); i++)
         if (!device_create(m, small_chips[i], err))
             return false;
     board->fdc = device_create(m, "isa-fdc", err);

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/util.h"
 #include "machine/machine.h"
 
 #define PMBASE    0x40
@@ -367,7 +368,7 @@ static void piix4_pm_unrealize(struct device *dev)
 
     timer_cancel(&pm->overflow);
     machine_unlisten(dev->machine, &pm->listener);
-    for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
+    for (unsigned i = 0; i < COUNT(regions); i++)
         bus_unmap(&dev->machine->bus, regions[i]);
 }
 

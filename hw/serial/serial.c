@@ -4,6 +4,7 @@
  * baud rate; so the transmitter is always empty. What comes in waits in the character device until the
  * receive FIFO has room, so that only loopback can overrun it.
  */
+#include "base/util.h"
 #include "char/chardev.h"
 #include "machine/machine.h"
 
@@ -80,7 +81,7 @@ static const struct {
     uint8_t irq;
 } defaults[] = {{0x3F8, 4}, {0x2F8, 3}, {0x3E8, 4}, {0x2E8, 3}};
 
-enum { PORTS = sizeof(defaults) / sizeof(defaults[0]) };
+enum { PORTS = COUNT(defaults) };
 
 #define SERIAL_STATE(S)                                                                                      \
     S(UINT, uint16_t, divisor, ANY)                                                                          \
