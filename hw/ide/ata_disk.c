@@ -68,6 +68,53 @@ enum {
     READ_NATIVE_MAX = 0xF8,
 };
 
+/* SET FEATURES subcommands (ATA-7 6.49) */
+enum {
+    ENABLE_WRITE_CACHE = 0x02,
+    SET_TRANSFER_MODE = 0x03,
+    DISABLE_LOOK_AHEAD = 0x55,
+    DISABLE_REVERTING = 0x66, /* a soft reset keeps settings; here it always does */
+    DISABLE_WRITE_CACHE = 0x82,
+    ENABLE_LOOK_AHEAD = 0xAA,
+    ENABLE_REVERTING = 0xCC,
+};
+
+/* SMART subcommands (ATA-7 6.52), and the signature that they need in LBA mid and high */
+enum {
+    SMART_READ_DATA = 0xD0,
+    SMART_READ_THRESHOLDS = 0xD1,
+    SMART_AUTOSAVE = 0xD2,
+    SMART_SAVE_VALUES = 0xD3,
+    SMART_OFF_LINE_IMMEDIATE = 0xD4, /* done at once */
+    SMART_READ_LOG = 0xD5,
+    SMART_ENABLE = 0xD8,
+    SMART_DISABLE = 0xD9,
+    SMART_RETURN_STATUS = 0xDA, /* the signature unchanged: no threshold exceeded */
+    SMART_LBA_MID = 0x4F,
+    SMART_LBA_HIGH = 0xC2,
+};
+
+/* IDENTIFY DEVICE words 82-87: what it can, and what is on (ATA-7 6.17.40-45) */
+enum {
+    ID82_SMART = 0x0001,
+    ID82_POWER_MANAGEMENT = 0x0008,
+    ID82_WRITE_CACHE = 0x0020,
+    ID82_LOOK_AHEAD = 0x0040,
+    ID82_WRITE_BUFFER = 0x1000,
+    ID82_READ_BUFFER = 0x2000,
+    ID82_NOP = 0x4000,
+    ID82_ALWAYS_ON = ID82_POWER_MANAGEMENT | ID82_WRITE_BUFFER | ID82_READ_BUFFER | ID82_NOP,
+    ID83_48_BITS = 0x0400,
+    ID83_FLUSH_CACHE = 0x1000,
+    ID83_FLUSH_CACHE_EXT = 0x2000,
+    ID83_ON = ID83_48_BITS | ID83_FLUSH_CACHE | ID83_FLUSH_CACHE_EXT,
+    ID84_SMART_ERROR_LOG = 0x0001,
+    ID84_SMART_SELF_TEST = 0x0002,
+    ID84_WRITE_FUA_EXT = 0x0040,
+    ID83_84_VALID = 0x4000, /* and of 87 */
+    ID84_ON = ID84_SMART_ERROR_LOG | ID84_SMART_SELF_TEST | ID84_WRITE_FUA_EXT | ID83_84_VALID,
+};
+
 enum phase {
     IDLE_PHASE,
     READ_PIO,
@@ -533,13 +580,14 @@ static void identify_geometry(const struct disk *disk, uint8_t *w)
 
 static void identify_features(const struct disk *disk, uint8_t *w)
 {
-    /* 82: NOP, READ and WRITE BUFFER, look-ahead, write cache, power management, SMART */
-    ide_identify_word(w, 82, 0x7069);
-    ide_identify_word(w, 83, 0x7400); /* FLUSH CACHE (EXT), 48 bits */
-    ide_identify_word(w, 84, 0x4043); /* WRITE FUA EXT, SMART self-test and error log */
-    ide_identify_word(w, 85, 0x7008 | disk->look_ahead << 6 | disk->write_cache << 5 | disk->smart);
-    ide_identify_word(w, 86, 0x3400);
-    ide_identify_word(w, 87, 0x4043);
+    ide_identify_word(w, 82, ID82_ALWAYS_ON | ID82_LOOK_AHEAD | ID82_WRITE_CACHE | ID82_SMART);
+    ide_identify_word(w, 83, ID83_ON | ID83_84_VALID);
+    ide_identify_word(w, 84, ID84_ON);
+    ide_identify_word(w, 85,
+                      ID82_ALWAYS_ON | (disk->look_ahead ? ID82_LOOK_AHEAD : 0) |
+                          (disk->write_cache ? ID82_WRITE_CACHE : 0) | (disk->smart ? ID82_SMART : 0));
+    ide_identify_word(w, 86, ID83_ON);
+    ide_identify_word(w, 87, ID84_ON);
     if (!block_read_only(disk->ide.block)) {
         ide_identify_word(w, 105, TRIM_BLOCKS);
         ide_identify_word(w, 169, 0x0001); /* TRIM */
@@ -658,32 +706,31 @@ static void smart(struct disk *disk)
     struct ide_drive *ide = &disk->ide;
     uint8_t subcommand = ide->feature[0];
 
-    if (ide->lba_mid[0] != 0x4F || ide->lba_high[0] != 0xC2 || (!disk->smart && subcommand != 0xD8)) {
+    if (ide->lba_mid[0] != SMART_LBA_MID || ide->lba_high[0] != SMART_LBA_HIGH ||
+        (!disk->smart && subcommand != SMART_ENABLE)) {
         ata_abort_command(disk);
         return;
     }
     switch (subcommand) {
-    case 0xD0: /* READ DATA */
-    case 0xD1: /* READ ATTRIBUTE THRESHOLDS */
-        smart_table(disk, subcommand == 0xD1);
+    case SMART_READ_DATA:
+    case SMART_READ_THRESHOLDS:
+        smart_table(disk, subcommand == SMART_READ_THRESHOLDS);
         break;
-    case 0xD2: /* ATTRIBUTE AUTOSAVE */
+    case SMART_AUTOSAVE:
         disk->smart_autosave = ide->count[0] != 0;
         ata_succeed(disk);
         break;
-    case 0xD3: /* SAVE ATTRIBUTE VALUES */
-    case 0xD4: /* EXECUTE OFF-LINE IMMEDIATE: done at once */
+    case SMART_SAVE_VALUES:
+    case SMART_OFF_LINE_IMMEDIATE:
+    case SMART_RETURN_STATUS:
         ata_succeed(disk);
         break;
-    case 0xD5:
+    case SMART_READ_LOG:
         smart_read_log(disk);
         break;
-    case 0xD8: /* ENABLE OPERATIONS */
-    case 0xD9: /* DISABLE OPERATIONS */
-        disk->smart = subcommand == 0xD8;
-        ata_succeed(disk);
-        break;
-    case 0xDA: /* RETURN STATUS: the signature unchanged means no threshold exceeded */
+    case SMART_ENABLE:
+    case SMART_DISABLE:
+        disk->smart = subcommand == SMART_ENABLE;
         ata_succeed(disk);
         break;
     default:
@@ -696,15 +743,15 @@ static void smart(struct disk *disk)
 static void ata_set_features(struct disk *disk)
 {
     switch (disk->ide.feature[0]) {
-    case 0x02:
+    case ENABLE_WRITE_CACHE:
         disk->write_cache = true;
         ata_succeed(disk);
         break;
-    case 0x82:
+    case DISABLE_WRITE_CACHE:
         disk->write_cache = false;
         ata_flush(disk);
         break;
-    case 0x03:
+    case SET_TRANSFER_MODE:
         if (!ide_transfer_mode_known(disk->ide.count[0])) {
             ata_abort_command(disk);
             break;
@@ -712,13 +759,13 @@ static void ata_set_features(struct disk *disk)
         disk->transfer_mode = disk->ide.count[0];
         ata_succeed(disk);
         break;
-    case 0xAA:
-    case 0x55:
-        disk->look_ahead = disk->ide.feature[0] == 0xAA;
+    case ENABLE_LOOK_AHEAD:
+    case DISABLE_LOOK_AHEAD:
+        disk->look_ahead = disk->ide.feature[0] == ENABLE_LOOK_AHEAD;
         ata_succeed(disk);
         break;
-    case 0x66: /* keep settings over a soft reset, as it always does */
-    case 0xCC:
+    case DISABLE_REVERTING:
+    case ENABLE_REVERTING:
         ata_succeed(disk);
         break;
     default:

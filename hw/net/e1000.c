@@ -291,12 +291,12 @@ static uint16_t phy_read(struct e1000 *s, unsigned nth)
     switch (nth) {
     case PHY_STATUS:
         return PHY_STATUS_FIXED | (link ? PHY_STATUS_LINK : 0) | (negotiated ? PHY_STATUS_AUTONEG : 0);
-    case PHY_LP_ABILITY: /* all but flow control */
-        return negotiated ? 0xC1E1 : 0;
+    case PHY_LP_ABILITY:
+        return negotiated ? PHY_LP_ALL : 0;
     case PHY_AUTONEG_EXP:
-        return negotiated ? 0x0007 : 0x0004;
+        return PHY_EXP_NEXT_PAGE | (negotiated ? PHY_EXP_NEGOTIATED : 0);
     case PHY_1000T_STATUS:
-        return negotiated ? 0x3C00 : 0;
+        return negotiated ? PHY_1000T_PARTNER : 0;
     case M88_SPEC_STATUS:
         return link ? phy_speed(s) << 14 | (phy_full_duplex(s) ? 0x2000 : 0) | M88_STATUS_RESOLVED : 0;
     case M88_INT_STATUS:

@@ -239,9 +239,16 @@ enum {
 #define PHY_CTRL_FD        0x0100
 #define PHY_CTRL_SPEED_GB  0x0040
 
-#define PHY_STATUS_FIXED    0x7949 /* 10 and 100 Mbit/s, half and full duplex, more in PHY_EXT_STATUS */
-#define PHY_STATUS_AUTONEG  0x0020 /* done */
-#define PHY_STATUS_LINK     0x0004
+#define PHY_STATUS_FIXED   0x7949 /* 10 and 100 Mbit/s, half and full duplex, more in PHY_EXT_STATUS */
+#define PHY_STATUS_AUTONEG 0x0020 /* done */
+#define PHY_STATUS_LINK    0x0004
+
+/* The partner's ability (IEEE 802.3 28.2.1): next page, acknowledge, 100BASE-TX and 10BASE-T, full and half
+ * duplex; no flow control. */
+#define PHY_LP_ALL          0xC1E1
+#define PHY_EXP_NEXT_PAGE   0x0004 /* we can */
+#define PHY_EXP_NEGOTIATED  0x0003 /* the partner negotiates, and its page has come */
+#define PHY_1000T_PARTNER   0x3C00 /* both receivers work; the partner can full and half duplex */
 #define M88_INT_LINK        0x0400
 #define M88_INT_AUTONEG     0x0800
 #define M88_STATUS_RESOLVED 0x1C00 /* page received, speed and duplex resolved, link */
