@@ -119,14 +119,14 @@ void timer_set(struct timer *timer, int64_t deadline)
     int64_t before = clock_deadline(clock);
 
     timer_cancel(timer);
-    if (clock->count == clock->room) {
-        size_t room = clock->room ? clock->room * 2 : 16;
-        struct timer **heap = reallocarray(clock->heap, room, sizeof(*heap));
+    if (clock->count == clock->capacity) {
+        size_t capacity = clock->capacity ? clock->capacity * 2 : 16;
+        struct timer **heap = reallocarray(clock->heap, capacity, sizeof(*heap));
 
         if (!heap)
             return; /* a few hundred bytes, while the board is built: nothing guests can cause */
         clock->heap = heap;
-        clock->room = room;
+        clock->capacity = capacity;
     }
     timer->deadline = deadline < 0 ? 0 : deadline;
     place(clock, timer, clock->count++);

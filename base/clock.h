@@ -26,7 +26,7 @@ struct clock {
     enum clock_mode mode;
     int64_t offset;      /* RUNNING: guest time = host time + offset; else the time itself */
     struct timer **heap; /* armed timers, a binary heap by deadline */
-    size_t count, room;
+    size_t count, capacity;
     void (*rearm)(
         void *opaque); /* told when the next deadline became earlier, from any thread that holds the lock */
     void *opaque;

@@ -31,10 +31,10 @@ static struct chardev_user *typed_to(struct chardev *chr)
     return chr->user_count ? &chr->users[chr->focus] : NULL;
 }
 
-static size_t chardev_room(struct chardev *chr)
+static size_t chardev_space(struct chardev *chr)
 {
     const struct chardev_user *user = typed_to(chr);
-    size_t n = user ? user->room(user->opaque) : 0;
+    size_t n = user ? user->space(user->opaque) : 0;
 
     return min_u64(n, INPUT_CHUNK);
 }
@@ -57,7 +57,7 @@ void chardev_update_watch(struct chardev *chr)
 
     if (chr->fd < 0)
         return;
-    if (!chr->input_ended && chardev_room(chr))
+    if (!chr->input_ended && chardev_space(chr))
         want |= EPOLLIN;
     if (chr->write_fd != chr->fd)
         update_output_watch(chr);
@@ -177,8 +177,8 @@ static bool reserve_output(struct chardev *chr, size_t length)
 }
 
 /*
- * Makes room in a full queue. A client of a socket gets each write whole or not at all (it may be a message);
- * of a terminal that nobody looks at the newest output is worth most.
+ * Makes space in a full queue. A client of a socket gets each write whole or not at all (it may be a
+ * message); of a terminal that nobody looks at the newest output is worth most.
  */
 static bool make_room(struct chardev *chr, size_t length)
 {
@@ -251,7 +251,7 @@ static void chardev_deliver(struct chardev *chr, const uint8_t *data, size_t len
             escape(chr, data[i]);
         else if (data[i] == ESCAPE)
             chr->escaped = true;
-        else if (user->room(user->opaque))
+        else if (user->space(user->opaque))
             user->receive(user->opaque, data + i, 1);
     }
 }
@@ -265,7 +265,7 @@ static void line_ready(void *opaque, uint32_t events)
 
     if (events & (EPOLLOUT | EPOLLERR))
         chardev_flush(chr);
-    want = chr->input_ended ? 0 : chardev_room(chr);
+    want = chr->input_ended ? 0 : chardev_space(chr);
     if (want && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         n = chr->kind->read ? chr->kind->read(chr, data, want) : read(chr->fd, data, want);
         if (n > 0)

@@ -18,7 +18,7 @@ struct chardev;
 
 /* Who uses it: a UART, a monitor. */
 struct chardev_user {
-    size_t (*room)(
+    size_t (*space)(
         void *opaque); /* how many bytes receive takes now; 0: input waits until chardev_accept_input */
     void (*receive)(void *opaque, const uint8_t *data, size_t length);
     void (*opened)(void *opaque); /* a client connected (at once where there is no connecting), or NULL */
@@ -53,7 +53,7 @@ bool chardev_connected(const struct chardev *chr);
 bool chardev_set_user(struct chardev *chr, const struct chardev_user *user);
 bool chardev_in_use(const struct chardev *chr);
 bool chardev_free(const struct chardev *chr);   /* would chardev_set_user take one more? */
-void chardev_accept_input(struct chardev *chr); /* room appeared */
+void chardev_accept_input(struct chardev *chr); /* there is space now */
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t length);
 /* Bytes queued and not yet taken by the other side. */
 size_t chardev_pending(const struct chardev *chr);

@@ -12,21 +12,21 @@ enum { QUEUE_MAX = 256 * 1024 }; /* bytes not read by the client, from which on 
 
 bool monitor_store(struct monitor *mon, char ch, size_t max)
 {
-    if (mon->length == mon->room) {
-        size_t more = mon->room ? 2 * mon->room : 512;
+    if (mon->length == mon->capacity) {
+        size_t more = mon->capacity ? 2 * mon->capacity : 512;
         char *input = more <= max ? realloc(mon->input, more) : NULL;
 
         if (!input)
             return false;
         mon->input = input;
-        mon->room = more;
+        mon->capacity = more;
     }
     mon->input[mon->length++] = ch;
     return true;
 }
 
 /* A client that sends and does not read is not listened to until it reads. */
-static size_t monitor_room(void *opaque)
+static size_t monitor_space(void *opaque)
 {
     struct monitor *mon = opaque;
 
@@ -52,7 +52,7 @@ bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
         return false;
     *mon = (struct monitor){.c = c, .chr = chr, .kind = kind, .qmp.pretty = pretty};
     mon->qmp.quiet = !strcmp(chardev_id(chr), "libxenstat-cmd");
-    mon->user = (struct chardev_user){.room = monitor_room,
+    mon->user = (struct chardev_user){.space = monitor_space,
                                       .receive = kind->receive,
                                       .opened = kind->opened,
                                       .closed = kind->closed,

@@ -41,7 +41,7 @@ struct monitor {
     struct chardev_user user;
     const struct monitor_kind *kind;
     char *input; /* the command that is being sent or typed */
-    size_t length, room;
+    size_t length, capacity;
     struct qmp_session qmp;
     struct monitor *next;
 };

@@ -415,7 +415,7 @@ static void serve_mmio(struct kvm *k, struct kvm_run *run)
 }
 
 /* The bytes at the instruction pointer, as the kernel gave them or as guest memory has them. */
-static void describe_instruction(struct vcpu *v, char *text, size_t room)
+static void describe_instruction(struct vcpu *v, char *text, size_t size)
 {
     struct kvm_run *run = v->run;
     struct kvm_regs regs;
@@ -426,7 +426,7 @@ static void describe_instruction(struct vcpu *v, char *text, size_t room)
     int used;
 
     if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0) {
-        snprintf(text, room, "at an unknown address");
+        snprintf(text, size, "at an unknown address");
         return;
     }
     tr.linear_address = sregs.cs.base + regs.rip;
@@ -441,9 +441,9 @@ static void describe_instruction(struct vcpu *v, char *text, size_t room)
     } else {
         count = 0;
     }
-    used = snprintf(text, room, "at %04x:%llx:", sregs.cs.selector, (unsigned long long)regs.rip);
-    for (unsigned i = 0; i < count && used + 4 < (int)room; i++)
-        used += snprintf(text + used, room - used, " %02x", bytes[i]);
+    used = snprintf(text, size, "at %04x:%llx:", sregs.cs.selector, (unsigned long long)regs.rip);
+    for (unsigned i = 0; i < count && used + 4 < (int)size; i++)
+        used += snprintf(text + used, size - used, " %02x", bytes[i]);
 }
 
 /* The guest cannot go on: say why, stop it, and end unless somebody wants to look (-no-shutdown). */

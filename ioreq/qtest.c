@@ -40,7 +40,7 @@ enum { MOST_SKIPPED = 64 /* answers between two such moments, at most */ };
 
 struct buffer {
     char *data;
-    size_t length, room;
+    size_t length, capacity;
 };
 
 struct qtest {
@@ -57,18 +57,18 @@ struct qtest {
 
 static bool reserve(struct buffer *b, size_t more)
 {
-    size_t room = b->room ? b->room : 4096;
+    size_t capacity = b->capacity ? b->capacity : 4096;
     char *data;
 
-    if (b->length + more <= b->room)
+    if (b->length + more <= b->capacity)
         return true;
-    while (room < b->length + more)
-        room *= 2;
-    data = realloc(b->data, room);
+    while (capacity < b->length + more)
+        capacity *= 2;
+    data = realloc(b->data, capacity);
     if (!data)
         return false;
     b->data = data;
-    b->room = room;
+    b->capacity = capacity;
     return true;
 }
 
@@ -437,7 +437,7 @@ static void qtest_ready(void *opaque, uint32_t events)
         qtest_hang_up(q);
         return;
     }
-    n = recv(q->watch.fd, q->in.data + q->in.length, q->in.room - q->in.length, MSG_DONTWAIT);
+    n = recv(q->watch.fd, q->in.data + q->in.length, q->in.capacity - q->in.length, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {

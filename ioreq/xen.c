@@ -60,10 +60,10 @@ struct server {
     xenforeignmemory_resource_handle *resource;
     struct shared_iopage *requests;
     struct buffered_iopage *ring;
-    uint32_t ring_port;  /* local event channel port of the ring */
-    uint32_t *ports;     /* local port of each vCPU */
-    uint16_t *port_vcpu; /* and the other way round: by local port, a vCPU or NO_VCPU */
-    uint32_t port_room;  /* of port_vcpu */
+    uint32_t ring_port;     /* local event channel port of the ring */
+    uint32_t *ports;        /* local port of each vCPU */
+    uint16_t *port_vcpu;    /* and the other way round: by local port, a vCPU or NO_VCPU */
+    uint32_t port_capacity; /* of port_vcpu */
     unsigned vcpus;
     uint16_t looked_at[LOOKED_AT]; /* the last one first; NO_VCPU: none yet */
     unsigned missed, skip;         /* looks in vain in a row; answers until the next look */
@@ -331,7 +331,7 @@ static void xen_event(void *opaque, uint32_t events)
 
     if (port < 0)
         return;
-    vcpu = (uint32_t)port < s->port_room ? s->port_vcpu[port] : NO_VCPU;
+    vcpu = (uint32_t)port < s->port_capacity ? s->port_vcpu[port] : NO_VCPU;
     if (vcpu != NO_VCPU) {
         serve_burst(s, vcpu);
         /* A request that was posted meanwhile, and is not served, comes as an event now. */
@@ -372,16 +372,16 @@ static bool xen_map_pages(struct server *s, struct error *err)
 
 static bool note_port(struct server *s, uint32_t port, unsigned vcpu)
 {
-    uint32_t room = port + 1;
+    uint32_t needed = port + 1;
     uint16_t *table;
 
-    if (room > s->port_room) {
-        table = realloc(s->port_vcpu, room * sizeof(*table));
+    if (needed > s->port_capacity) {
+        table = realloc(s->port_vcpu, needed * sizeof(*table));
         if (!table)
             return false;
-        memset(table + s->port_room, 0xFF, (room - s->port_room) * sizeof(*table));
+        memset(table + s->port_capacity, 0xFF, (needed - s->port_capacity) * sizeof(*table));
         s->port_vcpu = table;
-        s->port_room = room;
+        s->port_capacity = needed;
     }
     s->port_vcpu[port] = vcpu;
     return true;

@@ -21,24 +21,24 @@ void bus_destroy(struct bus *bus)
     *bus = (struct bus){0};
 }
 
-/* Makes room for one more element of *array. False: the host has no memory; the array stays as it is. */
-static bool bus_grow(void *array, size_t *room, size_t count, size_t size)
+/* Grows *array for one more element. False: the host has no memory; the array stays as it is. */
+static bool bus_grow(void *array, size_t *capacity, size_t count, size_t size)
 {
     void **at = array, *bigger;
 
-    if (count < *room)
+    if (count < *capacity)
         return true;
-    bigger = reallocarray(*at, *room ? *room * 2 : 32, size);
+    bigger = reallocarray(*at, *capacity ? *capacity * 2 : 32, size);
     if (!bigger)
         return false;
     *at = bigger;
-    *room = *room ? *room * 2 : 32;
+    *capacity = *capacity ? *capacity * 2 : 32;
     return true;
 }
 
 static void append_range(struct flat_view *view, uint64_t start, uint64_t end, struct region *region)
 {
-    if (!bus_grow(&view->ranges, &view->room, view->count, sizeof(*view->ranges)))
+    if (!bus_grow(&view->ranges, &view->capacity, view->count, sizeof(*view->ranges)))
         return; /* the host is out of memory: nobody answers there */
     view->ranges[view->count++] = (struct flat_range){start, end, region, start - region->base};
 }
@@ -160,7 +160,7 @@ void bus_map(struct bus *bus, enum space space, struct region *region, uint64_t 
     bus_unmap(bus, region);
     if (space == SPACE_PORT && region->size > PORTS - base)
         region->size = PORTS - base;
-    if (!bus_grow(&bus->spaces[space].regions, &bus->spaces[space].room, bus->spaces[space].count,
+    if (!bus_grow(&bus->spaces[space].regions, &bus->spaces[space].capacity, bus->spaces[space].count,
                   sizeof(struct region *))) {
         bus_commit(bus);
         return; /* it stays unmapped */

@@ -82,13 +82,13 @@ struct flat_range {
 
 struct flat_view {
     struct flat_range *ranges;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 struct bus {
     struct {
         struct region **regions; /* mapped ones, in order of mapping */
-        size_t count, room;
+        size_t count, capacity;
         struct flat_view view;
     } spaces[SPACES];
     uint16_t *port_range;    /* port -> index + 1 into the port view, 0: nobody */

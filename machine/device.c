@@ -284,7 +284,7 @@ static bool find_bus(struct device *dev, const char *name, struct error *err)
         while (node && (node->ops != ops || is_full(node)))
             node = node->next;
         if (!node)
-            return error_set(err, "device %s: this machine has no %s bus with room for it", dev->cls->name,
+            return error_set(err, "device %s: this machine has no %s bus with a free place", dev->cls->name,
                              ops->name);
     }
     dev->bus = node;

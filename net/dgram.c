@@ -16,7 +16,7 @@ struct dgram {
     char *path; /* of ours, removed at the end */
 };
 
-/* The kernel tells when the peer has room again only where the socket is connected, so it is; the peer may
+/* The kernel tells when the peer has space again only where the socket is connected, so it is; the peer may
  * come late, go, and come back: each frame that finds nobody is lost, as on a real wire. */
 static bool dgram_send(struct net_port *port, const struct net_frame *frame)
 {

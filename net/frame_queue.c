@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A ring of bytes: two of length, low byte first, then the frame. A frame never goes around the ring's end:
- * where one does not fit there, a length of 0 (or less room than for a length) says that the next is at the
+ * where one does not fit there, a length of 0 (or less space than for a length) says that the next is at the
  * beginning.
  */
 #include "net/frame_queue.h"

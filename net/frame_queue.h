@@ -19,7 +19,7 @@ struct frame_queue {
 bool frame_queue_init(struct frame_queue *queue, size_t size);
 void frame_queue_free(struct frame_queue *queue);
 
-/* length is 1..65535. False: no room. */
+/* length is 1..65535. False: no space. */
 bool frame_queue_put(struct frame_queue *queue, const uint8_t *data, size_t length);
 /* The oldest frame, in one piece, valid until it is dropped; NULL: none. */
 const uint8_t *frame_queue_first(const struct frame_queue *queue, size_t *length);

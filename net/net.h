@@ -5,8 +5,8 @@
  *
  * A net_port is the wire as the card sees it. Frames pass in both directions as calls on the machine thread,
  * under the machine lock; neither side ever calls the other from inside a call of the other's (a card that
- * loops back does so inside itself). Both directions have back-pressure instead of drops: who has no room
- * says so and calls when there is room again.
+ * loops back does so inside itself). Both directions have back-pressure instead of drops: who has no space
+ * says so and calls when there is some again.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -50,12 +50,12 @@ struct net_port;
 /* The card's side. */
 struct net_card {
     /*
-     * A frame for the card; length is 1..NET_MAX_FRAME, no offload left. False: there is no room now; the
+     * A frame for the card; length is 1..NET_MAX_FRAME, no offload left. False: there is no space now; the
      * wire keeps the frame and offers it again after net_resume. A frame that the card does not want (filter,
      * receiver off) is true: taken and gone.
      */
     bool (*receive)(void *opaque, const uint8_t *data, size_t length);
-    void (*sent)(void *opaque); /* the wire has room again, after net_send said false; or NULL */
+    void (*sent)(void *opaque); /* the wire has space again, after net_send said false; or NULL */
     void (*link_changed)(void *opaque, bool up);
     void *opaque;
 };
@@ -63,7 +63,7 @@ struct net_card {
 /* The wire's side: one kind of connection to the host. */
 struct net_wire {
     const char *kind; /* tap, user, stream, dgram */
-    /* A frame of 1..NET_MAX_FRAME bytes with nothing left to do, unless the port offloads; false: no room,
+    /* A frame of 1..NET_MAX_FRAME bytes with nothing left to do, unless the port offloads; false: no space,
      * net_sent follows. */
     bool (*send)(struct net_port *port, const struct net_frame *frame);
     void (*flush)(struct net_port *port); /* a burst is over: what was kept back goes out; or NULL */
@@ -95,7 +95,7 @@ struct net_port {
 bool net_attach(struct net_port *port, const struct net_card *card, const char *owner);
 void net_detach(struct net_port *port);
 /*
- * Sends a frame; port may be NULL (no cable: taken and gone). False: the wire has no room, the card keeps it
+ * Sends a frame; port may be NULL (no cable: taken and gone). False: the wire is full, the card keeps it
  * and tries again when `sent` is called.
  */
 bool net_send(struct net_port *port, const struct net_frame *frame);
@@ -104,7 +104,7 @@ void net_begin_burst(struct net_port *port);
 void net_end_burst(struct net_port *port);
 /* Frames with a cut may be sent: fewer and longer calls. NULL: no. */
 bool net_takes_large(const struct net_port *port);
-/* The card has room again after its receive said false: soon, on the machine thread, it is called again. */
+/* The card has space again after its receive said false: soon, on the machine thread, it is called again. */
 void net_resume(struct net_port *port);
 bool net_link_up(const struct net_port *port); /* NULL: down */
 
@@ -115,7 +115,7 @@ struct net_port *net_port_new(struct loop *loop, const char *id, const struct ne
 /* Hands a frame to the card. False: keep it until resume; the guest may be stopped. Longer than
  * NET_MAX_FRAME: dropped (true). */
 bool net_deliver(struct net_port *port, const uint8_t *data, size_t length);
-void net_sent(struct net_port *port); /* room again */
+void net_sent(struct net_port *port); /* space again */
 
 /* ---- for control ---- */
 

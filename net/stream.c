@@ -31,8 +31,8 @@ struct stream {
     unsigned reconnect_ms;         /* 0: never */
     struct timer retry;
     bool connecting;
-    bool waiting; /* the card has no room */
-    bool full;    /* the socket has no room: it has to take what is in out first */
+    bool waiting; /* the card is full */
+    bool full;    /* the socket is full: it has to take what is in out first */
     size_t out_first, out_end;
     uint8_t out[OUT_SIZE];
     struct frame_reader reader;

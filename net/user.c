@@ -59,7 +59,7 @@ struct user {
     int64_t last_active; /* guest time of the last frame or ready descriptor */
     struct frame_queue queue;
     bool sending; /* inside the card's call: what comes back waits */
-    bool waiting; /* the card has no room */
+    bool waiting; /* the card is full */
     bool paused;  /* too much waits: no socket is read */
     uint64_t lost;
 };
@@ -101,22 +101,22 @@ static int to_slirp(uint32_t events)
     return out;
 }
 
-/* Makes room for `count` members; false: out of memory, and the table is as before. */
-static bool user_grow(void **table, size_t *room, size_t count, size_t member)
+/* Grows the table to `count` members; false: out of memory, and the table is as before. */
+static bool user_grow(void **table, size_t *capacity, size_t count, size_t member)
 {
-    size_t want = *room ? *room : 64;
+    size_t want = *capacity ? *capacity : 64;
     void *more;
 
-    if (count <= *room)
+    if (count <= *capacity)
         return true;
     while (want < count)
         want *= 2;
     more = realloc(*table, want * member);
     if (!more)
         return false;
-    memset((char *)more + *room * member, 0, (want - *room) * member);
+    memset((char *)more + *capacity * member, 0, (want - *capacity) * member);
     *table = more;
-    *room = want;
+    *capacity = want;
     return true;
 }
 

@@ -68,7 +68,7 @@ struct net_port *net_open_user(struct loop *loop, const char *id, const struct n
 /* Of such a port only (its wire is of the kind user): another hostfwd, or one less by its host's end. */
 bool net_user_add_forward(struct net_port *port, const char *forward, struct error *err);
 bool net_user_remove_forward(struct net_port *port, const char *listener, struct error *err);
-/* Frames that wait for the card, and those that found no room to. */
+/* Frames that wait for the card, and those that found no space to. */
 void net_user_count(struct net_port *port, unsigned *waiting, uint64_t *lost);
 /* The connections, a line each, for people; caller frees. */
 char *net_user_connections(struct net_port *port);

@@ -29,11 +29,11 @@ static uint8_t *entry(const struct blkif_ring *ring, uint32_t index)
 
 void blkif_ring_attach(struct blkif_ring *ring, void *pages, unsigned order, bool abi32)
 {
-    uint32_t room = ((uint32_t)XC_PAGE_SIZE << order) - sizeof(struct header);
+    uint32_t bytes = ((uint32_t)XC_PAGE_SIZE << order) - sizeof(struct header);
 
     *ring = (struct blkif_ring){
         .shared = pages, .entry_size = abi32 ? ENTRY_32 : ENTRY_64, .abi32 = abi32, .size = 1};
-    while (2 * ring->size * ring->entry_size <= room)
+    while (2 * ring->size * ring->entry_size <= bytes)
         ring->size *= 2;
     ring->produced = ring->consumed = atomic_load(&blkif_ring_header_of(ring)->response_produced);
 }

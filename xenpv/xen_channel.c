@@ -56,7 +56,7 @@ static void take_output(struct xen_channel *ch)
 
 /* ---- to the guest ---- */
 
-static size_t xen_channel_room(void *opaque)
+static size_t xen_channel_space(void *opaque)
 {
     struct xen_channel *ch = opaque;
     uint32_t unread = ch->produced - atomic_load(shared(&ch->page->in_cons));
@@ -117,7 +117,8 @@ static void xen_channel_offer(struct xenbus_device *dev)
 static bool xen_channel_connect(struct xenbus_device *dev)
 {
     struct xen_channel *ch = (struct xen_channel *)dev;
-    const struct chardev_user user = {.room = xen_channel_room, .receive = xen_channel_receive, .opaque = ch};
+    const struct chardev_user user = {
+        .space = xen_channel_space, .receive = xen_channel_receive, .opaque = ch};
     struct xenpv *pv = dev->pv;
     uint32_t remote, reference;
 

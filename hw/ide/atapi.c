@@ -109,13 +109,13 @@ static void pio_next(struct cdrom *cd)
 /* Reads what fits into the buffer behind the bytes that are still there, which move to its front. */
 static void read_more(struct cdrom *cd)
 {
-    uint32_t kept = cd->fill - cd->start, room;
+    uint32_t kept = cd->fill - cd->start, fit;
 
     memmove(cd->ide.buffer, cd->ide.buffer + cd->start, kept);
     cd->start = 0;
     cd->fill = kept;
-    room = (IDE_BUFFER - kept) / cd->sector_size;
-    cd->reading = cd->sectors < room ? cd->sectors : room;
+    fit = (IDE_BUFFER - kept) / cd->sector_size;
+    cd->reading = min_u64(cd->sectors, fit);
     ide_submit(&cd->ide, BLOCK_READ, (uint64_t)cd->lba * CD_SECTOR, (uint64_t)cd->reading * CD_SECTOR, kept);
 }
 

@@ -103,7 +103,7 @@ void ide_pio_out(struct ide_drive *drive, uint32_t start, uint32_t length, bool 
 }
 
 /* Bytes that the data port may move now in that direction. */
-static uint32_t pio_room(const struct ide_drive *drive, bool out)
+static uint32_t pio_left(const struct ide_drive *drive, bool out)
 {
     if (!drive || !(drive->status & ATA_DRQ) || drive->status & ATA_BSY || drive->pio_out != out)
         return 0;
@@ -122,7 +122,7 @@ static uint32_t ide_data_read_block(void *opaque, uint64_t offset, unsigned size
                                     uint32_t count)
 {
     struct ide_drive *drive = selected(opaque);
-    uint32_t fit = offset == REG_DATA && size > 1 ? pio_room(drive, false) / size : 0;
+    uint32_t fit = offset == REG_DATA && size > 1 ? pio_left(drive, false) / size : 0;
 
     if (fit > count)
         fit = count;
@@ -137,7 +137,7 @@ static uint32_t ide_data_write_block(void *opaque, uint64_t offset, unsigned siz
                                      uint32_t count)
 {
     struct ide_drive *drive = selected(opaque);
-    uint32_t fit = offset == REG_DATA && size > 1 ? pio_room(drive, true) / size : 0;
+    uint32_t fit = offset == REG_DATA && size > 1 ? pio_left(drive, true) / size : 0;
 
     if (fit > count)
         fit = count;
@@ -152,26 +152,26 @@ static uint32_t ide_data_write_block(void *opaque, uint64_t offset, unsigned siz
 static uint16_t read_data_word(struct ide_channel *channel)
 {
     struct ide_drive *drive = selected(channel);
-    uint32_t room = pio_room(drive, false);
+    uint32_t left = pio_left(drive, false);
     uint8_t word[2] = {0, 0};
 
-    if (!room)
+    if (!left)
         return 0;
-    memcpy(word, drive->buffer + drive->position, min_u64(room, 2));
-    pio_moved(drive, min_u64(room, 2));
+    memcpy(word, drive->buffer + drive->position, min_u64(left, 2));
+    pio_moved(drive, min_u64(left, 2));
     return get_le16(word);
 }
 
 static void write_data_word(struct ide_channel *channel, uint16_t value)
 {
     struct ide_drive *drive = selected(channel);
-    uint32_t room = pio_room(drive, true);
+    uint32_t left = pio_left(drive, true);
     uint8_t word[2] = {value, value >> 8};
 
-    if (!room)
+    if (!left)
         return;
-    memcpy(drive->buffer + drive->position, word, min_u64(room, 2));
-    pio_moved(drive, min_u64(room, 2));
+    memcpy(drive->buffer + drive->position, word, min_u64(left, 2));
+    pio_moved(drive, min_u64(left, 2));
 }
 
 /* ---- requests to the medium ---- */

@@ -39,7 +39,7 @@ extern const struct state_table ps2_output_state;
 /* Takes the next byte; false: there is none. */
 bool ps2_take(struct ps2_output *out, uint8_t *byte);
 
-/* Key events that wait for room in the buffer: what is typed (or pasted) faster than the guest reads. */
+/* Key events that wait for space in the buffer: what is typed (or pasted) faster than the guest reads. */
 #define PS2_KEYS_WAITING 128
 
 #define PS2_KEYBOARD_STATE(S)                                                                                \
@@ -111,7 +111,7 @@ bool ps2_mouse_take(struct ps2_mouse *mouse, uint8_t *byte);
  * byte, or an answer may not be whole yet. Who began with an event from outside calls ps2_ready at its end.
  */
 void ps2_reply(struct ps2_output *out, uint8_t byte);
-/* The whole sequence, or, where there is no room, nothing: false. */
+/* The whole sequence, or, where there is no space, nothing: false. */
 bool ps2_put(struct ps2_output *out, const uint8_t *bytes, unsigned count);
 /* Tells the controller, if there is something. Never from within a take. */
 void ps2_ready(struct ps2_output *out);

@@ -189,7 +189,7 @@ static void follow_modifiers(struct ps2_keyboard *kbd, uint16_t key, bool down)
             kbd->modifiers = down ? kbd->modifiers | 1 << i : kbd->modifiers & ~(1 << i);
 }
 
-/* Puts the key's scan codes into the buffer; false: no room. */
+/* Puts the key's scan codes into the buffer; false: no space. */
 static bool ps2_keyboard_send_key(struct ps2_keyboard *kbd, uint16_t key, bool down)
 {
     struct sequence seq = {.count = 0};

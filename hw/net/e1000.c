@@ -545,13 +545,13 @@ static void rx_interrupts(struct e1000 *s, size_t length, uint32_t before, uint3
 static bool e1000_rx_store(struct e1000 *s, const uint8_t *frame, size_t length, uint64_t last)
 {
     uint32_t size = e1000_ring_size(s, RDLEN), index = R(s, RDH);
-    size_t room = rx_buffer_size(s);
+    size_t space = rx_buffer_size(s);
 
     for (size_t done = 0, part; done < length; done += part) {
         uint64_t at = ring_at(s, RDBAL, index), buffer, state;
         bool end;
 
-        part = length - done < room ? length - done : room;
+        part = min_u64(length - done, space);
         end = done + part == length;
         state = (end ? last | (uint64_t)(RX_EOP | RX_DD) << 32 : (uint64_t)RX_DD << 32) | part;
         if (!pci_dma_read(&s->pci, at, &buffer, 8) || !pci_dma_write(&s->pci, buffer, frame + done, part) ||
@@ -578,11 +578,11 @@ static bool rx_put(struct e1000 *s, const uint8_t *data, size_t length, size_t b
 {
     uint8_t frame[NET_MAX_FRAME + NIC_FCS];
     uint32_t before = rx_free(s), needed;
-    size_t room = rx_buffer_size(s), start = R(s, RXCSUM) & RXCSUM_PCSS;
+    size_t space = rx_buffer_size(s), start = R(s, RXCSUM) & RXCSUM_PCSS;
     uint16_t tag = 0, sum, found;
     uint8_t status = how == INEXACT ? RX_PIF : 0;
 
-    needed = (bytes + room - 1) / room;
+    needed = (bytes + space - 1) / space;
     if (before < needed) {
         if (!s->rx_starved)
             count(s, RNBC);
@@ -769,7 +769,7 @@ static void tx_count(struct e1000 *s, const uint8_t *frame, size_t length)
         count(s, nic_is_broadcast(frame) ? BPTC : MPTC);
 }
 
-/* False: the wire has no room. */
+/* False: the wire is full. */
 static bool e1000_tx_frame(struct e1000 *s, uint8_t *data, size_t length)
 {
     struct net_frame frame = {.data = data, .length = length};
@@ -814,15 +814,15 @@ static bool tx_tagged(const struct e1000 *s)
     return s->tx_command & TX_VLE && R(s, CTRL) & CTRL_VME;
 }
 
-/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
-static bool tx_large(struct e1000 *s, const struct offload_cut *cut, bool *room)
+/* All segments at once, if the wire cuts them. False: not so; *sent false: the wire is full. */
+static bool tx_large(struct e1000 *s, const struct offload_cut *cut, bool *sent)
 {
     size_t left = s->tx_length - cut->headers;
 
     if (s->tx_sent || tx_tagged(s) || loops(s) || !phy_link(s) ||
-        !offload_send_large(s->nic.port, cut, s->tx_data, s->tx_length, room))
+        !offload_send_large(s->nic.port, cut, s->tx_data, s->tx_length, sent))
         return false;
-    if (!*room)
+    if (!*sent)
         return true;
     for (size_t part; left; left -= part) {
         part = left < cut->payload ? left : cut->payload;
@@ -856,18 +856,18 @@ static size_t tx_whole(struct e1000 *s, uint8_t *frame, size_t *taken)
 }
 
 /* Sends the frame that was gathered, or its next segment; one that no wire carries is gone. False: the wire
- * has no room. */
+ * is full. */
 static bool tx_send(struct e1000 *s)
 {
     uint8_t frame[NET_MAX_FRAME + VLAN_TAG];
     struct offload_cut cut;
     size_t taken, length, headers = 0;
-    bool room;
+    bool sent;
 
     if (s->tx_segments) {
         cut = tx_cut(s);
-        if (tx_large(s, &cut, &room))
-            return room;
+        if (tx_large(s, &cut, &sent))
+            return sent;
         headers = cut.headers;
         length = offload_segment(&cut, s->tx_data, s->tx_length, s->tx_sent, frame, &taken);
     } else {

@@ -209,7 +209,7 @@ bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t le
 }
 
 bool offload_send_large(struct net_port *port, const struct offload_cut *cut, uint8_t *packet, size_t length,
-                        bool *room)
+                        bool *sent)
 {
     uint8_t headers[NET_MAX_FRAME];
     struct net_frame frame;
@@ -219,8 +219,8 @@ bool offload_send_large(struct net_port *port, const struct offload_cut *cut, ui
     memcpy(headers, packet, cut->headers);
     if (!offload_leave_cut(cut, packet, length, &frame))
         return false;
-    *room = net_send(port, &frame);
-    if (!*room)
+    *sent = net_send(port, &frame);
+    if (!*sent)
         memcpy(packet, headers, cut->headers);
     return true;
 }

@@ -80,15 +80,15 @@ bool offload_leave_cut(const struct offload_cut *cut, uint8_t *packet, size_t le
                        struct net_frame *frame);
 
 /*
- * Sends the whole packet to such a wire; *room false: it has none now, and the packet is as it was. False: it
+ * Sends the whole packet to such a wire; *sent false: it is full now, and the packet is as it was. False: it
  * is to be cut here.
  */
 bool offload_send_large(struct net_port *port, const struct offload_cut *cut, uint8_t *packet, size_t length,
-                        bool *room);
+                        bool *sent);
 
 /* ---- VLAN tags ---- */
 
-/* Puts a tag in; the frame has room for VLAN_TAG bytes more. Returns the new length. */
+/* Puts a tag in; the buffer has space for VLAN_TAG bytes more. Returns the new length. */
 size_t offload_insert_tag(uint8_t *frame, size_t length, uint16_t type, uint16_t tag);
 /* Takes a tag of that type out, if there is one, and returns whether. */
 bool offload_take_tag(uint8_t *frame, size_t *length, uint16_t type, uint16_t *tag);

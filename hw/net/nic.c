@@ -8,7 +8,7 @@
 
 /* How long until the next look: a driver in its interrupt handler is back in microseconds, a guest that hangs
  * shall not cost much. */
-enum { FIRST_LOOK = 50 * NS_PER_US, LAST_LOOK = 8 * NS_PER_MS };
+enum { FIRST_RETRY = 50 * NS_PER_US, LAST_RETRY = 8 * NS_PER_MS };
 
 enum { STEPS = 256 /* of a transmitter at a time */ };
 
@@ -41,7 +41,7 @@ static void nic_link_changed(void *opaque, bool up)
         nic->chip.link_changed(nic->chip.opaque, up);
 }
 
-static void nic_look(void *opaque)
+static void nic_retry_now(void *opaque)
 {
     nic_resume(opaque);
 }
@@ -66,7 +66,7 @@ bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card 
     nic->chip = *chip;
     nic->card = (struct net_card){
         .receive = nic_receive, .sent = nic_sent, .link_changed = nic_link_changed, .opaque = nic};
-    timer_init(&nic->look, &dev->machine->clock, nic_look, nic);
+    timer_init(&nic->look, &dev->machine->clock, nic_retry_now, nic);
     if (!net_choose_mac(nic->mac, dev->machine->config.name, pci->devfn, err))
         return error_prefix(err, "device %s: property mac", dev->cls->name);
     if (nic->port && !net_attach(nic->port, &nic->card, dev->id ? dev->id : dev->cls->name))
@@ -97,9 +97,9 @@ void nic_resume(struct nic *nic)
     net_resume(nic->port);
 }
 
-void nic_look_again(struct nic *nic)
+void nic_retry(struct nic *nic)
 {
-    nic->delay = !nic->delay ? FIRST_LOOK : 2 * nic->delay < LAST_LOOK ? 2 * nic->delay : LAST_LOOK;
+    nic->delay = !nic->delay ? FIRST_RETRY : 2 * nic->delay < LAST_RETRY ? 2 * nic->delay : LAST_RETRY;
     timer_set(&nic->look, clock_now(nic->look.clock) + nic->delay);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What all network cards have in common, whatever the chip: the wire, the address, and a frame that waits at
- * the wire while the chip has no room for it.
+ * the wire while the chip has no space for it.
  */
 #ifndef HW_NET_NIC_H
 #define HW_NET_NIC_H
@@ -35,16 +35,16 @@ extern const struct state_table nic_state;
  */
 bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card *chip, struct error *err);
 void nic_unrealize(struct nic *nic);
-/* A reset of the machine or the chip: the question whether there is room is void. */
+/* A reset of the machine or the chip: what waits is not offered again. */
 void nic_reset(struct nic *nic);
 
-/* There may be room again: a frame that waits is offered soon. Cheap where none does. */
+/* There may be space again: a frame that waits is offered soon. Cheap where none does. */
 void nic_resume(struct nic *nic);
 /*
- * For chip.receive that returns false, where the driver gives descriptors back without telling: looks again
- * by itself, soon at first, later less often, until a frame was taken.
+ * For chip.receive that returns false, where the driver gives descriptors back without telling: the
+ * frame is offered again by a timer, soon at first, later less often, until one was taken.
  */
-void nic_look_again(struct nic *nic);
+void nic_retry(struct nic *nic);
 
 /*
  * Runs a transmitter step by step while it has something to do: step is false if not. A ring that never ends

@@ -249,14 +249,14 @@ static uint32_t pcnet_match(const struct pcnet *s, const uint8_t to[6], bool *ou
 static unsigned read_chain(struct pcnet *s, size_t length, struct descriptor chain[RX_FRAME])
 {
     uint32_t ring = ring_length(s, CSR_RCVRL);
-    size_t room = 0;
+    size_t space = 0;
     unsigned n;
 
-    for (n = 0; room < length && n < ring; n++) {
+    for (n = 0; space < length && n < ring; n++) {
         if (!read_descriptor(s, pcnet_descriptor_at(s, CSR_BADR, (s->rx_index + n) % ring), &chain[n]) ||
             !(chain[n].flags & DESC_OWN))
             return 0;
-        room += buffer_size(&chain[n]);
+        space += buffer_size(&chain[n]);
     }
     return n;
 }
@@ -286,7 +286,7 @@ static bool pcnet_rx_store(struct pcnet *s, uint8_t *frame, size_t length, uint3
     if (!count)
         return !(s->csr[0] & CSR0_RXON); /* after an error nothing waits */
     for (unsigned i = 0; i < count; i++) {
-        size_t room = buffer_size(&chain[i]), part = room < length - done ? room : length - done;
+        size_t part = min_u64(buffer_size(&chain[i]), length - done);
 
         if (!buffer(s, chain[i].address, frame + done, part, true))
             return true;
@@ -335,7 +335,7 @@ static bool pcnet_card_receive(void *opaque, const uint8_t *data, size_t length)
     memcpy(frame, data, length);
     if (pcnet_rx_frame(s, frame, nic_seal(frame, nic_pad(frame, length)), 0))
         return true;
-    nic_look_again(&s->nic); /* drivers give descriptors back without a word */
+    nic_retry(&s->nic); /* drivers give descriptors back without a word */
     return false;
 }
 
@@ -359,7 +359,7 @@ static void loop_back(struct pcnet *s, uint8_t *frame, size_t length)
         miss(s);
 }
 
-/* Sends what was gathered; *errors for the descriptor. False: the wire has no room. */
+/* Sends what was gathered; *errors for the descriptor. False: the wire is full. */
 static bool pcnet_tx_frame(struct pcnet *s, size_t length, uint32_t *errors)
 {
     uint8_t frame[RX_FRAME];
@@ -429,7 +429,7 @@ static bool tx_buffer(struct pcnet *s)
         return false;
     last = s->tx_open && d.flags & DESC_ENP;
     if (last && !pcnet_tx_frame(s, s->tx_length + length, &errors))
-        return false; /* it is taken anew when the wire has room */
+        return false; /* it is taken anew when the wire has space */
     s->tx_length += length;
     s->tx_open = s->tx_open && !last;
     if ((errors && !write_result(s, at, errors, errors >> 16)) ||

@@ -183,7 +183,7 @@ void rtl8139_rx_miss(struct rtl8139 *s)
     s->mpc += s->mpc < 0xFFFFFF;
 }
 
-/* With RCR_WRAP a frame runs on behind the ring's end; the largest ring has no such room. */
+/* With RCR_WRAP a frame runs on behind the ring's end; the largest ring has no such space. */
 static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
 {
     uint32_t size = rtl8139_ring_size(s), at = ring_writer(s), first = length;
@@ -194,7 +194,7 @@ static bool ring_write(struct rtl8139 *s, const uint8_t *data, uint32_t length)
            (first == length || pci_dma_write(&s->pci, s->rbstart, data + first, length - first));
 }
 
-/* Header, frame and check sequence into the ring. False: no room. */
+/* Header, frame and check sequence into the ring. False: no space. */
 static bool ring_put(struct rtl8139 *s, uint16_t status, const uint8_t *data, size_t length)
 {
     uint8_t entry[4 + NET_MAX_FRAME + NIC_FCS + 3] = {0};
@@ -300,7 +300,7 @@ static bool rtl8139_card_receive(void *opaque, const uint8_t *data, size_t lengt
         return true;
     if (s->cpcr & CPCR_RX) { /* no register tells of descriptors that the driver gives back */
         rtl8139_raise(s, INT_RXOVW);
-        nic_look_again(&s->nic);
+        nic_retry(&s->nic);
     } else { /* nothing is lost, so no overflow, which drivers count as an error; the ring has frames */
         rtl8139_raise(s, INT_ROK);
     }
@@ -322,7 +322,7 @@ static void rtl8139_card_link_changed(void *opaque, bool up)
 
 /* ---- transmitter ---- */
 
-/* False: the wire has no room. */
+/* False: the wire is full. */
 bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 {
     struct net_frame frame = {.data = data, .length = length ? nic_pad(data, length) : 0};
@@ -336,7 +336,7 @@ bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length)
 
 /* ---- transmitter: four descriptors, in turn ---- */
 
-/* Sends what one descriptor holds. False: the wire has no room. */
+/* Sends what one descriptor holds. False: the wire is full. */
 static bool tx_descriptor(struct rtl8139 *s, unsigned nth)
 {
     uint8_t data[TX_MAX];

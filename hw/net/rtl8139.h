@@ -96,8 +96,8 @@ void rtl8139_raise(struct rtl8139 *s, uint16_t bits);
 void rtl8139_rx_done(struct rtl8139 *s, uint16_t status);
 /* A frame for which the driver named no memory, or too little. */
 void rtl8139_rx_miss(struct rtl8139 *s);
-/* Sends a frame, or receives it if the chip is looped back. data: room for padding. False: the wire has no
- * room. */
+/* Sends a frame, or receives it if the chip is looped back. data: with space for padding. False: the wire is
+ * full. */
 bool rtl8139_tx_frame(struct rtl8139 *s, uint8_t *data, size_t length);
 
 /* ---- rtl8139_cplus.c ---- */

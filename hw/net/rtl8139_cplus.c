@@ -159,27 +159,27 @@ static size_t cplus_whole(struct rtl8139 *s, uint8_t frame[NET_MAX_FRAME])
     return s->tx_length;
 }
 
-/* All segments at once, if the wire cuts them. False: not so; *room false: the wire has none. */
-static bool cplus_large(struct rtl8139 *s, bool *room)
+/* All segments at once, if the wire cuts them. False: not so; *sent false: the wire is full. */
+static bool cplus_large(struct rtl8139 *s, bool *sent)
 {
     struct offload_cut cut;
 
     if (!(s->tx_flags & DESC_LGSEN) || s->tx_sent || s->tx_tag & DESC_TAGC ||
         (s->tcr & TCR_LOOPBACK) == TCR_LOOPBACK || !cplus_cut(s, &cut))
         return false;
-    return offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, room);
+    return offload_send_large(s->nic.port, &cut, s->tx_data, s->tx_length, sent);
 }
 
-/* Sends the frame that was gathered, or its next segment. False: the wire has no room. */
+/* Sends the frame that was gathered, or its next segment. False: the wire is full. */
 static bool cplus_send(struct rtl8139 *s)
 {
     uint8_t frame[NET_MAX_FRAME];
     size_t length;
-    bool room;
+    bool sent;
 
-    if (cplus_large(s, &room)) {
-        s->tx_ready = !room;
-        return room;
+    if (cplus_large(s, &sent)) {
+        s->tx_ready = !sent;
+        return sent;
     }
     length = s->tx_flags & DESC_LGSEN ? cplus_segment(s, frame) : cplus_whole(s, frame);
     if (length && s->tx_tag & DESC_TAGC)

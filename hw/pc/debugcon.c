@@ -49,7 +49,7 @@ static const struct region_ops debugcon_ops = {
 };
 
 /* What is typed at the log is dropped. */
-static size_t debugcon_room(void *opaque)
+static size_t debugcon_space(void *opaque)
 {
     return SIZE_MAX;
 }
@@ -60,7 +60,7 @@ static void debugcon_receive(void *opaque, const uint8_t *data, size_t length)
 
 static bool debugcon_realize(struct device *dev, struct error *err)
 {
-    static const struct chardev_user user = {.room = debugcon_room, .receive = debugcon_receive};
+    static const struct chardev_user user = {.space = debugcon_space, .receive = debugcon_receive};
     struct debugcon *con = (struct debugcon *)dev;
 
     if (con->chardev && !chardev_set_user(con->chardev, &user))

@@ -149,7 +149,7 @@ static bool write_directory(struct fw_cfg *cfg)
                     sizeof(directory.count) + cfg->files * sizeof(directory.entries[0]));
 }
 
-/* Makes room for a file at its place in the order of names. */
+/* Makes a place for a file at its place in the order of names. */
 static void insert_file(struct fw_cfg *cfg, uint32_t at, const char *name)
 {
     struct item *files = cfg->items + KEY_FILE_FIRST;
@@ -174,7 +174,7 @@ bool fw_cfg_set_file(struct device *dev, const char *name, const void *data, siz
         at++;
     if (at == cfg->files || strcmp(cfg->names[at], name) != 0) {
         if (cfg->files == FW_CFG_MAX_FILES)
-            return error_set(err, "fw_cfg: no room for the file '%s': there are %d already", name,
+            return error_set(err, "fw_cfg: no place for the file '%s': there are %d already", name,
                              FW_CFG_MAX_FILES);
         insert_file(cfg, at, name);
     }

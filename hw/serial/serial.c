@@ -2,7 +2,7 @@
 /*
  * Class isa-serial: National Semiconductor PC16550D UART. What the guest sends leaves at once, whatever the
  * baud rate; so the transmitter is always empty. What comes in waits in the character device until the
- * receive FIFO has room, so that only loopback can overrun it.
+ * receive FIFO has space, so that only loopback can overrun it.
  */
 #include "base/util.h"
 #include "char/chardev.h"
@@ -213,7 +213,7 @@ static void fifo_clear(struct serial *s)
     s->fifo_count = 0;
 }
 
-static size_t serial_room(void *opaque)
+static size_t serial_space(void *opaque)
 {
     const struct serial *s = opaque;
 
@@ -232,7 +232,7 @@ static void serial_receive(void *opaque, const uint8_t *data, size_t length)
 /* More may come in: called last, as it may come at once. */
 static void accept_input(struct serial *s)
 {
-    if (s->chardev && serial_room(s))
+    if (s->chardev && serial_space(s))
         chardev_accept_input(s->chardev);
 }
 
@@ -448,7 +448,7 @@ static unsigned serial_next_index(const struct serial *s)
 static bool serial_realize(struct device *dev, struct error *err)
 {
     struct serial *s = (struct serial *)dev;
-    struct chardev_user user = {.room = serial_room, .receive = serial_receive, .opaque = s};
+    struct chardev_user user = {.space = serial_space, .receive = serial_receive, .opaque = s};
 
     if (s->index == NEXT_INDEX)
         s->index = serial_next_index(s);

@@ -94,7 +94,7 @@ static void open_line(struct fixture *f, const struct chardev_options *options)
 {
     struct error err = {.text = ""};
     struct chardev_user user = {
-        .room = room, .receive = receive, .opened = opened, .closed = closed, .leave = leave, .opaque = f};
+        .space = room, .receive = receive, .opened = opened, .closed = closed, .leave = leave, .opaque = f};
 
     f->chr = chardev_open(&f->loop, "line", options, &err);
     if (!f->chr)
@@ -497,7 +497,7 @@ static void ctrl_a_switches_between_two_users(void **state)
 {
     struct fixture *f = *state;
     struct chardev_user second = {
-        .room = room, .receive = receive_second, .opened = opened_second, .opaque = f};
+        .space = room, .receive = receive_second, .opened = opened_second, .opaque = f};
     int fd;
 
     open_line(f, &(struct chardev_options){
@@ -524,7 +524,7 @@ static void ctrl_a_switches_between_two_users(void **state)
 static void without_mux_a_line_has_one_user_and_ctrl_a_is_a_byte(void **state)
 {
     struct fixture *f = *state;
-    struct chardev_user second = {.room = room, .receive = receive_second, .opaque = f};
+    struct chardev_user second = {.space = room, .receive = receive_second, .opaque = f};
     int fd;
 
     open_server(f);
