@@ -18,8 +18,8 @@ struct chardev;
 
 /* Who uses it: a UART, a monitor. */
 struct chardev_user {
-    size_t (*space)(
-        void *opaque); /* how many bytes receive takes now; 0: input waits until chardev_accept_input */
+    /* How many bytes receive takes now; 0: input waits until chardev_accept_input. */
+    size_t (*space)(void *opaque);
     void (*receive)(void *opaque, const uint8_t *data, size_t length);
     void (*opened)(void *opaque); /* a client connected (at once where there is no connecting), or NULL */
     void (*closed)(void *opaque); /* the client went, or NULL */

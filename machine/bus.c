@@ -64,8 +64,8 @@ static int by_start(const void *a, const void *b)
     return ra->start < rb->start ? -1 : ra->start > rb->start;
 }
 
-/* Adds what is still free of [start, end) to the view, whose first `count` ranges are sorted and do not
- * overlap. */
+/* Adds what nobody has yet of the region's addresses to the view, whose ranges are sorted and do not overlap.
+ */
 static void add_free_parts(struct flat_view *view, struct region *region)
 {
     uint64_t at = region->base, end = region_end(region);

@@ -37,8 +37,8 @@ struct region_ops {
 };
 
 enum region_flags {
-    REGION_READONLY =
-        1, /* host memory that the guest reads without exit; its writes go to ops->write, if any */
+    /* Host memory that the guest reads without exit; its writes go to ops->write, if any. */
+    REGION_READONLY = 1,
     REGION_GUEST_RAM = 2, /* part of guest RAM: the only memory that DMA may touch */
     REGION_COALESCE = 4,  /* the accelerator may deliver writes late, in order, before any other access */
 
@@ -56,9 +56,10 @@ struct region {
     const char *name;
     uint64_t size; /* bytes, at least 1 */
     const struct region_ops *ops;
-    void *opaque;  /* for ops and written */
-    uint8_t *host; /* memory-backed (RAM, ROM, VRAM): size bytes, accessed without ops unless READONLY is
-                      written; else NULL */
+    void *opaque; /* for ops and written */
+    /* Memory-backed (RAM, ROM, VRAM): size bytes, accessed without ops unless READONLY is written; else NULL.
+     */
+    uint8_t *host;
     uint8_t flags; /* enum region_flags */
     uint8_t priority;
     /* Told after the bus (test port, KVM exit) wrote to host memory; not told of writes that the guest does

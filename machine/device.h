@@ -3,9 +3,12 @@
  * The one contract for every device: a struct that begins with struct device, and a constant class that
  * describes it.
  *
- *     struct rtc { struct device dev; ... };
- *     static const struct device_class rtc_class = { .name = "mc146818rtc", .size = sizeof(struct rtc), ...
- * }; DEVICE_CLASS(rtc_class);
+ *     struct rtc {
+ *         struct device dev;
+ *         ...
+ *     };
+ *     static const struct device_class rtc_class = {.name = "mc146818rtc", .size = sizeof(struct rtc), ...};
+ *     DEVICE_CLASS(rtc_class);
  *
  * Life: allocated zeroed, properties set, realize, reset, then it works; reset again at any time; unrealize,
  * freed. All calls are made under the machine lock. A class without reset and state does not register.
@@ -77,9 +80,10 @@ struct device_class {
     const struct property *properties; /* or NULL */
     const struct state_table *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
     bool (*realize)(struct device *dev, struct error *err);
-    void (*unrealize)(
-        struct device *dev); /* or NULL; undoes a successful realize; regions, timers, irqs are its own */
-    void (*reset)(struct device *dev); /* to power-on state; cancels what is in flight */
+    /* Or NULL. Undoes a successful realize: regions, timers, interrupt sources are the device's own. */
+    void (*unrealize)(struct device *dev);
+    /* To power-on state; cancels what is in flight. */
+    void (*reset)(struct device *dev);
     /* The three are NULL where there is nothing to do. Before a state is taken: whatever is in flight and
      * cannot be written down is finished, or put back to be done again; nothing that the guest sees changes,
      * and the device works on after it. */

@@ -79,8 +79,8 @@ struct machine_config {
     bool no_defaults;
     const char *bios;            /* -bios: file, NULL: the board's */
     const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */
-    int64_t
-        rtc_offset; /* seconds to add to the host's UTC for the guest's RTC (localtime, or a given base) */
+    /* Seconds to add to the host's UTC for the guest's RTC (localtime, or a given base). */
+    int64_t rtc_offset;
     bool no_reboot, no_shutdown;   /* -no-reboot, -no-shutdown */
     struct device_global *globals; /* -global, applied to every device of that class */
     bool xen_restrict;             /* -xen-domid-restrict */
@@ -103,8 +103,8 @@ struct machine {
     struct device *devices;
     struct machine_listener *listeners;
     enum run_state state;
-    struct loop_work
-        control_work; /* reset and shutdown are done from the loop, not inside a guest's access */
+    /* Reset and shutdown are done from the loop, not inside a guest's access. */
+    struct loop_work control_work;
     bool reset_pending, shutdown_pending, suspend_pending, pending_by_guest;
     int64_t start_wall_ns;     /* host UTC, ns since 1970, at guest time 0: for the RTC */
     struct backends *backends; /* what options made and devices use; NULL until given */

@@ -55,9 +55,9 @@ struct pci_info {
     uint32_t class_code; /* 24 bits: class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA ... 4: INTD */
-    uint16_t subsystem_vendor,
-        subsystem_device; /* 0, 0: 1AF4:1100, what guests see from the peers on this board */
-    const char *rom;      /* option ROM file by default (looked up in -L paths), or NULL */
+    /* 0, 0: 1AF4:1100, what guests see from the peers on this board. */
+    uint16_t subsystem_vendor, subsystem_device;
+    const char *rom; /* option ROM file by default (looked up in -L paths), or NULL */
 };
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM, PCI_BAR_MEM_PREFETCH, PCI_BAR_ROM };

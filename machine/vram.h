@@ -14,17 +14,17 @@
 
 struct vram {
     struct machine *machine;
-    struct region region; /* memory-backed; map it, or make it a BAR; REGION_READONLY is the accelerator's
-                             while armed */
-    uint64_t size;        /* bytes, a multiple of VRAM_PAGE */
-    struct region
-        window; /* shows a part of the memory a second time while mapped: a bank in the VGA's window */
+    /* Memory-backed; map it, or make it a BAR. REGION_READONLY is the accelerator's while armed. */
+    struct region region;
+    uint64_t size; /* bytes, a multiple of VRAM_PAGE */
+    /* Shows a part of the memory a second time while mapped: a bank in the VGA's window. */
+    struct region window;
     uint64_t window_start; /* of that part */
     uint8_t *host;
-    uint64_t *dirty; /* a bit a page: changed since vram_take_dirty */
+    uint64_t *dirty; /* a bit a page: changed since vram_clear */
     enum vram_watch watch;
-    void (*touched)(
-        void *opaque); /* or NULL: first write while ARMED; may come from any thread that holds the lock */
+    /* Or NULL: the first write while ARMED; may come from any thread that holds the lock. */
+    void (*touched)(void *opaque);
     void *opaque;
     void *accel; /* the accelerator's own */
 };

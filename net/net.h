@@ -33,8 +33,8 @@ enum net_cut { NET_CUT_NONE, NET_CUT_TCP4, NET_CUT_TCP6 };
 struct net_frame {
     const uint8_t *data; /* valid during the call only */
     size_t length;       /* one beyond 1..NET_MAX_FRAME (with a cut: NET_MAX_LARGE) is taken and gone */
-    bool needs_checksum; /* the 16-bit sum over [checksum_start, length) is to be stored at checksum_start +
-                            checksum_offset */
+    /* The 16-bit sum over [checksum_start, length) is to be stored at checksum_start + checksum_offset. */
+    bool needs_checksum;
     uint16_t checksum_start, checksum_offset;
     /*
      * For a wire that net_takes_large: the frame is to be sent as several, each with these bytes of headers

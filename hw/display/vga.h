@@ -103,10 +103,10 @@ struct vga {
     void *opaque;
     struct vram vram;
     /* the adapter's */
-    uint32_t bank[2]; /* of each 32 KiB half of the window: added to its offset (bytes of a packed mode, else
-                         plane address) */
-    bool packed;      /* the window shows packed pixels whatever the VGA registers say */
-    bool dac8;        /* 8 bits a colour */
+    /* Of each 32 KiB half of the window: added to its offset (bytes of a packed mode, else plane address). */
+    uint32_t bank[2];
+    bool packed; /* the window shows packed pixels whatever the VGA registers say */
+    bool dac8;   /* 8 bits a colour */
     struct region ports, window;
     uint32_t window_writes; /* since the window last changed */
     struct console_source source;

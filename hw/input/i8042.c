@@ -90,8 +90,8 @@ static bool take_keyboard(struct i8042 *s, uint8_t *byte)
             s->break_prefix = true;
             continue;
         }
-        if (*byte <=
-            0x84) { /* scan codes; above are answers and prefixes, which may come between F0 and its code */
+        /* Scan codes; above are answers and prefixes, which may come between F0 and its code. */
+        if (*byte <= 0x84) {
             *byte = ps2_translate(*byte) | (s->break_prefix ? 0x80 : 0);
             s->break_prefix = false;
         }

@@ -48,8 +48,8 @@ enum {
 struct pc_board {
     struct device dev;
     uint8_t *bios;
-    struct region
-        bios_region; /* at the top of 4 GiB; the host bridge shows its end at the top of the first MiB too */
+    /* At the top of 4 GiB; the host bridge shows its end at the top of the first MiB too. */
+    struct region bios_region;
     struct device *rtc, *fdc;
     struct machine_listener listener;
     STATE_MEMBERS(PC_BOARD_STATE);
