@@ -6,8 +6,8 @@
 #include "machine/machine.h"
 #include "net/ethernet.h"
 
-/* How long until the next look: a driver in its interrupt handler is back in microseconds, a guest that hangs
- * shall not cost much. */
+/* How long until the frame is offered again: a driver in its interrupt handler is back in microseconds, a
+ * guest that hangs shall not cost much. */
 enum { FIRST_RETRY = 50 * NS_PER_US, LAST_RETRY = 8 * NS_PER_MS };
 
 enum { STEPS = 256 /* of a transmitter at a time */ };
@@ -51,7 +51,7 @@ static void nic_unplug(void *opaque)
 {
     struct nic *nic = opaque;
 
-    timer_cancel(&nic->look);
+    timer_cancel(&nic->retry);
     if (nic->port)
         net_detach(nic->port);
     nic->port = NULL;
@@ -66,7 +66,7 @@ bool nic_realize(struct nic *nic, struct pci_device *pci, const struct net_card 
     nic->chip = *chip;
     nic->card = (struct net_card){
         .receive = nic_receive, .sent = nic_sent, .link_changed = nic_link_changed, .opaque = nic};
-    timer_init(&nic->look, &dev->machine->clock, nic_retry_now, nic);
+    timer_init(&nic->retry, &dev->machine->clock, nic_retry_now, nic);
     if (!net_choose_mac(nic->mac, dev->machine->config.name, pci->devfn, err))
         return error_prefix(err, "device %s: property mac", dev->cls->name);
     if (nic->port && !net_attach(nic->port, &nic->card, dev->id ? dev->id : dev->cls->name))
@@ -90,7 +90,7 @@ void nic_reset(struct nic *nic)
 
 void nic_resume(struct nic *nic)
 {
-    timer_cancel(&nic->look);
+    timer_cancel(&nic->retry);
     if (!nic->waits)
         return;
     nic->waits = false;
@@ -100,7 +100,7 @@ void nic_resume(struct nic *nic)
 void nic_retry(struct nic *nic)
 {
     nic->delay = !nic->delay ? FIRST_RETRY : 2 * nic->delay < LAST_RETRY ? 2 * nic->delay : LAST_RETRY;
-    timer_set(&nic->look, clock_now(nic->look.clock) + nic->delay);
+    timer_set(&nic->retry, clock_now(nic->retry.clock) + nic->delay);
 }
 
 void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *opaque))

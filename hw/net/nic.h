@@ -12,9 +12,9 @@
 enum { NIC_FCS = 4 }; /* bytes of the frame check sequence */
 
 #define NIC_STATE(S)                                                                                         \
-    S(BOOL, waits)                      /* the wire keeps a frame */                                         \
-    S(TIMER, look)                      /* looks again whether there is room */                              \
-    S(UINT, uint32_t, delay, LAST_LOOK) /* until it did last, ns; 0: the last frame was taken */
+    S(BOOL, waits)                       /* the wire keeps a frame */                                        \
+    S(TIMER, retry)                      /* offers it again */                                               \
+    S(UINT, uint32_t, delay, LAST_RETRY) /* until it did last, ns; 0: the last frame was taken */
 
 struct nic {
     struct net_port *port; /* property; NULL: no cable, or unplugged */
