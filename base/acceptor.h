@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A listening socket in the loop. Who connects while there are no descriptors, or no memory for one, waits in
- * the kernel's queue, and the loop sleeps: it looks again after a second, or when the owner knows of one that
+ * the kernel's queue, and the loop sleeps: it tries again after a second, or when the owner knows of one that
  * was given back.
  */
 #ifndef BASE_ACCEPTOR_H

@@ -58,7 +58,7 @@ void loop_quit(struct loop *loop); /* from the machine thread or a signal handle
 
 /*
  * Something is expected before this time of the host clock, sooner than it takes to sleep and be woken: until
- * then the loop looks for events instead. For moments only: it costs a processor's time. Machine thread.
+ * then the loop busy-polls for events instead. For moments only: it costs a processor's time. Machine thread.
  */
 void loop_stay_awake(struct loop *loop, int64_t until);
 

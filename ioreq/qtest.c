@@ -50,7 +50,7 @@ struct qtest {
     bool intercepted;             /* lines are reported instead of delivered */
     struct irq inputs[IRQ_LINES]; /* lines that the client drives */
     int64_t awake_until;          /* host clock: the present moment's end */
-    unsigned missed, skip;        /* moments in vain in a row; answers until the next moment */
+    unsigned missed, skip;        /* moments without a command, up to now; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
     struct loop_work flush_work;  /* for lines that change on their own, between commands */
 };

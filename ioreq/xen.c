@@ -32,15 +32,16 @@ enum {
 
 /*
  * A guest talks to a device in bursts, a request every few microseconds; to sleep and to be woken takes as
- * long. So after an answer the next request is looked for a moment, with its port still masked. Looks in vain
- * become rarer by themselves: after n of them in a row, 2^n answers go by without one.
+ * long. So after an answer this thread busy-polls for the next request, with its port still masked. Polls
+ * that find nothing become rarer by themselves: after the nth of them, one behind the other, 2^n answers go
+ * by without one.
  */
-#define LOOK_NS (15 * NS_PER_US)
+#define POLL_NS (15 * NS_PER_US)
 
 enum {
     BURST = 32,        /* requests served before others get the thread */
-    LOOKED_AT = 4,     /* vCPUs whose next request is looked for: those that were served last */
-    MOST_SKIPPED = 64, /* answers between two looks, at most */
+    POLLED = 4,        /* vCPUs whose next request is polled for: those that were served last */
+    MOST_SKIPPED = 64, /* answers between two polls, at most */
     NO_VCPU = 0xFFFF,
 };
 
@@ -65,8 +66,8 @@ struct server {
     uint16_t *port_vcpu;    /* and the other way round: by local port, a vCPU or NO_VCPU */
     uint32_t port_capacity; /* of port_vcpu */
     unsigned vcpus;
-    uint16_t looked_at[LOOKED_AT]; /* the last one first; NO_VCPU: none yet */
-    unsigned missed, skip;         /* looks in vain in a row; answers until the next look */
+    uint16_t polled[POLLED]; /* the last one first; NO_VCPU: none yet */
+    unsigned missed, skip;   /* polls without a request, up to now; answers until the next poll */
     struct range_list claimed[SPACES];
     uint8_t link_irq[4]; /* PIRQ routes that Xen was told of */
     uint8_t link_known;  /* a bit for each of them */
@@ -260,31 +261,31 @@ static bool serve_vcpu(struct server *s, unsigned vcpu)
     return true;
 }
 
-/* Moves the vCPU to the front of those that are looked at. */
+/* Moves the vCPU to the front of those that are polled. */
 static void remember(struct server *s, unsigned vcpu)
 {
     unsigned at = 0;
 
-    while (at < LOOKED_AT - 1 && s->looked_at[at] != vcpu)
+    while (at < POLLED - 1 && s->polled[at] != vcpu)
         at++;
-    memmove(s->looked_at + 1, s->looked_at, at * sizeof(s->looked_at[0]));
-    s->looked_at[0] = vcpu;
+    memmove(s->polled + 1, s->polled, at * sizeof(s->polled[0]));
+    s->polled[0] = vcpu;
 }
 
 /* A vCPU with a request among those that were served last; NO_VCPU: none. */
 static unsigned find_ready(const struct server *s)
 {
-    for (unsigned i = 0; i < LOOKED_AT && s->looked_at[i] != NO_VCPU; i++)
-        if (xen_ready(s, s->looked_at[i]))
-            return s->looked_at[i];
+    for (unsigned i = 0; i < POLLED && s->polled[i] != NO_VCPU; i++)
+        if (xen_ready(s, s->polled[i]))
+            return s->polled[i];
     return NO_VCPU;
 }
 
 /*
- * Looks for the next request, until one is there, it took too long or this thread has other work: what a
+ * Busy-polls for the next request, until one is there, it took too long or this thread has other work: what a
  * request posted (a reset, a disk transfer) is done before the next one.
  */
-static unsigned xen_look(struct server *s)
+static unsigned xen_busy_poll(struct server *s)
 {
     const struct clock *clock = &s->x.m->loop.host_clock;
     unsigned vcpu;
@@ -298,7 +299,7 @@ static unsigned xen_look(struct server *s)
         s->skip--;
         return NO_VCPU;
     }
-    end = clock_now(clock) + LOOK_NS;
+    end = clock_now(clock) + POLL_NS;
     while (!loop_has_work(&s->x.m->loop) && clock_now(clock) < end)
         for (unsigned i = 0; i < 16; i++) {
             if ((vcpu = find_ready(s)) != NO_VCPU) {
@@ -318,7 +319,7 @@ static void serve_burst(struct server *s, unsigned vcpu)
 {
     for (unsigned n = 0; n < BURST && vcpu != NO_VCPU && serve_vcpu(s, vcpu); n++) {
         remember(s, vcpu);
-        vcpu = xen_look(s);
+        vcpu = xen_busy_poll(s);
     }
     xen_vram_life(&s->x);
 }
@@ -420,7 +421,7 @@ static bool create_server(struct server *s, struct error *err)
     if (xendevicemodel_create_ioreq_server(s->x.dm, s->x.domid, HVM_IOREQSRV_BUFIOREQ_ATOMIC, &s->id) < 0)
         return error_set(err, "domain %u takes no ioreq server: %s", s->x.domid, strerror(errno));
     s->created = true;
-    memset(s->looked_at, 0xFF, sizeof(s->looked_at));
+    memset(s->polled, 0xFF, sizeof(s->polled));
     s->vcpus = s->x.m->config.max_cpus;
     if (xendevicemodel_nr_vcpus(s->x.dm, s->x.domid, &vcpus) == 0 && vcpus)
         s->vcpus = vcpus;

@@ -16,8 +16,8 @@
 
 #define MEMORY_WRITE_BACK 6 /* MTRR type WB, for pin_memory_cacheattr */
 
-/* Between two looks at a quiet screen's log: at first, and after a while without any sign of life. */
-#define LOOK_NS   (25 * NS_PER_MS)
+/* Between two polls of a quiet screen's log: at first, and after a while without any sign of life. */
+#define POLL_NS   (25 * NS_PER_MS)
 #define RARELY_NS (200 * NS_PER_MS)
 
 /* ---- the cache of foreign mappings ---- */
@@ -141,7 +141,7 @@ void xen_memory_destroy(struct xen *x)
 
 /* ---- video memory ---- */
 
-static void look_at_log(void *opaque);
+static void poll_log(void *opaque);
 
 static bool populate(struct xen *x, uint64_t gfn, uint64_t pages, struct error *err)
 {
@@ -187,7 +187,7 @@ bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
     if (!vram->host)
         return error_set(err, "cannot map the video memory of domain %u: %s", x->domid, strerror(errno));
     memset(vram->host, 0, vram->size);
-    timer_init(&x->screen.look, &m->clock, look_at_log, x);
+    timer_init(&x->screen.poll, &m->clock, poll_log, x);
     x->screen.vram = vram;
     return true;
 }
@@ -196,7 +196,7 @@ void xen_vram_free(struct machine *m, struct vram *vram)
 {
     struct xen *x = m->accel_data;
 
-    timer_cancel(&x->screen.look);
+    timer_cancel(&x->screen.poll);
     xenforeignmemory_unmap(x->fmem, vram->host, vram->size / XC_PAGE_SIZE);
     x->screen.vram = NULL;
 }
@@ -252,7 +252,7 @@ void xen_vram_sync(struct machine *m, struct vram *vram)
 }
 
 /*
- * Nobody tells of a quiet screen's first write: Xen's log is looked at, often enough that a person sees no
+ * Nobody tells of a quiet screen's first write: Xen's log is polled, often enough that a person sees no
  * delay in what follows a key, and more and more rarely where the guest shows no sign of life. Only while
  * somebody watches and the guest has the memory mapped.
  *
@@ -261,7 +261,7 @@ void xen_vram_sync(struct machine *m, struct vram *vram)
  * written between is lost; every page is changed by itself, with a flush, both ways; and every kind of
  * instruction that draws is left to Xen's emulator.
  */
-static void look_at_log(void *opaque)
+static void poll_log(void *opaque)
 {
     struct xen *x = opaque;
     struct xen_vram *screen = &x->screen;
@@ -271,33 +271,33 @@ static void look_at_log(void *opaque)
     screen->pause += screen->pause / 4;
     if (screen->pause > RARELY_NS)
         screen->pause = RARELY_NS;
-    timer_set(&screen->look, clock_now(&x->m->clock) + screen->pause);
+    timer_set(&screen->poll, clock_now(&x->m->clock) + screen->pause);
     xen_vram_sync(x->m, screen->vram);
 }
 
-static void look_soon(struct xen *x)
+static void poll_soon(struct xen *x)
 {
-    x->screen.pause = LOOK_NS;
-    timer_set(&x->screen.look, clock_now(&x->m->clock) + LOOK_NS);
+    x->screen.pause = POLL_NS;
+    timer_set(&x->screen.poll, clock_now(&x->m->clock) + POLL_NS);
 }
 
 void xen_vram_life(struct xen *x)
 {
-    if (!timer_armed(&x->screen.look))
+    if (!timer_armed(&x->screen.poll))
         return;
-    if (x->screen.look.deadline - clock_now(&x->m->clock) > LOOK_NS)
-        look_soon(x);
+    if (x->screen.poll.deadline - clock_now(&x->m->clock) > POLL_NS)
+        poll_soon(x);
     else
-        x->screen.pause = LOOK_NS;
+        x->screen.pause = POLL_NS;
 }
 
 void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
 {
     struct xen *x = m->accel_data;
 
-    timer_cancel(&x->screen.look);
+    timer_cancel(&x->screen.poll);
     if (watch == VRAM_UNWATCHED)
         stop_tracking(x);
     else if (watch == VRAM_ARMED)
-        look_soon(x);
+        poll_soon(x);
 }

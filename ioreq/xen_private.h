@@ -33,8 +33,8 @@ struct chunk {
 struct xen_vram {
     uint64_t gfn;      /* where the video memory is now */
     uint64_t parking;  /* where it is while its BAR is not decoded */
-    struct timer look; /* while armed */
-    int64_t pause;     /* until the next look after that */
+    struct timer poll; /* of the log, while armed */
+    int64_t pause;     /* until the next poll after that */
     struct vram *vram;
     bool tracked; /* Xen's dirty tracking is on for it */
 };

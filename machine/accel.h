@@ -16,7 +16,7 @@ struct device;
 
 /* How closely the guest's direct writes to a video memory are followed. */
 enum vram_watch {
-    VRAM_UNWATCHED, /* nobody looks: no cost */
+    VRAM_UNWATCHED, /* no viewer: no cost */
     VRAM_ARMED,     /* quiet: the next write is to be told at once, by vram_touched */
     VRAM_LOGGED,    /* busy: writes are logged, read with vram_sync */
 };

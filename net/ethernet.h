@@ -23,8 +23,8 @@ unsigned net_multicast_hash(const uint8_t address[6]);
 
 /*
  * The address of a card: given (not multicast, else false with *err), or made from the machine's name and the
- * card's number, the same every time: locally administered and never multicast. is_given: mac is not all
- * zero.
+ * card's number, the same every time: locally administered and never multicast. All zero in mac: none was
+ * given.
  */
 bool net_choose_mac(uint8_t mac[6], const char *machine_name, unsigned nth, struct error *err);
 

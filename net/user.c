@@ -3,8 +3,9 @@
  * The user-mode network: libslirp plays a router, a DHCP, DNS and TFTP server, and opens ordinary sockets for
  * what the guest sends beyond them.
  *
- * libslirp is made for a loop that asks it before each sleep. Ours does not, so it is asked after each thing
- * that could have changed its mind: a frame of the guest's, a ready descriptor, a timer.
+ * libslirp is made for a loop that polls, and learns from it before each sleep which sockets to wait for.
+ * Ours does so after each thing that could have changed the answer: a frame of the guest's, a ready
+ * descriptor, a timer.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -130,7 +131,7 @@ static void watch_fd(struct user *user, int fd, uint32_t events)
     if (!state->watched) {
         if (!user_grow((void **)&user->watched, &user->watched_room, user->watched_count + 1, sizeof(int)) ||
             epoll_ctl(user->poll_fd, EPOLL_CTL_ADD, fd, &ev))
-            return; /* tried again when libslirp is asked the next time */
+            return; /* tried again with the next update_polling */
         user->watched[user->watched_count++] = fd;
     } else if (epoll_ctl(user->poll_fd, EPOLL_CTL_MOD, fd, &ev)) {
         return;
@@ -216,7 +217,8 @@ static void update_pause(struct user *user)
     loop_rewatch(user->port->loop, &user->watch, paused ? 0 : EPOLLIN);
 }
 
-static void ask(struct user *user)
+/* Learns from libslirp which sockets it waits for and how long. */
+static void update_polling(struct user *user)
 {
     uint32_t timeout = UINT32_MAX;
 
@@ -241,7 +243,7 @@ static bool serve_sockets(struct user *user)
         user->library.slirp_pollfds_poll(user->slirp, 0, get_events, user);
     for (int i = 0; i < n; i++)
         user->fds[ready[i].data.fd].ready = 0;
-    ask(user);
+    update_polling(user);
     return n > 0;
 }
 
@@ -260,7 +262,7 @@ static void timer_fired(void *opaque)
     struct user *user = opaque;
 
     user->library.slirp_pollfds_poll(user->slirp, 0, get_events, user);
-    ask(user);
+    update_polling(user);
 }
 
 /* ---- frames ---- */
@@ -285,7 +287,7 @@ static void user_work(void *opaque)
 
     if (!user->waiting)
         deliver_queue(user);
-    ask(user);
+    update_polling(user);
 }
 
 static ssize_t user_send_packet(const void *data, size_t length, void *opaque)
@@ -445,7 +447,7 @@ bool net_user_add_forward(struct net_port *port, const char *forward, struct err
 {
     bool ok = add_forward(port->wire_data, forward, err);
 
-    ask(port->wire_data);
+    update_polling(port->wire_data);
     return ok;
 }
 
@@ -458,7 +460,7 @@ bool net_user_remove_forward(struct net_port *port, const char *listener, struct
         return false;
     if (user->library.slirp_remove_hostfwd(user->slirp, f.udp, f.host, f.host_port))
         return error_set(err, "hostfwd=%s: there is none such", listener);
-    ask(user);
+    update_polling(user);
     return true;
 }
 
@@ -517,7 +519,7 @@ static bool user_start(struct user *user, struct loop *loop, const char *id,
                  inet_ntop(AF_INET, &config.vnetwork, address, sizeof(address)),
                  options->restricted ? "on" : "off") < 0)
         user->port->info = NULL;
-    ask(user);
+    update_polling(user);
     return true;
 }
 

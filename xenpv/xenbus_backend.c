@@ -137,7 +137,7 @@ static void xenbus_connect(struct xenbus_device *dev, uint32_t ours)
 }
 
 /*
- * Looks at both states and does what is next. A front end that closes may have requests under way, so that
+ * Reads both states and does what is next. A front end that closes may have requests under way, so that
  * the connection stays until it says Closed; one whose device libxl takes away is waited for as well.
  */
 static void xenbus_follow(struct xenbus_device *dev, uint32_t ours)

@@ -49,7 +49,7 @@ struct xenbus_device {
     char base[XENBUS_PATH];     /* the back end's directory, relative to our domain's home */
     char frontend[XENBUS_PATH]; /* the front end's; "" until it is known and watched */
     bool connected;
-    bool touched, params_touched; /* something changed that was not looked at */
+    bool touched, params_touched; /* something changed, and is to be followed */
     struct xenbus_device *next;
 };
 

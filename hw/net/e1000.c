@@ -732,7 +732,7 @@ static void write_wuc(struct e1000 *s, uint32_t value)
     pci_write_pme(&s->pci, value & WUC_PME_EN, value & WUC_PME_STATUS);
 }
 
-/* What waited is looked at as what comes now. */
+/* A frame that waited is filtered as one that comes now. */
 static void e1000_power_changed(struct pci_device *pci)
 {
     nic_resume(&((struct e1000 *)pci)->nic);

@@ -184,7 +184,7 @@ enum {
 /* Receive descriptor */
 #define RX_DD    0x01
 #define RX_EOP   0x02
-#define RX_IXSM  0x04 /* no checksum was looked at */
+#define RX_IXSM  0x04 /* no checksum was verified */
 #define RX_VP    0x08
 #define RX_TCPCS 0x20
 #define RX_IPCS  0x40

@@ -280,7 +280,7 @@ static void rtl8139_look_for_wakeup(struct rtl8139 *s, const uint8_t *data, size
         pci_raise_pme(&s->pci);
 }
 
-/* What waited is looked at as what comes now. */
+/* A frame that waited is filtered as one that comes now. */
 static void rtl8139_power_changed(struct pci_device *pci)
 {
     nic_resume(&((struct rtl8139 *)pci)->nic);

@@ -118,7 +118,7 @@ enum {
 
 #define CPCR_TX   0x0001
 #define CPCR_RX   0x0002
-#define CPCR_RXCS 0x0020 /* checksums are looked at (RxChkSum) */
+#define CPCR_RXCS 0x0020 /* checksums are verified (RxChkSum) */
 #define CPCR_VLAN 0x0040 /* tags are taken out */
 #define CPCR_MASK 0x027B
 
