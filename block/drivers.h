@@ -7,6 +7,7 @@
 
 extern const struct node_driver file_driver, host_device_driver, host_cdrom_driver; /* file.c */
 extern const struct node_driver qcow2_driver;                                       /* qcow2.c */
+extern const struct node_driver vpc_driver;                                         /* vpc.c */
 extern const struct node_driver raw_driver;                                         /* raw.c */
 extern const struct node_driver null_co_driver;                                     /* null.c */
 extern const struct node_driver snapshot_driver;                                    /* snapshot.c */

@@ -16,7 +16,7 @@ static const struct node_driver *registered;
 
 static const struct node_driver *const built_in[] = {
     &file_driver,  &host_device_driver, &host_cdrom_driver, &raw_driver,
-    &qcow2_driver, &null_co_driver,     &snapshot_driver,
+    &qcow2_driver, &vpc_driver,         &null_co_driver,    &snapshot_driver,
 };
 
 /* ---- drivers ---- */

@@ -245,7 +245,7 @@ static inline void fill_sector(uint8_t *data, uint32_t tag)
 static inline void model_init(struct model *m, uint64_t bytes)
 {
     memset(m, 0, sizeof(*m));
-    m->sector_count = bytes / SECTOR;
+    m->sector_count = bytes / SECTOR < MODEL_SECTORS ? bytes / SECTOR : MODEL_SECTORS;
     for (uint32_t i = 0; i < m->sector_count; i++)
         m->sectors[i].count = 1;
 }
