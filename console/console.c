@@ -6,7 +6,8 @@
 enum {
     DEFAULT_PACE = NS_PER_SECOND / 60,
     QUIET = 300 * NS_PER_MS, /* nothing came for that long: stop looking, be told instead */
-    MAX_SIZE = 16384,
+    MAX_SIZE = 8192,
+    MAX_PIXELS = 1 << 25, /* 128 MiB; 7680 x 4320 are less */
 };
 
 struct console {
@@ -155,7 +156,8 @@ bool console_resize(struct console *con, int width, int height)
 {
     pixman_image_t *surface;
 
-    if (width < 1 || height < 1 || width > MAX_SIZE || height > MAX_SIZE)
+    if (width < 1 || height < 1 || width > MAX_SIZE || height > MAX_SIZE ||
+        (int64_t)width * height > MAX_PIXELS)
         return false;
     surface = pixman_image_create_bits(PIXMAN_x8r8g8b8, width, height, NULL, 0);
     if (!surface)

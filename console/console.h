@@ -77,7 +77,8 @@ void console_set_source(struct console *con,
 void console_touch(
     struct console *con); /* something changed: a trapped write, or the accelerator's first write */
 /*
- * The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..16384 each.
+ * The surface (x8r8g8b8) has this size from now on; its content is undefined until drawn. 1..8192 each,
+ * and 32 Mi pixels.
  * False: not so, or no memory; then the surface stays what it was.
  */
 bool console_resize(struct console *con, int width, int height);

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The canvas of a viewer: its own copy of what is shown, so that the guest may draw while it is encoded. */
+/*
+ * The canvas of a viewer: its own copy of what is sent, so that the guest may draw while it is encoded.
+ *
+ * It is filled just before it is encoded. Where the memory for all canvases suffices it is kept, else its
+ * pages are given back after each piece that is sent; a piece is then a strip of STRIP bytes, which every
+ * viewer may have.
+ */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "vnc/session.h"
+
+enum {
+    STRIP = 256 << 10,    /* bytes */
+    MAX_PIECE = 16 << 20, /* of a canvas that is kept; encoders need as much again */
+};
 
 static void canvas_mark(struct session *s, int x1, int y1, int x2, int y2)
 {
@@ -14,7 +26,7 @@ static void canvas_mark(struct session *s, int x1, int y1, int x2, int y2)
 
 void canvas_fit(struct session *s)
 {
-    int w = s->picture->width, h = s->picture->height;
+    int w = s->picture_width, h = s->picture_height;
 
     s->shown_width = w;
     s->shown_height = h;
@@ -35,58 +47,73 @@ void canvas_fit(struct session *s)
 
 static bool canvas_scaled(const struct session *s)
 {
-    return s->shown_width != s->picture->width || s->shown_height != s->picture->height;
+    return s->shown_width != s->picture_width || s->shown_height != s->picture_height;
 }
 
+/* Takes all that the canvas needs from the room for canvases, if that is there. */
+static void canvas_reserve(struct session *s)
+{
+    struct vnc *vnc = s->v->vnc;
+
+    pthread_mutex_lock(&vnc->lock);
+    if (!s->canvas_kept && s->canvas_size <= vnc->canvas_room) {
+        s->canvas_kept = s->canvas_size;
+        vnc->canvas_room -= s->canvas_kept;
+    }
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+void canvas_free(struct session *s)
+{
+    if (!s->canvas)
+        return;
+    munmap(pixman_image_get_data(s->canvas), s->canvas_size);
+    pixman_image_unref(s->canvas);
+    s->canvas = NULL;
+    pthread_mutex_lock(&s->v->vnc->lock);
+    s->v->vnc->canvas_room += s->canvas_kept;
+    pthread_mutex_unlock(&s->v->vnc->lock);
+    s->canvas_kept = 0;
+}
+
+/* Only the pages that are written to become memory. */
 bool canvas_make(struct session *s, int width, int height)
 {
-    pixman_image_t *canvas = pixman_image_create_bits(PIXMAN_x8r8g8b8, width, height, NULL, 0);
+    size_t size = (size_t)width * height * 4;
+    void *pixels =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    pixman_image_t *canvas =
+        pixels == MAP_FAILED ? NULL
+                             : pixman_image_create_bits(PIXMAN_x8r8g8b8, width, height, pixels, width * 4);
 
-    if (!canvas)
+    if (!canvas) {
+        if (pixels != MAP_FAILED)
+            munmap(pixels, size);
         return false;
-    if (s->canvas)
-        pixman_image_unref(s->canvas);
+    }
+    canvas_free(s);
     s->canvas = canvas;
+    s->canvas_size = size;
     s->width = width;
     s->height = height;
+    canvas_reserve(s);
     return true;
 }
 
-/* A source that pixman scales to the size shown. */
-static bool make_source(struct session *s)
+static void canvas_blacken(struct session *s)
 {
-    const struct picture *p = s->picture;
-    pixman_transform_t scale;
-
-    if (s->source)
-        pixman_image_unref(s->source);
-    s->source = NULL;
-    if (!canvas_scaled(s))
-        return true;
-    s->source =
-        pixman_image_create_bits(PIXMAN_x8r8g8b8, p->width, p->height, (uint32_t *)p->pixels, p->stride);
-    if (!s->source)
-        return false;
-    pixman_transform_init_scale(&scale, pixman_double_to_fixed((double)p->width / s->shown_width),
-                                pixman_double_to_fixed((double)p->height / s->shown_height));
-    pixman_image_set_transform(s->source, &scale);
-    pixman_image_set_filter(s->source, PIXMAN_FILTER_BILINEAR, NULL, 0);
-    pixman_image_set_repeat(s->source, PIXMAN_REPEAT_PAD);
-    return true;
+    madvise(pixman_image_get_data(s->canvas), s->canvas_size, MADV_DONTNEED); /* anonymous memory: zeros */
 }
 
 bool canvas_differs(const struct session *s)
 {
-    return s->picture->width != s->width || s->picture->height != s->height;
+    return s->picture_width != s->width || s->picture_height != s->height;
 }
 
-/* The picture's place in the canvas, after either changed. Resizes the canvas where the viewer can follow. */
 bool canvas_adapt(struct session *s)
 {
-    const struct picture *p = s->picture;
-
     if (canvas_differs(s) && s->client->useNewFBSize) {
-        if (!canvas_make(s, p->width, p->height))
+        if (!canvas_make(s, s->picture_width, s->picture_height))
             return false;
         client_set_screen(s);
         sraRgnMakeEmpty(s->client->modifiedRegion);
@@ -96,54 +123,117 @@ bool canvas_adapt(struct session *s)
         if (!sraRgnEmpty(s->client->requestedRegion))
             sraRgnOr(s->client->requestedRegion, s->client->modifiedRegion);
     } else {
-        memset(pixman_image_get_data(s->canvas), 0, (size_t)pixman_image_get_stride(s->canvas) * s->height);
+        canvas_blacken(s);
         canvas_mark(s, 0, 0, s->width, s->height);
     }
     canvas_fit(s);
-    return make_source(s);
+    return true;
 }
 
-static void copy_plain(struct session *s, const pixman_box32_t *box)
+/* Scaled pixels are made of neighbours: two more around change with them. */
+void canvas_changed(struct session *s, const pixman_box32_t *box)
 {
-    const struct picture *p = s->picture;
-    size_t canvas_stride = pixman_image_get_stride(s->canvas);
-    uint8_t *to = (uint8_t *)pixman_image_get_data(s->canvas) + (s->top + box->y1) * canvas_stride +
-                  (s->left + box->x1) * (size_t)4;
-    const uint8_t *from = (const uint8_t *)p->pixels + box->y1 * p->stride + box->x1 * (size_t)4;
+    int around = canvas_scaled(s) ? 2 : 0;
+    int x1 = limit_int((int64_t)box->x1 * s->shown_width / s->picture_width - around, s->shown_width);
+    int y1 = limit_int((int64_t)box->y1 * s->shown_height / s->picture_height - around, s->shown_height);
+    int x2 = limit_int((int64_t)box->x2 * s->shown_width / s->picture_width + around, s->shown_width);
+    int y2 = limit_int((int64_t)box->y2 * s->shown_height / s->picture_height + around, s->shown_height);
 
-    for (int y = box->y1; y < box->y2; y++, to += canvas_stride, from += p->stride)
-        memcpy(to, from, (box->x2 - box->x1) * (size_t)4);
-    canvas_mark(s, s->left + box->x1, s->top + box->y1, s->left + box->x2, s->top + box->y2);
-}
-
-/* Scaled pixels are made of neighbours: one more around is drawn. */
-static void copy_scaled(struct session *s, const pixman_box32_t *box)
-{
-    const struct picture *p = s->picture;
-    int x1 = limit_int((int64_t)box->x1 * s->shown_width / p->width - 2, s->shown_width);
-    int y1 = limit_int((int64_t)box->y1 * s->shown_height / p->height - 2, s->shown_height);
-    int x2 = limit_int((int64_t)box->x2 * s->shown_width / p->width + 2, s->shown_width);
-    int y2 = limit_int((int64_t)box->y2 * s->shown_height / p->height + 2, s->shown_height);
-
-    pixman_image_composite32(PIXMAN_OP_SRC, s->source, NULL, s->canvas, x1, y1, 0, 0, s->left + x1,
-                             s->top + y1, x2 - x1, y2 - y1);
     canvas_mark(s, s->left + x1, s->top + y1, s->left + x2, s->top + y2);
 }
 
-void canvas_copy(struct session *s, pixman_region32_t *region)
-{
-    int count;
-    const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
+/* ---- pieces ---- */
 
-    for (int i = 0; i < count; i++) {
-        if (canvas_scaled(s))
-            copy_scaled(s, &boxes[i]);
-        else
-            copy_plain(s, &boxes[i]);
+/* Adds to the piece what there is room for of a rectangle: whole lines, or a part of one. */
+static void add_lines(sraRegionPtr piece, const sraRect *rect, int64_t *room)
+{
+    int width = rect->x2 - rect->x1;
+    sraRegionPtr part;
+
+    if (*room < width) {
+        *room = 0;
+        return;
     }
+    part = sraRgnCreateRect(rect->x1, rect->y1, rect->x2,
+                            rect->y1 + limit_int(*room / width, rect->y2 - rect->y1));
+    *room -= (int64_t)width * limit_int(*room / width, rect->y2 - rect->y1);
+    sraRgnOr(piece, part);
+    sraRgnDestroy(part);
 }
 
-void canvas_copy_all(struct session *s)
+sraRegionPtr canvas_piece(struct session *s)
 {
-    canvas_copy(s, &(pixman_region32_t){.extents = {0, 0, s->picture->width, s->picture->height}});
+    sraRegionPtr due = sraRgnCreateRgn(s->client->modifiedRegion), piece = sraRgnCreate();
+    sraRectangleIterator *rects;
+    sraRect rect;
+    int64_t room;
+
+    canvas_reserve(s);
+    room = (s->canvas_kept ? MAX_PIECE : STRIP) / 4; /* more than a line in any case */
+    sraRgnAnd(due, s->client->requestedRegion);
+    rects = sraRgnGetIterator(due);
+    while (room && sraRgnIteratorNext(rects, &rect))
+        add_lines(piece, &rect, &room);
+    sraRgnReleaseIterator(rects);
+    sraRgnDestroy(due);
+    return piece;
+}
+
+static void copy_plain(struct session *s, const struct picture *p, int x, int y, int width, int height)
+{
+    size_t canvas_stride = pixman_image_get_stride(s->canvas);
+    uint8_t *to = (uint8_t *)pixman_image_get_data(s->canvas) + (s->top + y) * canvas_stride +
+                  (s->left + x) * (size_t)4;
+    const uint8_t *from = (const uint8_t *)p->pixels + y * p->stride + x * (size_t)4;
+
+    for (; height > 0; height--, to += canvas_stride, from += p->stride)
+        memcpy(to, from, width * (size_t)4);
+}
+
+/* The picture's pixels as a source that pixman scales to the size shown; NULL: no memory. */
+static pixman_image_t *scaled_source(const struct session *s, const struct picture *p)
+{
+    pixman_image_t *source =
+        pixman_image_create_bits(PIXMAN_x8r8g8b8, p->width, p->height, (uint32_t *)p->pixels, p->stride);
+    pixman_transform_t scale;
+
+    if (!source)
+        return NULL;
+    pixman_transform_init_scale(&scale, pixman_double_to_fixed((double)p->width / s->shown_width),
+                                pixman_double_to_fixed((double)p->height / s->shown_height));
+    pixman_image_set_transform(source, &scale);
+    pixman_image_set_filter(source, PIXMAN_FILTER_BILINEAR, NULL, 0);
+    pixman_image_set_repeat(source, PIXMAN_REPEAT_PAD);
+    return source;
+}
+
+void canvas_copy(struct session *s, sraRegionPtr piece, const struct picture *picture)
+{
+    pixman_image_t *source = canvas_scaled(s) ? scaled_source(s, picture) : NULL;
+    sraRectangleIterator *rects = sraRgnGetIterator(piece);
+    sraRect rect;
+
+    while (sraRgnIteratorNext(rects, &rect)) {
+        int x = limit_int(rect.x1 - s->left, s->shown_width),
+            y = limit_int(rect.y1 - s->top, s->shown_height);
+        int width = limit_int(rect.x2 - s->left, s->shown_width) - x;
+        int height = limit_int(rect.y2 - s->top, s->shown_height) - y;
+
+        if (width <= 0 || height <= 0)
+            continue;
+        if (source)
+            pixman_image_composite32(PIXMAN_OP_SRC, source, NULL, s->canvas, x, y, 0, 0, s->left + x,
+                                     s->top + y, width, height);
+        else if (!canvas_scaled(s))
+            copy_plain(s, picture, x, y, width, height);
+    }
+    sraRgnReleaseIterator(rects);
+    if (source)
+        pixman_image_unref(source);
+}
+
+void canvas_sent(struct session *s)
+{
+    if (!s->canvas_kept)
+        canvas_blacken(s);
 }

@@ -219,11 +219,8 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
     put16(message + 2, count);
     if (!client_feed(s, message, 4 + 4 * count))
         return false;
-    if (s->client->useNewFBSize && canvas_differs(s)) {
-        if (!canvas_adapt(s))
-            return false;
-        canvas_copy_all(s);
-    }
+    if (s->client->useNewFBSize && canvas_differs(s) && !canvas_adapt(s))
+        return false;
     if (extended_keys && !send_pseudo(s, EXTENDED_KEY_EVENT, 0, NULL, 0))
         return false;
     s->told_absolute = true; /* what viewers begin with */
@@ -260,8 +257,8 @@ static void messages_pointer_event(struct session *s, const uint8_t *m)
         in.x -= 0x7FFF;
         in.y -= 0x7FFF;
     } else {
-        in.width = s->picture->width;
-        in.height = s->picture->height;
+        in.width = s->picture_width;
+        in.height = s->picture_height;
         in.x = limit_int((int64_t)(in.x - s->left) * in.width / s->shown_width, in.width - 1);
         in.y = limit_int((int64_t)(in.y - s->top) * in.height / s->shown_height, in.height - 1);
         in.from_x = in.x;

@@ -26,9 +26,11 @@ struct session {
     bool led_state;     /* the same for the keyboard lights */
     uint8_t told_leds;
 
-    struct picture *picture;
-    pixman_image_t *source; /* the picture's pixels, for scaling; NULL where it fits */
+    uint64_t serial; /* the picture that is shown */
+    int picture_width, picture_height;
     pixman_image_t *canvas; /* what libvncserver encodes from; x8r8g8b8 */
+    size_t canvas_size;     /* bytes */
+    size_t canvas_kept;     /* of vnc->canvas_room: all of it, or 0: it holds what is being sent only */
     int width, height;      /* of the canvas */
     /* Where the picture lies in the canvas: a viewer that cannot resize keeps the size it began with. */
     int left, top, shown_width, shown_height;
@@ -50,15 +52,21 @@ void client_set_screen(struct session *s);
 
 /* Another canvas, black. False: no memory; the old one stays. */
 bool canvas_make(struct session *s, int width, int height);
+void canvas_free(struct session *s);
 bool canvas_differs(const struct session *s); /* in size, from the picture */
 /* The picture's place in the canvas. */
 void canvas_fit(struct session *s);
-/* After the picture changed or the viewer learnt to resize: resizes the canvas where the viewer can follow.
- * False: no memory. */
+/* After the picture changed or the viewer learnt to resize: resizes the canvas where the viewer can follow,
+ * and has all of it to be sent. False: no memory. */
 bool canvas_adapt(struct session *s);
-/* Takes a region of the picture, inside of it, over into the canvas, to be sent. */
-void canvas_copy(struct session *s, pixman_region32_t *region);
-void canvas_copy_all(struct session *s);
+/* A rectangle of the picture, inside of it, is to be sent. */
+void canvas_changed(struct session *s, const pixman_box32_t *box);
+/* Of what is to be sent and was asked for, as much as the canvas may hold now; to be destroyed. */
+sraRegionPtr canvas_piece(struct session *s);
+/* Takes a piece of the canvas over from the picture, which is the one that is shown. */
+void canvas_copy(struct session *s, sraRegionPtr piece, const struct picture *picture);
+/* The piece was sent. */
+void canvas_sent(struct session *s);
 
 /* ---- messages.c ---- */
 

@@ -3,9 +3,9 @@
  * The thread of a viewer, after the handshake.
  *
  * A copy of what changed is taken from the picture into the viewer's own canvas when the viewer has asked for
- * an update and its connection has room, so a viewer that reads slowly or not at all costs nothing but the
- * memory of a region. Nothing here runs on a timer: the thread sleeps until bytes come, the picture changes,
- * or room appears.
+ * an update and its connection has room, so a viewer that reads slowly or not at all costs little more than
+ * the memory of a region; of the picture it holds nothing. Nothing here runs on a timer: the thread sleeps
+ * until bytes come, the picture changes, or room appears.
  */
 #include "vnc/viewer.h"
 
@@ -18,9 +18,26 @@
 
 #include "vnc/session.h"
 
+/* The picture is another one from now on; lock held. */
+static void see_picture(struct session *s, const struct picture *picture)
+{
+    s->serial = picture->serial;
+    s->picture_width = picture->width;
+    s->picture_height = picture->height;
+}
+
+static void mark_changes(struct session *s, pixman_region32_t *region)
+{
+    int count;
+    const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
+
+    for (int i = 0; i < count; i++)
+        canvas_changed(s, &boxes[i]);
+}
+
 /*
- * Brings the canvas up to date. *changed: something was to be brought; else the machine thread will wake us
- * when it is. False: no memory.
+ * Learns what changed. *changed: something did; else the machine thread will wake us when it does. False: no
+ * memory.
  */
 static bool take_changes(struct session *s, bool *changed)
 {
@@ -31,16 +48,12 @@ static bool take_changes(struct session *s, bool *changed)
 
     pixman_region32_init(&region);
     pthread_mutex_lock(&vnc->lock);
-    another = vnc->picture && vnc->picture != v->picture;
-    if (another) {
-        vnc_release_picture(vnc, v->picture);
-        v->picture = vnc->picture;
-        v->picture->users++;
-    } else {
-        pixman_region32_intersect_rect(&region, &v->dirty, 0, 0, v->picture->width, v->picture->height);
-    }
+    another = vnc->picture && vnc->picture->serial != s->serial;
+    if (another)
+        see_picture(s, vnc->picture);
+    else
+        pixman_region32_intersect_rect(&region, &v->dirty, 0, 0, s->picture_width, s->picture_height);
     pixman_region32_clear(&v->dirty);
-    s->picture = v->picture;
     *changed = another || pixman_region32_not_empty(&region);
     v->hungry = !*changed;
     if (*changed) {
@@ -49,12 +62,10 @@ static bool take_changes(struct session *s, bool *changed)
             vnc_ask(vnc); /* there is somebody to draw for again */
     }
     pthread_mutex_unlock(&vnc->lock);
-    if (another) {
+    if (another)
         good = canvas_adapt(s);
-        pixman_region32_union_rect(&region, &region, 0, 0, s->picture->width, s->picture->height);
-    }
-    if (good)
-        canvas_copy(s, &region);
+    else
+        mark_changes(s, &region);
     pixman_region32_fini(&region);
     return good;
 }
@@ -79,6 +90,59 @@ static bool has_room(struct session *s)
     return poll(&fd, 1, 0) == 1;
 }
 
+/* The picture that is shown, to copy from; NULL: there is another one by now. */
+static struct picture *hold_picture(struct session *s)
+{
+    struct vnc *vnc = s->v->vnc;
+    struct picture *picture;
+
+    pthread_mutex_lock(&vnc->lock);
+    picture = vnc->picture && vnc->picture->serial == s->serial ? vnc->picture : NULL;
+    if (picture)
+        picture->users++;
+    pthread_mutex_unlock(&vnc->lock);
+    return picture;
+}
+
+static void let_picture_go(struct session *s, struct picture *picture)
+{
+    pthread_mutex_lock(&s->v->vnc->lock);
+    vnc_release_picture(s->v->vnc, picture);
+    pthread_mutex_unlock(&s->v->vnc->lock);
+}
+
+/* One update: a new size, or a piece of what is due; what is left of that stays asked for. */
+static bool send_update(struct session *s)
+{
+    rfbClientPtr client = s->client;
+    bool resize = client->useNewFBSize && client->newFBSizePending, good;
+    struct picture *picture = resize ? NULL : hold_picture(s);
+    sraRegionPtr piece, rest;
+
+    if (!resize && !picture)
+        return !viewer_must_quit(s->v); /* else there is no picture either */
+    piece = resize ? sraRgnCreate() : canvas_piece(s);
+    rest = sraRgnCreateRgn(client->requestedRegion);
+    sraRgnSubtract(rest, piece);
+    if (picture) {
+        canvas_copy(s, piece, picture);
+        let_picture_go(s, picture);
+    }
+    good = rfbSendFramebufferUpdate(client, piece) && client->sock >= 0;
+    canvas_sent(s);
+    if (!resize) { /* what was asked for and has not changed is not asked for any more, if all else was sent
+                    */
+        sraRegionPtr due = sraRgnCreateRgn(rest);
+
+        if (sraRgnAnd(due, client->modifiedRegion))
+            sraRgnOr(client->requestedRegion, rest);
+        sraRgnDestroy(due);
+    }
+    sraRgnDestroy(rest);
+    sraRgnDestroy(piece);
+    return good;
+}
+
 bool session_send_updates(struct session *s)
 {
     rfbClientPtr client = s->client;
@@ -94,8 +158,7 @@ bool session_send_updates(struct session *s)
             return false;
         if (!update_due(client) && !changed)
             return true;
-        if (update_due(client) &&
-            (!rfbSendFramebufferUpdate(client, client->modifiedRegion) || client->sock < 0))
+        if (update_due(client) && !send_update(s))
             return false;
     }
     return true;
@@ -132,12 +195,18 @@ static bool wait_for_work(struct session *s)
 
 static bool viewer_begin(struct session *s)
 {
-    s->picture = s->v->picture;
-    if (!canvas_make(s, s->picture->width, s->picture->height) || !client_make(s))
+    struct vnc *vnc = s->v->vnc;
+    bool seen;
+
+    pthread_mutex_lock(&vnc->lock);
+    seen = vnc->picture;
+    if (seen)
+        see_picture(s, vnc->picture);
+    pthread_mutex_unlock(&vnc->lock);
+    if (!seen || !canvas_make(s, s->picture_width, s->picture_height) || !client_make(s))
         return false;
     canvas_fit(s);
-    canvas_copy_all(s);
-    return send_server_init(s);
+    return canvas_adapt(s) && send_server_init(s);
 }
 
 /*
@@ -168,10 +237,7 @@ static void viewer_serve(struct viewer *v)
         read_last_words(s);
     }
     client_free(s);
-    if (s->source)
-        pixman_image_unref(s->source);
-    if (s->canvas)
-        pixman_image_unref(s->canvas);
+    canvas_free(s);
     free(s);
 }
 
@@ -209,8 +275,6 @@ void *viewer_main(void *opaque)
     if (viewer_handshake(v) && viewer_enter(v))
         viewer_serve(v);
     pthread_mutex_lock(&v->vnc->lock);
-    vnc_release_picture(v->vnc, v->picture);
-    v->picture = NULL;
     v->stage = VIEWER_GONE;
     shutdown(v->fd, SHUT_RDWR);
     vnc_ask(v->vnc);

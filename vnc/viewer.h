@@ -29,7 +29,8 @@ struct picture {
     pixman_image_t *surface;
     const uint32_t *pixels; /* x8r8g8b8; written by the machine thread at any time: copied, not trusted */
     int width, height;
-    size_t stride; /* bytes */
+    size_t stride;   /* bytes */
+    uint64_t serial; /* from 1; no other picture has the same */
     unsigned users;
     struct picture *next; /* of those to be freed */
 };
@@ -51,7 +52,7 @@ struct input {
 enum viewer_stage {
     VIEWER_HANDSHAKE, /* not authenticated */
     VIEWER_ADMITTED,  /* authenticated: waits for the machine thread to let it in */
-    VIEWER_ACTIVE,    /* has a picture */
+    VIEWER_ACTIVE,    /* sees the picture */
     VIEWER_GONE,      /* the thread ends: to be joined and freed */
 };
 
@@ -72,7 +73,6 @@ struct viewer {
     bool absolute;                       /* how pointer events reach the guest */
     uint8_t leds;                        /* the guest's keyboard lights, as console_leds has them */
     bool hungry;                         /* waits for a change of the picture */
-    struct picture *picture;             /* used by this viewer */
     pixman_region32_t dirty;             /* of the picture, not yet taken */
     struct input inputs[INPUTS_WAITING]; /* a ring */
     unsigned input_first, input_count;
@@ -106,6 +106,8 @@ struct vnc {
     int64_t unseen_since;         /* host time of the first change that no viewer took, 0: they took all */
     bool seldom;                  /* so for long: the console draws seldom */
     struct picture *old_pictures; /* without users */
+    uint64_t last_serial;
+    size_t canvas_room;                     /* of VNC_PICTURE_MEMORY, what no canvas has */
     char password[VNC_PASSWORD_LENGTH + 1]; /* "" : nobody gets in, where a password is needed */
 };
 
@@ -142,7 +144,7 @@ void viewer_key(void *viewer, uint16_t code, bool down); /* to the console */
 
 /* Wakes the machine thread for what viewers changed; lock held or not. */
 void vnc_ask(struct vnc *vnc);
-/* Gives up the use of a picture; lock held. */
+/* Gives up the use of a picture; lock held. A viewer uses one only while it copies from it. */
 void vnc_release_picture(struct vnc *vnc, struct picture *picture);
 
 #endif

@@ -91,6 +91,7 @@ static struct picture *make_picture(struct vnc *vnc)
                                 .width = pixman_image_get_width(surface),
                                 .height = pixman_image_get_height(surface),
                                 .stride = pixman_image_get_stride(surface),
+                                .serial = ++vnc->last_serial,
                                 .users = 1};
     return picture;
 }
@@ -257,8 +258,6 @@ static void let_in(struct vnc *vnc, struct viewer *v)
 
     pthread_mutex_lock(&vnc->lock);
     if (ready && !v->quit && may_enter(vnc, v)) {
-        v->picture = vnc->picture;
-        v->picture->users++;
         v->absolute = console_pointer_is_absolute(vnc->console);
         v->leds = console_leds(vnc->console);
         v->stage = VIEWER_ACTIVE;
@@ -470,6 +469,7 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                                  .updated = vnc_updated,
                                  .leds = vnc_leds_changed,
                                  .pointer = vnc_pointer_changed},
+                        .canvas_room = VNC_PICTURE_MEMORY,
                         .map = map,
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,

@@ -20,6 +20,11 @@
 
 #define VNC_MAX_VIEWERS 64
 #define VNC_BASE_PORT   5900
+/*
+ * What the copies of the picture may take that viewers have, bytes, all together. One that gets no copy of
+ * all of it is sent the picture in strips.
+ */
+#define VNC_PICTURE_MEMORY (64 << 20)
 
 /* What becomes of the other viewers when one asks for the screen alone, or does not. */
 enum vnc_share {

@@ -97,20 +97,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pthread_mutex_init(&vnc.lock, NULL);
     pixman_region32_init(&v.dirty);
     v.fd = pair[0];
-    v.picture = vnc.picture = s->picture = &f.pictures[0];
-    for (int i = 0; i < 3; i++)
+    vnc.picture = &f.pictures[0];
+    vnc.canvas_room = size % 2 ? 0 : VNC_PICTURE_MEMORY; /* in strips, or whole */
+    for (int i = 0; i < 3; i++) {
         f.pictures[i].users = 1000000;
+        f.pictures[i].serial = i + 1;
+    }
+    s->serial = 1;
+    s->picture_width = vnc.picture->width;
+    s->picture_height = vnc.picture->height;
     s->v = &v;
     s->output = s->feed = s->fed = -1;
-    if (!canvas_make(s, s->picture->width, s->picture->height) || !client_make(s))
+    if (!canvas_make(s, s->picture_width, s->picture_height) || !client_make(s))
         abort();
     canvas_fit(s);
-    canvas_copy_all(s);
+    canvas_adapt(s);
     talk(s, pair[1], data, size);
     client_free(s);
-    if (s->source)
-        pixman_image_unref(s->source);
-    pixman_image_unref(s->canvas);
+    canvas_free(s);
     free(s);
     close(pair[0]);
     close(pair[1]);
