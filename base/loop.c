@@ -2,10 +2,14 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 /* The loop whose handlers this thread is running: it will look at the posted work by itself, without a
  * wake-up. */
@@ -191,22 +195,50 @@ static bool is_awake(const struct loop *loop)
     return loop->awake_until && clock_now(&loop->host_clock) < loop->awake_until;
 }
 
+/* Waits for events, at most so long (NULL: until there are some): their number, or -1 and errno. */
+static int loop_wait(struct loop *loop, const struct timespec *timeout)
+{
+    struct pollfd poll_fd = {.fd = loop->epoll_fd, .events = POLLIN};
+
+    if (!loop->no_pwait2) {
+        int n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
+
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM && errno != EACCES))
+            return n;
+        loop->no_pwait2 = true;
+    }
+    /* Not epoll_wait's own timeout: in its milliseconds a guest's timer would be late. */
+    if (ppoll(&poll_fd, 1, timeout, NULL) < 0)
+        return -1;
+    return epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, 0);
+}
+
+/* A loop that cannot wait would run round and round and hear nobody: it ends, and says why. */
+static void loop_fail(struct loop *loop, int why)
+{
+    log_line("the event loop cannot wait for events: %s", strerror(why));
+    loop->failed = loop->quit = true;
+}
+
 void loop_once(struct loop *loop, bool wait)
 {
     bool awake = wait && is_awake(loop);
     struct timespec ts = {0};
     const struct timespec *timeout = wait && !awake ? until_next(loop, &ts) : &ts;
-    int n;
+    int n, why;
 
     loop->unwatched_asleep = false;
     pthread_mutex_unlock(loop->lock);
     if (awake)
         sched_yield(); /* who shares this processor may be the one that is waited for */
-    n = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout, NULL);
+    n = loop_wait(loop, timeout);
+    why = errno;
     pthread_mutex_lock(loop->lock);
     /* The events may name a watch that is gone by now; those of the others come again in the next round. */
     if (loop->unwatched_asleep)
         n = 0;
+    if (n < 0 && why != EINTR)
+        loop_fail(loop, why);
     loop->ready = n > 0 ? n : 0;
     serving = loop;
     for (int i = 0; i < n; i++) {

@@ -43,6 +43,8 @@ struct loop {
     bool quit;
     struct epoll_event events[LOOP_EVENTS]; /* of the round under way */
     unsigned ready;
+    bool no_pwait2;        /* the kernel, or a filter before it, has no epoll_pwait2 */
+    bool failed;           /* it cannot wait: loop_run has ended for it */
     bool unwatched_asleep; /* another thread took a watch away while the lock was given up */
 };
 
@@ -50,7 +52,8 @@ struct loop {
 bool loop_init(struct loop *loop, pthread_mutex_t *lock, struct clock *guest_clock);
 void loop_destroy(struct loop *loop);
 
-/* Runs until loop_quit; called with the lock held, returns with it held. */
+/* Runs until loop_quit, or until it cannot wait for events (failed); called with the lock held, returns with
+ * it held. */
 void loop_run(struct loop *loop);
 /* One round: waits if wait, then serves what is ready. */
 void loop_once(struct loop *loop, bool wait);

@@ -223,5 +223,5 @@ int main(int argc, char **argv)
     loop_run(&c->m.loop);
     tear_down(c);
     free_parts(c);
-    return c->m.exit_status;
+    return c->m.loop.failed ? 1 : c->m.exit_status;
 }

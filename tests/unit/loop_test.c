@@ -2,8 +2,15 @@
 /* The event loop. */
 #include "base/loop.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
@@ -164,10 +171,76 @@ static void a_loop_that_stays_awake_looks_and_then_sleeps(void **state)
     }
 }
 
+/* From here on the process has no epoll_pwait2, as on a kernel before 5.11. */
+static bool lose_epoll_pwait2(int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Of a process of its own, that lost a system call: does the loop hear a descriptor, and sleep until a timer?
+ */
+static bool hears_and_sleeps(struct loop_state *s)
+{
+    unsigned told = 0, rounds = 0;
+    struct loop_fd watch;
+    struct timer timer;
+    bool rang = false;
+    int fd = eventfd(0, EFD_NONBLOCK);
+
+    if (!loop_watch(&s->loop, &watch, fd, EPOLLIN | EPOLLET, count_ready, &told) || eventfd_write(fd, 1) < 0)
+        return false;
+    loop_once(&s->loop, true);
+    timer_init(&timer, &s->loop.host_clock, ring, &rang);
+    timer_set(&timer, clock_now(&s->loop.host_clock) + 30 * 1000000);
+    while (!rang && rounds < 100) {
+        loop_once(&s->loop, true);
+        rounds++;
+    }
+    return told == 1 && rang && rounds <= 4;
+}
+
+static void a_kernel_without_epoll_pwait2_will_do(void **state)
+{
+    static const int errors[] = {ENOSYS, EPERM};
+
+    for (unsigned i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(!lose_epoll_pwait2(errors[i]) ? 2 : !hears_and_sleeps(*state));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
+static void a_loop_that_cannot_wait_ends(void **state)
+{
+    struct loop_state *s = *state;
+    int no_epoll = eventfd(0, 0);
+
+    assert_int_equal(dup2(no_epoll, s->loop.epoll_fd), s->loop.epoll_fd);
+    loop_run(&s->loop);
+    assert_true(s->loop.failed);
+    close(no_epoll);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ready_descriptors_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kernel_without_epoll_pwait2_will_do, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_loop_that_cannot_wait_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_loop_that_stays_awake_looks_and_then_sleeps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_watch_removed_by_a_handler_of_the_same_round_is_not_told, set_up,
                                         tear_down),
