@@ -4,6 +4,7 @@
 
 #include "console/console.h"
 #include "control/absent.h"
+#include "control/confine.h"
 #include "control/devices.h"
 #include "control/display.h"
 #include "control/drives.h"
@@ -82,6 +83,9 @@ bool build_machine(struct control *c, struct error *err)
     absent_tell(c);
     if (!objects_check(c, err) || !display_check(c, err) || !lines_open(c, err) || !drives_open(c, err) ||
         !networks_open(c, err))
+        return false;
+    /* All that may run other programs (a tap's script) is open, and there are no threads yet. */
+    if (!confine_programs(err))
         return false;
     if (o->board != BOARD_NONE && (!pc_board_create(m, err) || !create_devices(c, err)))
         return false;

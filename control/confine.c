@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Looked up before the chroot, where there may be no user database. */
@@ -42,6 +43,12 @@ static bool become(const struct identity *id, const char *user, struct error *er
     if (id->uid && setuid(0) == 0)
         return error_set(err, "-runas %s: the way back to root is still open", user);
     return true;
+}
+
+bool confine_programs(struct error *err)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
+           error_set(err, "cannot give up the rights of setuid programs: %s", strerror(errno));
 }
 
 bool confine(const char *root, const char *user, struct error *err)

@@ -7,6 +7,10 @@
 
 #include "base/error.h"
 
+/* From here on no program that is started gains rights by being setuid (a tap's downscript runs so). To be
+ * called before there are threads: those that exist keep theirs. */
+bool confine_programs(struct error *err);
+
 /* chroot into a directory, then become a user ("name" or "UID:GID"); NULL: not asked for. False: *err. */
 bool confine(const char *root, const char *user, struct error *err);
 

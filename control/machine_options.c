@@ -104,6 +104,7 @@ static bool apply_machine(struct options *o, const char *option, const char *arg
          o->config.max_low_ram > 0xF0000000ull || o->config.max_low_ram % 4096))
         ok = opts_error(opts, err, "max-ram-below-4g takes a size from 64M to 0xF0000000, not '%s'", value);
     ok = ok && opts_bool(opts, "usb", &o->config.usb, err) && opts_bool(opts, "acpi", &o->config.acpi, err) &&
+         opts_bool(opts, "dump-guest-core", &o->config.dump_guest_core, err) &&
          opts_bool(opts, "igd-passthru", &igd, err) && opts_bool(opts, "suppress-vmdesc", &on, err);
     if (ok && igd)
         ok = opts_error(opts, err, "graphics passthrough is not supported");
@@ -264,8 +265,9 @@ static bool apply_firmware_dir(struct options *o, const char *option, const char
 const struct option machine_option_rows[] = {
     HEADING("Machine"),
     FUNCTION("accel", "kvm|qtest|xen", apply_accel, "who runs the guest: KVM (default), a test program, Xen"),
-    FUNCTION("machine", "pc|xenfv|none[,accel=A][,max-ram-below-4g=SIZE][,usb=on][,acpi=off]", apply_machine,
-             "the board: a standard PC (default), the same with the Xen platform device, or none"),
+    FUNCTION(
+        "machine", "pc|xenfv|none[,accel=A][,max-ram-below-4g=SIZE][,usb=on][,acpi=off][,dump-guest-core=on]",
+        apply_machine, "the board: a standard PC (default), the same with the Xen platform device, or none"),
     FUNCTION("M", "MACHINE", apply_machine, NULL),
     FUNCTION("enable-kvm", NULL, apply_enable_kvm, "the same as -accel kvm"),
     FUNCTION("cpu", "MODEL[,+FLAG][,-FLAG][,KEY=VALUE]", processors_cpu,

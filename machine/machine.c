@@ -28,7 +28,7 @@ static bool init_ram(struct machine *m, struct error *err)
     if (m->accel->alloc_ram) {
         if (!m->accel->alloc_ram(m, err))
             return false;
-    } else if (!ram_alloc(&m->ram)) {
+    } else if (!ram_alloc(&m->ram, m->config.dump_guest_core)) {
         return error_set(err, "cannot reserve %llu MiB of guest memory: %s",
                          (unsigned long long)(m->config.ram_size >> 20), strerror(errno));
     }

@@ -73,7 +73,8 @@ struct machine_config {
     uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
     int32_t boot_retry;         /* ms until the BIOS tries again where nothing boots; -1: never */
     bool acpi;
-    unsigned xen_domid; /* -xen-domid, with the Xen accelerator */
+    bool dump_guest_core; /* a core dump of the process has guest RAM and video memory in it */
+    unsigned xen_domid;   /* -xen-domid, with the Xen accelerator */
     bool xen_platform;
     bool usb;
     bool no_defaults;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "machine/ram.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,15 +16,26 @@ void ram_layout(struct ram *ram, uint64_t size, uint64_t low_limit)
     ram->high_size = size - ram->low_size;
 }
 
-bool ram_alloc(struct ram *ram)
+void *ram_reserve(uint64_t size, bool dumped)
 {
-    void *host = mmap(NULL, ram->low_size + ram->high_size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (host == MAP_FAILED)
-        return false;
-    ram->host = host;
-    return true;
+        return NULL;
+    if (!dumped && madvise(host, size, MADV_DONTDUMP) < 0) {
+        int why = errno;
+
+        munmap(host, size);
+        errno = why;
+        return NULL;
+    }
+    return host;
+}
+
+bool ram_alloc(struct ram *ram, bool dumped)
+{
+    ram->host = ram_reserve(ram->low_size + ram->high_size, dumped);
+    return ram->host;
 }
 
 void ram_free(struct ram *ram)

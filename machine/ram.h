@@ -36,8 +36,11 @@ struct ram {
 
 /* Splits size bytes into the low part, at most low_limit, and the high part. Does not allocate. */
 void ram_layout(struct ram *ram, uint64_t size, uint64_t low_limit);
-/* Allocates host memory for the layout, untouched (sparse). False: errno. */
-bool ram_alloc(struct ram *ram);
+/* Host memory for what is the guest's, zero and untouched (sparse); to be given back by munmap. A core dump
+ * of the process has it only if dumped. NULL: errno. */
+void *ram_reserve(uint64_t size, bool dumped);
+/* ram_reserve for the layout. */
+bool ram_alloc(struct ram *ram, bool dumped);
 void ram_free(struct ram *ram);
 
 /* Is [gpa, gpa + length) RAM, whole? */

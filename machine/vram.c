@@ -22,13 +22,10 @@ static void vram_window_written(void *opaque, uint64_t offset, uint64_t length)
 
 static bool alloc_host(struct vram *vram, struct error *err)
 {
-    void *host =
-        mmap(NULL, vram->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (host == MAP_FAILED)
+    vram->host = ram_reserve(vram->size, vram->machine->config.dump_guest_core);
+    if (!vram->host)
         return error_set(err, "%s: no memory for %llu bytes of video memory: %s", vram->region.name,
                          (unsigned long long)vram->size, strerror(errno));
-    vram->host = host;
     return true;
 }
 

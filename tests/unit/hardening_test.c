@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/cmocka.h"
+#include "tests/lib/qtest.h"
 
 /* What readelf says of the program; in a buffer of its own. */
 static const char *look(const char *options)
@@ -82,6 +83,67 @@ static void test_copies_know_the_size_of_their_place(void **state)
 #endif
 }
 
+/* ---- the process ---- */
+
+/* KiB of the process's memory that stay out of a core dump. */
+static unsigned long out_of_core(struct qtest *q)
+{
+    char path[64], line[512];
+    unsigned long size = 0, sum = 0;
+    FILE *smaps;
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps", qtest_pid(q));
+    smaps = fopen(path, "r");
+    assert_non_null(smaps);
+    while (fgets(line, sizeof(line), smaps)) {
+        sscanf(line, "Size: %lu kB", &size);
+        if (!strncmp(line, "VmFlags:", 8) && strstr(line, " dd"))
+            sum += size;
+    }
+    fclose(smaps);
+    return sum;
+}
+
+#define MEMORY "-m 52 -vga none -device VGA,vgamem_mb=32"
+enum { RAM_KIB = 52 << 10, VIDEO_KIB = 32 << 10 };
+
+static void test_core_dumps_are_without_the_guest(void **state)
+{
+    struct qtest *q = qtest_start(MEMORY);
+
+    assert_true(out_of_core(q) >= RAM_KIB + VIDEO_KIB);
+    qtest_stop(q);
+}
+
+static void test_core_dumps_are_with_the_guest_if_asked(void **state)
+{
+    struct qtest *q = qtest_start(MEMORY " -machine pc,dump-guest-core=on");
+
+#ifndef __SANITIZE_ADDRESS__ /* its shadow stays out */
+    assert_true(out_of_core(q) < VIDEO_KIB);
+#endif
+    qtest_stop(q);
+}
+
+static void test_no_thread_gains_rights(void **state)
+{
+    struct qtest *q = qtest_start("-vnc 127.0.0.1:0,to=99");
+    char command[128], line[128];
+    unsigned threads = 0, value;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command), "cat /proc/%d/task/*/status", qtest_pid(q));
+    pipe = popen(command, "r");
+    while (fgets(line, sizeof(line), pipe))
+        if (sscanf(line, "NoNewPrivs: %u", &value) == 1) {
+            assert_int_equal(value, 1);
+            threads++;
+        }
+    pclose(pipe);
+    assert_true(threads > 0);
+    qtest_stop(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +153,9 @@ int main(void)
         cmocka_unit_test(test_stack_is_watched),
         cmocka_unit_test(test_returns_are_checked),
         cmocka_unit_test(test_copies_know_the_size_of_their_place),
+        cmocka_unit_test(test_core_dumps_are_without_the_guest),
+        cmocka_unit_test(test_core_dumps_are_with_the_guest_if_asked),
+        cmocka_unit_test(test_no_thread_gains_rights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
