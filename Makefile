@@ -6,7 +6,7 @@ SHELL := /bin/bash
 config.mk: configure
 	./configure $(CONFIGURE_ARGUMENTS)
 # These install what is missing first, and only then configure.
-ifneq ($(filter-out run iso check check-all setup-check help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out run iso check check-all check-steady setup-check help clean,$(or $(MAKECMDGOALS),all)),)
 -include config.mk
 endif
 
@@ -44,7 +44,9 @@ all: $(BUILD)/hvm-dm
 help:
 	@echo "make run              a guest on the screen (ISO=, DISK=, MEM=, SMP=, VGA=; SCREENSHOT=file.png [AFTER=seconds])"
 	@echo "make iso              the demo CD alone, build/demo.iso"
-	@echo "make check            the set-up, then every test; check-all adds the long proofs"
+	@echo "make check            the set-up, then every test: half an hour on two processors"
+	@echo "make check-all        with the long proofs: ten hours on two processors; RESUME=1 goes on after a run that was broken off"
+	@echo "make check-steady     what does not pass every time: N=10 times each (NAMES='vnc_test linux-cirrus': of those alone)"
 	@echo "make                  the program, build/hvm-dm"
 	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=); ./configure --help: what can be chosen"
 	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
@@ -186,6 +188,13 @@ check check-all: setup-check
 	@$(MAKE) --no-print-directory -j2 all tests tools WERROR=1
 	@$(MAKE) --no-print-directory -j2 all tests tools SANITIZE=1 WERROR=1
 	@tests/run-check $(if $(filter check-all,$@),all)
+
+# Looks for what does not pass every time: N times each test program, N/5 times each case, half of them beside busy loops.
+N ?= 10
+.PHONY: check-steady
+check-steady: setup-check
+	@$(MAKE) --no-print-directory -j2 all tests tools WERROR=1
+	@tests/check-steady $(N) $(NAMES)
 
 # A guest on the screen, with one command: ISO=, DISK=, MEM=, SMP=, VGA=, SCREENSHOT=file.png AFTER=seconds, DM= (another device
 # model). The demo CD alone: make iso.

@@ -25,7 +25,7 @@ result() {
 # lab OPTION...: one run; sets lab_status. What it said is in $evidence/lab.log, the guest's line in $evidence/serial.
 # Status 3, a lab that did not come up, ends the case: run-cases starts it once more.
 lab() {
-    rm -f "$evidence"/serial "$evidence"/dm.log "$evidence"/console
+    rm -f "$evidence"/serial "$evidence"/dm.log "$evidence"/console "$evidence"/failed-*.png
     tests/lab/run "${LAB:-kvm}" --dm "$DM" --logs "$evidence" "$@" 2>&1 | tee "$evidence/lab.log" | sed 's/^/# /'
     lab_status=${PIPESTATUS[0]}
     [ "$lab_status" != 3 ] || exit 3
@@ -47,14 +47,22 @@ guest_checks() {
 # says WHAT PATTERN [FILE]: is there such a line from the guest, or in FILE?
 says() {
     local file=${3:-$evidence/serial}
-    tr -d '\r' <"$file" 2>/dev/null | grep -aE -- "$2" >/dev/null
-    result $? "$1" "see $file"
+    if tr -d '\r' <"$file" 2>/dev/null | grep -aE -- "$2" >/dev/null; then
+        result 0 "$1"
+    else
+        result 1 "$1" "wanted a line like '$2'; its last ones are below; see $file"
+        tail -c 1000 "$file" 2>/dev/null | tr -d '\r' | tail -n 5 | sed 's/^/#     /'
+    fi
 }
 
 # action_check KIND PATTERN WHAT: was a timed action of this kind, with this in its argument, done without failure?
 action_check() {
-    grep -E "^lab: $1 at [0-9.]+ s: .*$2" "$evidence/lab.log" >/dev/null
-    result $? "$3" "see $evidence/lab.log"
+    if grep -E "^lab: $1 at [0-9.]+ s: .*$2" "$evidence/lab.log" >/dev/null; then
+        result 0 "$3"
+    else
+        result 1 "$3" "wanted '$2' from $1; what it said is below; see $evidence/lab.log"
+        grep -E "^lab: $1 at|^vncdo: " "$evidence/lab.log" | tail -n 5 | sed 's/^/#     /'
+    fi
 }
 
 # guest_script <<'END': the guest's script, after the helpers that every such script has; prints the file's name.

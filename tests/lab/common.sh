@@ -38,6 +38,7 @@ Boots a guest with our device model in a lab (a machine emulated by QEMU, with t
 
   --iso FILE            CD image            --disk FILE    raw disk image      --floppy FILE  raw floppy image
   --memory MIB          guest memory (256)  --smp N        virtual CPUs (1)    --vga cirrus|std (cirrus)
+  --cpu MODEL[,+-FLAG]  the processor that the lab's machine emulates (EPYC), or, without a model, flags beside the lab's own
   --dm PROGRAM          device model (build/hvm-dm; qemu-system-x86_64 for comparison,
                         in the Xen lab the word stock)
   --put FILE            copy FILE to /lab/NAME, where the device model finds it; the file "setup" is run there first (sh)
@@ -99,7 +100,7 @@ lab_add_action() {
 
 # lab_parse OPTION...: sets opt_*, the arrays action_*, opt_put and dm_options. Paths become absolute.
 lab_parse() {
-    opt_iso='' opt_disk='' opt_floppy='' opt_memory=256 opt_smp=1 opt_vga=cirrus opt_vnc='' opt_serial='' opt_timeout=300
+    opt_iso='' opt_disk='' opt_floppy='' opt_memory=256 opt_smp=1 opt_vga=cirrus opt_cpu='' opt_vnc='' opt_serial='' opt_timeout=300
     opt_dm=$lab_top/build/hvm-dm opt_until='' opt_quit='' opt_logs=''
     opt_backend=qdisk opt_dom0_script='' opt_with_stock='' opt_with_libvirt='' opt_more_memory=0 opt_cfg=()
     opt_put=() dm_options=() action_kind=() action_when=() action_argument=()
@@ -118,7 +119,7 @@ lab_parse() {
         --dom0-script) lab_need_file "$1" "$2"; opt_dom0_script=$(realpath "$2") ;;
         --cfg) opt_cfg+=("$2") ;;
         --vga) case "$2" in cirrus | std | none) opt_vga=$2 ;; *) lab_die "--vga takes cirrus, std or none, not '$2'" ;; esac ;;
-        --dm | --until) printf -v "opt_${1#--}" %s "$2" ;;
+        --dm | --until | --cpu) printf -v "opt_${1#--}" %s "$2" ;;
         --serial) opt_serial=$(realpath -m "$2") ;;
         --logs) opt_logs=$(realpath -m "$2") ;;
         --quit) [[ $2 =~ $lab_when_form ]] || lab_die "--quit: '$2' is not SECONDS, /TEXT/ or /TEXT/+SECONDS"; opt_quit=$2 ;;
@@ -131,6 +132,16 @@ lab_parse() {
     [ "$opt_dm" != stock ] || return 0
     opt_dm=$(command -v "$opt_dm") || lab_die "--dm: no such program; build it with make, or name another"
     opt_dm=$(realpath "$opt_dm")
+}
+
+# lab_cpu MODEL FLAGS: the emulated processor, which has AMD's virtualisation whatever --cpu takes away; MODEL and FLAGS are the lab's
+# own. `--cpu -avx2` changes flags of the lab's model, `--cpu Opteron_G3,-nx` takes another, with the lab's flags.
+lab_cpu() {
+    case "$opt_cpu" in
+    '') printf '%s' "$1,+svm,+npt$2" ;;
+    [-+]*) printf '%s' "$1,+svm,+npt$2,$opt_cpu" ;;
+    *) printf '%s' "${opt_cpu%%,*},+svm,+npt$2${opt_cpu#"${opt_cpu%%,*}"}" ;;
+    esac
 }
 
 # ---- Debian packages, unpacked in the cache and not installed
@@ -327,6 +338,8 @@ lab_act() {
     esac
     [ $failed = 0 ] && { [[ $kind =~ ^(qmp|xl|dom0)$ ]] || lab_say "$kind at $(lab_seconds) s: ${argument%%$'\n'*}"; return 0; }
     lab_say "$kind at $(lab_seconds) s failed: $argument"
+    # What there was to see then, beside what was wanted.
+    [ -z "$opt_logs" ] || lab_vncdo -w 5 capture "$opt_logs/failed-$1.png" 2>/dev/null && lab_say "the screen then: $opt_logs/failed-$1.png"
     echo "$kind: $argument" >>"$lab_work/failed"
 }
 

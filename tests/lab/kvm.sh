@@ -86,7 +86,7 @@ lab_start() {
     if [ -n "$opt_floppy" ]; then options+=(-drive "file=$opt_floppy,if=virtio,format=raw,cache=unsafe"); fi
     kvm_qmp_port=$(lab_free_port)
     # setsid: Ctrl-C is for the script, which ends the guest in order.
-    setsid qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 -cpu EPYC,+svm,+npt -smp "${LAB_CPUS:-2}" -m "$size" \
+    setsid qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 -cpu "$(lab_cpu EPYC "")" -smp "${LAB_CPUS:-2}" -m "$size" \
         -kernel "$kernel_image" -initrd "$kvm_initramfs" \
         -append "console=ttyS0 quiet mitigations=off rdinit=/init panic=-1" \
         -nodefaults -display none -no-reboot -serial "file:$lab_work/console" \

@@ -209,7 +209,7 @@ lab_start() {
     xen_shell_port=$(lab_free_port)
     # Without these flags Xen, dom0 or the guest meets instructions that the emulation or nested paging gets wrong.
     qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -machine q35 \
-        -cpu EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp,-xsave,-avx,-avx2,-f16c,-fma,-xsaveopt,-xgetbv1,-xsavec \
+        -cpu "$(lab_cpu EPYC ,-smap,-smep,-monitor,-rdtscp,-xsave,-avx,-avx2,-f16c,-fma,-xsaveopt,-xgetbv1,-xsavec)" \
         -smp "${LAB_CPUS:-1}" -m $((1536 + 1024 + opt_memory + opt_more_memory)) -kernel "$xen_kernel" \
         -append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=4M console_timestamps=boot dom0_mem=1536M,max:1536M cpuidle=0 cpufreq=none spec-ctrl=no xpti=0 bootscrub=0" \
         -initrd "$kernel_image console=hvc0 quiet rdinit=/init mitigations=off panic=5 rodata=off cryptomgr.notests apparmor=0 audit=0,$lab_work/dom0.cpio" \
