@@ -25,7 +25,7 @@ enum qmp_scan {
     SCAN_STRING,
     SCAN_ESCAPE,
     SCAN_STRAY, /* bytes that begin no object */
-    SCAN_SKIP,  /* the rest of an object that is too large: to the end of the line, whatever it holds */
+    SCAN_SKIP,  /* the rest of what was refused: to the end of the line, whatever it holds */
 };
 
 struct qmp_session {

@@ -269,8 +269,18 @@ static void scan_between(struct monitor *mon, char ch)
     mon->qmp.scan = SCAN_OBJECT;
 }
 
+/* What stands outside of texts: signs, numbers, true, false, null; and ', which the parser refuses later. */
+static bool is_json(char ch)
+{
+    return ch && (isspace((unsigned char)ch) || isalnum((unsigned char)ch) || strchr("{}[]:,\"+-.'", ch));
+}
+
 static void scan_object(struct monitor *mon, char ch)
 {
+    if (!is_json(ch)) {
+        qmp_refuse(mon, SCAN_SKIP, "JSON parse error, stray character");
+        return;
+    }
     if (!monitor_store(mon, ch, INPUT_MAX)) {
         qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
         return;
@@ -287,9 +297,19 @@ static void scan_object(struct monitor *mon, char ch)
     }
 }
 
+/* A control character, a byte that UTF-8 does not have, an escape that JSON does not have. */
+static bool is_bad_in_string(const struct monitor *mon, unsigned char ch)
+{
+    if (mon->qmp.scan == SCAN_ESCAPE)
+        return !ch || !strchr("\"\\/bfnrtu", ch);
+    return ch < 0x20 || ch == 0xC0 || ch == 0xC1 || ch > 0xF4;
+}
+
 static void scan_string(struct monitor *mon, char ch)
 {
-    if (!monitor_store(mon, ch, INPUT_MAX))
+    if (is_bad_in_string(mon, ch))
+        qmp_refuse(mon, ch == '\n' ? SCAN_BETWEEN : SCAN_SKIP, "JSON parse error, invalid string");
+    else if (!monitor_store(mon, ch, INPUT_MAX))
         qmp_refuse(mon, SCAN_SKIP, "JSON token size limit exceeded");
     else if (mon->qmp.scan == SCAN_ESCAPE)
         mon->qmp.scan = SCAN_STRING;

@@ -176,13 +176,14 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* A last digit without its other half is no byte. */
 static bool decode_hex(const char *text, uint8_t *data, uint64_t size)
 {
     if (!text || text[0] != '0' || (text[1] != 'x' && text[1] != 'X'))
         return false;
     text += 2;
-    for (uint64_t i = 0; i < size && text[0]; i++, text += 2) {
-        int high = hex_digit(text[0]), low = text[0] ? hex_digit(text[1]) : -1;
+    for (uint64_t i = 0; i < size && text[0] && text[1]; i++, text += 2) {
+        int high = hex_digit(text[0]), low = hex_digit(text[1]);
 
         if (high < 0 || low < 0)
             return false;
@@ -532,6 +533,7 @@ static void qtest_set_line(struct machine *m, unsigned line, bool level)
 
 const struct accel_ops qtest_accel = {
     .name = "qtest",
+    .config_low_bits = true,
     .start = qtest_start,
     .stop = qtest_stop,
     .set_line = qtest_set_line,

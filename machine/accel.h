@@ -27,6 +27,8 @@ struct accel_ops {
     const char *name; /* kvm, qtest, xen */
     /* The hypervisor brings firmware, memory map and clock (Xen's hvmloader): the board leaves them out. */
     bool own_platform;
+    /* The test port: the host bridge keeps the low bits of CF8, as its clients mean them. */
+    bool config_low_bits;
 
     /* Guest RAM of the layout in machine->ram becomes reachable: host memory (NULL: ram_alloc) or ram->ops.
      */

@@ -35,6 +35,7 @@ struct i440fx {
     struct pci_device pci;
     struct segment segments[SEGMENTS];
     struct region address_port, data_port;
+    bool config_low_bits;                /* property */
     const struct region_ops *reset_port; /* the byte at 0xCF9, on the PCI side */
     void *reset_port_opaque;
     STATE_MEMBERS(I440FX_STATE);
@@ -58,13 +59,20 @@ static void i440fx_address_write(void *opaque, uint64_t offset, unsigned size, u
 
     /* Only a whole doubleword is the address register; narrower accesses pass on to PCI. */
     if (offset == 0 && size == 4)
-        host->config_address = value & 0x80FFFFFC;
+        host->config_address = value & (host->config_low_bits ? 0x80FFFFFF : 0x80FFFFFC);
     else if (offset == 1 && size == 1 && host->reset_port)
         host->reset_port->write(host->reset_port_opaque, 0, 1, value);
 }
 
 static const struct region_ops address_ops = {
     .read = i440fx_address_read, .write = i440fx_address_write, .max_size = 4};
+
+/* The register that an access of the data port means; with config_low_bits those of the address count as
+ * well. */
+static unsigned config_register(const struct i440fx *host, uint64_t offset)
+{
+    return (host->config_address & 0xFF) | offset;
+}
 
 static uint64_t i440fx_data_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -73,7 +81,7 @@ static uint64_t i440fx_data_read(void *opaque, uint64_t offset, unsigned size)
 
     if (!(address & CONFIG_ENABLE) || address & 0xFF0000)
         return UINT32_MAX;
-    return pci_config_read(host->pci.pci, address >> 8 & 0xFF, (address & 0xFC) + offset, size);
+    return pci_config_read(host->pci.pci, address >> 8 & 0xFF, config_register(host, offset), size);
 }
 
 static void i440fx_data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -82,7 +90,7 @@ static void i440fx_data_write(void *opaque, uint64_t offset, unsigned size, uint
     uint32_t address = host->config_address;
 
     if (address & CONFIG_ENABLE && !(address & 0xFF0000))
-        pci_config_write(host->pci.pci, address >> 8 & 0xFF, (address & 0xFC) + offset, size, value);
+        pci_config_write(host->pci.pci, address >> 8 & 0xFF, config_register(host, offset), size, value);
 }
 
 static const struct region_ops data_ops = {
@@ -226,6 +234,12 @@ static void i440fx_loaded(struct device *dev)
     apply_pam((struct i440fx *)dev);
 }
 
+static const struct property properties[] = {
+    PROPERTY(PROP_BOOL, struct i440fx, config_low_bits, "config-low-bits",
+             .help = "0xCF8 keeps its two low bits and 0xCFC adds them; on only on the test port"),
+    {.name = NULL},
+};
+
 static const struct pci_info info = {
     .vendor = 0x8086, .device = 0x1237, .class_code = 0x060000, .revision = 2};
 
@@ -236,6 +250,7 @@ static const struct device_class i440fx_class = {
     .internal = true,
     .size = sizeof(struct i440fx),
     .bus_info = &info,
+    .properties = properties,
     .state = &i440fx_state,
     .realize = i440fx_realize,
     .unrealize = i440fx_unrealize,

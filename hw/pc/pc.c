@@ -65,6 +65,16 @@ static struct device *create_at(struct machine *m, const char *name, const char 
     return device_realize(dev, NULL, err) ? dev : NULL;
 }
 
+/* Clients of the test port mean the low bits of the configuration address; hardware drops them. */
+static bool create_host_bridge(struct machine *m, struct error *err)
+{
+    struct device *dev = device_new(m, "i440fx", err);
+
+    return dev && device_set(dev, "addr", "0.0", err) &&
+           (!m->accel->config_low_bits || device_set(dev, "config-low-bits", "on", err)) &&
+           device_realize(dev, NULL, err);
+}
+
 static bool load_bios(struct pc_board *board, struct error *err)
 {
     struct machine *m = board->dev.machine;
@@ -223,7 +233,7 @@ static bool pc_board_realize(struct device *dev, struct error *err)
     struct pc_board *board = (struct pc_board *)dev;
     struct machine *m = dev->machine;
 
-    if (!create_at(m, "i440fx", "0.0", err) || !create_at(m, "piix3", "1.0", err) ||
+    if (!create_host_bridge(m, err) || !create_at(m, "piix3", "1.0", err) ||
         !create_at(m, "piix3-ide", "1.1", err) ||
         (m->config.usb && !create_at(m, "piix3-usb-uhci", "1.2", err)) ||
         (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))

@@ -75,7 +75,7 @@ static void mechanism_one(void **state)
 {
     struct qtest *q = *state;
 
-    qtest_outl(q, 0xCF8, 0x80000003); /* the low two bits are not kept */
+    qtest_outl(q, 0xCF8, 0x80000000);
     assert_int_equal(qtest_inl(q, 0xCF8), 0x80000000);
     assert_int_equal(qtest_inl(q, 0xCFC), 0x12378086);
     assert_int_equal(qtest_inb(q, 0xCFD), 0x80);
@@ -86,6 +86,25 @@ static void mechanism_one(void **state)
     assert_int_equal(qtest_inl(q, 0xCFC), 0xFFFFFFFF);
     qtest_outl(q, 0xCF8, 0x80010000); /* there is no bus 1 */
     assert_int_equal(qtest_inl(q, 0xCFC), 0xFFFFFFFF);
+}
+
+/* What clients of the test port write; every other accelerator's bridge drops these bits, as hardware does.
+ */
+static void low_bits_of_the_address_on_the_test_port(void **state)
+{
+    struct qtest *q = *state;
+
+    qtest_outl(q, 0xCF8, 0x80000003);
+    assert_int_equal(qtest_inb(q, 0xCFC), 0x12);
+    qtest_outl(q, 0xCF8, 0x80000002);
+    assert_int_equal(qtest_inl(q, 0xCF8), 0x80000002);
+    assert_int_equal(qtest_inw(q, 0xCFC), 0x1237);
+    assert_int_equal(qtest_inb(q, 0xCFD), 0x12);
+    assert_int_equal(qtest_inb(q, 0xCFF), 0x12);
+    qtest_outl(q, 0xCF8, 0x80000903);
+    assert_int_equal(qtest_inb(q, 0xCFC), 0x70);
+    qtest_outl(q, 0xCF8, 0x800000FF); /* nothing beyond the last register */
+    assert_int_equal(qtest_inl(q, 0xCFC) >> 8, 0xFFFFFF);
 }
 
 static void identity_is_read_only(void **state)
@@ -401,6 +420,7 @@ int main(void)
         CASE(bridge_shows_its_functions),
         CASE(absent_functions_read_ones),
         CASE(mechanism_one),
+        CASE(low_bits_of_the_address_on_the_test_port),
         CASE(identity_is_read_only),
         CASE(pam_shows_the_bios_after_reset),
         CASE(pam_modes),

@@ -234,6 +234,27 @@ static void garbage_gets_an_error_and_the_next_command_an_answer(void **state)
     close(fd);
 }
 
+/* The object is open, no brace ends it: the answer comes all the same, and the next line is read. */
+static void a_lexical_error_inside_an_object_is_answered_at_once(void **state)
+{
+    static const char *const errors[] = {"{\"execute\": @",        "{\"execute\": \"stop\\q",
+                                         "{\"execute\": {{[ #",    "{\"execute\": \"a\nb",
+                                         "{\"execute\": \"\xff\"", "{\"a\": \x01"};
+    int fd;
+
+    start(state, "");
+    fd = dial_ready(socket_path);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        put(fd, errors[i]);
+        assert_error(fd, "GenericError", "JSON parse error");
+        if (strchr(errors[i], '\n'))
+            assert_error(fd, "GenericError", "JSON parse error"); /* of the line that begins with b */
+        put(fd, "}}}\" and what else the line holds\n{\"execute\":\"query-status\"}");
+        assert_return(fd);
+    }
+    close(fd);
+}
+
 static void a_huge_command_is_refused_and_the_next_line_served(void **state)
 {
     size_t size = 300000;
@@ -789,6 +810,7 @@ int main(void)
         qtest_unit_test(bytes_come_one_by_one_without_a_newline),
         qtest_unit_test(a_thousand_commands_in_one_write),
         qtest_unit_test(garbage_gets_an_error_and_the_next_command_an_answer),
+        qtest_unit_test(a_lexical_error_inside_an_object_is_answered_at_once),
         qtest_unit_test(a_huge_command_is_refused_and_the_next_line_served),
         qtest_unit_test(a_client_that_does_not_read_loses_nothing_and_hurts_nobody),
         qtest_unit_test(a_client_at_a_time_each_greeted_anew),

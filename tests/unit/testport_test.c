@@ -122,6 +122,18 @@ static void read_and_write_blocks(void **state)
     assert_int_equal(qtest_readl(q, RAM), 0x44332211);
 }
 
+static void an_odd_last_digit_is_no_byte(void **state)
+{
+    struct qtest *q = start(state);
+
+    qtest_memset(q, RAM, 0x55, 8);
+    assert_answer(q, "OK", "write 0x%llx 4 0xabc", RAM);
+    assert_answer(q, "OK 0xab00000055555555", "read 0x%llx 8", RAM);
+    assert_answer(q, "OK", "write 0x%llx 4 0xabcdefa", RAM);
+    assert_answer(q, "OK 0xabcdef00", "read 0x%llx 4", RAM);
+    assert_true(strncmp(qtest_command(q, "write 0x%llx 4 0xag", RAM), "ERR", 3) == 0);
+}
+
 static void short_write_data_is_filled_with_zeros(void **state)
 {
     struct qtest *q = start(state);
@@ -483,6 +495,7 @@ int main(void)
         qtest_unit_test(memory_of_each_size_is_little_endian),
         qtest_unit_test(read_and_write_blocks),
         qtest_unit_test(short_write_data_is_filled_with_zeros),
+        qtest_unit_test(an_odd_last_digit_is_no_byte),
         qtest_unit_test(long_write_data_is_cut),
         qtest_unit_test(memset_fills_exactly),
         qtest_unit_test(memset_of_nothing_is_fine),
