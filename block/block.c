@@ -607,9 +607,36 @@ static bool insert(struct block *block, const struct block_options *options, int
         node_unref(root);
         return false;
     }
+    move_tray(block, true);
     exchange(block, root);
     tell_changed(block);
     move_tray(block, false);
+    return true;
+}
+
+bool block_open_tray(struct block *block, bool force, struct error *err)
+{
+    if (!may_open(block, force, err))
+        return false;
+    move_tray(block, true);
+    return true;
+}
+
+void block_close_tray(struct block *block)
+{
+    move_tray(block, false);
+}
+
+bool block_remove_medium(struct block *block, struct error *err)
+{
+    bool tray = block->events && block->events->tray_open;
+
+    if (!block->removable)
+        return error_set(err, "Device '%s' is not removable", block->id);
+    if (tray && !block_tray_open(block))
+        return error_set(err, "Tray of device '%s' is not open", block->id);
+    exchange(block, NULL);
+    tell_changed(block);
     return true;
 }
 

@@ -138,6 +138,11 @@ void block_watch_tray(struct block *block, void (*moved)(void *opaque, struct bl
 /* Medium change from outside; the rules of the tray (locked, force) are applied here. False: *err, nothing
  * changed. */
 bool block_eject(struct block *block, bool force, struct error *err);
+/* The tray alone: the medium stays in it. By the rules of block_eject. */
+bool block_open_tray(struct block *block, bool force, struct error *err);
+void block_close_tray(struct block *block);
+/* Takes the medium out of an open tray, which stays open. False: *err. */
+bool block_remove_medium(struct block *block, struct error *err);
 /* Takes the medium out for good (unplug), when nobody shares the slot (any more). The slot is empty at once;
  * the image is flushed, closed and unlocked when its last I/O has ended, which nobody waits for. */
 void block_release(struct block *block);

@@ -2,6 +2,7 @@
 #include "control/fdset.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@ enum { FDSETS_MAX = 64 };
 struct fdset {
     int number, fd;
     char *opaque;
-    struct fdset *next; /* by number */
+    struct fdset *next; /* by number: those of one set are neighbours, in the order in which they came */
 };
 
 int fdset_number(const char *path)
@@ -30,12 +31,19 @@ int fdset_number(const char *path)
                                                                                              : (int)number;
 }
 
-int fdset_find(const struct control *c, int number)
+int fdset_find(const struct control *c, int number, bool read_only)
 {
-    for (const struct fdset *set = c->fdsets; set; set = set->next)
-        if (set->number == number)
+    int found = -1;
+
+    for (const struct fdset *set = c->fdsets; set; set = set->next) {
+        int flags = set->number == number ? fcntl(set->fd, F_GETFL) : -1;
+
+        if (flags >= 0 && (flags & O_ACCMODE) == (read_only ? O_RDONLY : O_RDWR))
             return set->fd;
-    return -1;
+        if (set->number == number && found < 0)
+            found = set->fd;
+    }
+    return found;
 }
 
 static void drop_set(struct fdset **at)
@@ -54,18 +62,20 @@ void fdsets_drop(struct control *c)
         drop_set(&c->fdsets);
 }
 
-/* Puts a set into the list: with the wished number, or (-1) the lowest that is free. NULL: it is taken. */
+/* A member of the set of the wished number, or (-1) of a new one, of the lowest that is free. NULL: no
+ * memory. */
 static struct fdset *add_set(struct control *c, int64_t wished)
 {
     struct fdset **at = &c->fdsets, *set;
     int number = wished < 0 ? 0 : (int)wished;
 
-    while (*at && ((*at)->number < number || (wished < 0 && (*at)->number == number))) {
-        if (wished < 0)
+    while (*at && (*at)->number <= number) {
+        if (wished < 0 && (*at)->number == number)
             number = (*at)->number + 1;
         at = &(*at)->next;
     }
-    if ((*at && (*at)->number == number) || !(set = calloc(1, sizeof(*set))))
+    set = calloc(1, sizeof(*set));
+    if (!set)
         return NULL;
     set->number = number;
     set->next = *at;
@@ -94,7 +104,7 @@ static bool add_fd(struct qmp_call *call)
     set = wished > INT32_MAX || count_sets(call->c) >= FDSETS_MAX ? NULL : add_set(call->c, wished);
     if (!set) {
         close(fd);
-        return qmp_fail(call, "The fdset is taken, or there are too many");
+        return qmp_fail(call, "There are too many descriptors in fdsets, or this number is too large");
     }
     set->fd = fd;
     set->opaque = opaque ? strdup(opaque) : NULL;
@@ -102,28 +112,41 @@ static bool add_fd(struct qmp_call *call)
     return true;
 }
 
+/* Without fd all of the set. */
 static bool remove_fd(struct qmp_call *call)
 {
-    struct fdset **at = &call->c->fdsets;
-    int64_t number = qmp_integer(call, "fdset-id", 0);
+    int64_t number = qmp_integer(call, "fdset-id", 0), fd = qmp_integer(call, "fd", -1);
+    bool found = false;
 
-    while (*at && (*at)->number != number)
-        at = &(*at)->next;
-    if (!*at || qmp_integer(call, "fd", (*at)->fd) != (*at)->fd)
-        return qmp_fail(call, "File descriptor named 'fdset-id:%lld' not found", (long long)number);
-    drop_set(at);
-    return true;
+    for (struct fdset **at = &call->c->fdsets; *at;)
+        if ((*at)->number == number && (fd < 0 || (*at)->fd == fd)) {
+            drop_set(at);
+            found = true;
+        } else {
+            at = &(*at)->next;
+        }
+    return found || qmp_fail(call, "File descriptor named 'fdset-id:%lld' not found", (long long)number);
+}
+
+static json_t *describe_fd(const struct fdset *set)
+{
+    json_t *fd = json_pack("{s:i}", "fd", set->fd);
+
+    if (set->opaque)
+        json_object_set_new(fd, "opaque", json_string(set->opaque));
+    return fd;
 }
 
 static bool query_fdsets(struct qmp_call *call)
 {
     call->result = json_array();
-    for (const struct fdset *set = call->c->fdsets; set; set = set->next) {
-        json_t *fd = json_pack("{s:i}", "fd", set->fd);
+    for (const struct fdset *set = call->c->fdsets; set;) {
+        json_t *fds = json_array();
+        int number = set->number;
 
-        if (set->opaque)
-            json_object_set_new(fd, "opaque", json_string(set->opaque));
-        json_array_append_new(call->result, json_pack("{s:i, s:[o]}", "fdset-id", set->number, "fds", fd));
+        for (; set && set->number == number; set = set->next)
+            json_array_append_new(fds, describe_fd(set));
+        json_array_append_new(call->result, json_pack("{s:i, s:o}", "fdset-id", number, "fds", fds));
     }
     return true;
 }

@@ -43,6 +43,31 @@ static bool qmp_eject(struct qmp_call *call)
            block_eject(block, qmp_truth(call, "force", false), &call->err);
 }
 
+static bool blockdev_open_tray(struct qmp_call *call)
+{
+    struct block *block = find_slot(call);
+
+    return block && require_removable(call, block) &&
+           block_open_tray(block, qmp_truth(call, "force", false), &call->err);
+}
+
+static bool blockdev_close_tray(struct qmp_call *call)
+{
+    struct block *block = find_slot(call);
+
+    if (!block || !require_removable(call, block))
+        return false;
+    block_close_tray(block);
+    return true;
+}
+
+static bool blockdev_remove_medium(struct qmp_call *call)
+{
+    struct block *block = find_slot(call);
+
+    return block && block_remove_medium(block, &call->err);
+}
+
 /* What a new medium may be: the slot's own readiness to write, or what read-only-mode says. */
 static bool choose_read_only(struct qmp_call *call, const struct block *block, bool *read_only)
 {
@@ -64,7 +89,7 @@ static bool change_medium(struct qmp_call *call, const char *filename, const cha
 
     if (!block || !require_removable(call, block) || !choose_read_only(call, block, &options.read_only))
         return false;
-    if (number >= 0 && (fd = fdset_find(call->c, number)) < 0)
+    if (number >= 0 && (fd = fdset_find(call->c, number, options.read_only)) < 0)
         return qmp_fail(call, "%.100s: there is no such fdset", filename);
     /* The new medium is opened before the old one is let go, unless the guest is to be robbed of that. */
     if (block_locked(block) && qmp_truth(call, "force", false) && !block_eject(block, true, &call->err))
@@ -164,7 +189,9 @@ static bool query_blockstats(struct qmp_call *call)
 
 const struct qmp_command qmp_block_commands[] = {
     {"eject", "device:s? id:s? force:b?", qmp_eject},
-    {"blockdev-open-tray", "device:s? id:s? force:b?", qmp_eject},
+    {"blockdev-open-tray", "device:s? id:s? force:b?", blockdev_open_tray},
+    {"blockdev-close-tray", "device:s? id:s?", blockdev_close_tray},
+    {"blockdev-remove-medium", "device:s? id:s?", blockdev_remove_medium},
     {"blockdev-change-medium", "device:s? id:s? filename:s format:s? force:b? read-only-mode:s?",
      blockdev_change_medium},
     {"change", "device:s target:s arg:s?", qmp_change},

@@ -154,9 +154,9 @@ static bool set_number(void *field, const struct property *p, const char *value)
 
 static bool set_bool(bool *field, const char *value)
 {
-    bool on = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true");
+    bool on = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true") || !strcmp(value, "1");
 
-    if (!on && strcmp(value, "off") && strcmp(value, "no") && strcmp(value, "false"))
+    if (!on && strcmp(value, "off") && strcmp(value, "no") && strcmp(value, "false") && strcmp(value, "0"))
         return false;
     *field = on;
     return true;

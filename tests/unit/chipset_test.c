@@ -402,6 +402,21 @@ static void gpe_and_hotplug_blocks(void **state)
     assert_int_equal(qtest_inb(q, 0xAF00), 1); /* one processor */
 }
 
+/* A11: libvirt and libxl write these as numbers. */
+static void truth_is_said_by_numbers_too(void **state)
+{
+    struct qtest *q = qtest_start("-nodefaults -vga none -device e1000,addr=5,rombar=0,multifunction=1 "
+                                  "-device e1000,addr=6,rombar=1,multifunction=0");
+    struct qpci first = qpci_at(q, QPCI_DEVFN(5, 0)), second = qpci_at(q, QPCI_DEVFN(6, 0));
+
+    (void)state;
+    assert_int_equal(qpci_bar_size(&first, QPCI_ROM), 0);
+    assert_int_equal(qpci_readb(&first, 0x0E) & 0x80, 0x80);
+    assert_int_not_equal(qpci_bar_size(&second, QPCI_ROM), 0);
+    assert_int_equal(qpci_readb(&second, 0x0E) & 0x80, 0);
+    qtest_stop(q);
+}
+
 static void no_acpi_means_no_function(void **state)
 {
     struct qtest *q = qtest_start("-nodefaults -vga none -no-acpi");
@@ -438,6 +453,7 @@ int main(void)
         CASE(rtc_alarm_wakes_when_enabled),
         CASE(gpe_and_hotplug_blocks),
         cmocka_unit_test(soft_off_ends_the_machine),
+        cmocka_unit_test(truth_is_said_by_numbers_too),
         cmocka_unit_test(no_acpi_means_no_function),
     };
 

@@ -475,6 +475,78 @@ static void fdsets_are_numbered_listed_and_removed(void **state)
 }
 
 /* Pipelined commands with a descriptor each: none gets the other's. */
+/* A10: the same number again adds to the set, and who opens takes the one whose mode fits. */
+static void a_set_holds_several_descriptors(void **state)
+{
+    const char *path = qtest_temp_file(".img", 1 << 20);
+    int fd, reading = open(path, O_RDONLY), both = open(path, O_RDWR);
+    json_t *sets, *blocks;
+
+    start(state, "-drive if=none,id=f -device floppy,drive=f");
+    fd = dial_ready(socket_path);
+    put_with_fd(fd, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":3}}", reading);
+    assert_return(fd);
+    put_with_fd(fd, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":3}}", both);
+    assert_return(fd);
+    put(fd, "{\"execute\":\"query-fdsets\"}");
+    sets = get_return(fd);
+    assert_int_equal(json_array_size(sets), 1);
+    assert_int_equal(json_array_size(json_object_get(json_array_get(sets, 0), "fds")), 2);
+    json_decref(sets);
+    put(fd, "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"device\":\"f\",\"filename\":"
+            "\"/dev/fdset/3\",\"format\":\"raw\",\"read-only-mode\":\"read-write\"}}");
+    assert_return(fd);
+    put(fd, "{\"execute\":\"query-block\"}");
+    blocks = get_return(fd);
+    assert_true(json_is_false(json_object_get(json_object_get(json_array_get(blocks, 0), "inserted"), "ro")));
+    json_decref(blocks);
+    put(fd, "{\"execute\":\"remove-fd\",\"arguments\":{\"fdset-id\":3}}");
+    assert_return(fd);
+    assert_int_equal(count_fdsets(fd), 0);
+    close(fd);
+    close(reading);
+    close(both);
+}
+
+static bool tray_moved_to(struct qtest *q)
+{
+    json_t *event = qtest_qmp_event(q, "DEVICE_TRAY_MOVED");
+    bool open = json_is_true(json_object_get(json_object_get(event, "data"), "tray-open"));
+
+    json_decref(event);
+    return open;
+}
+
+/* A10: a change of a closed drive tells both moves; the tray and the medium have commands of their own. */
+static void trays_and_media_one_by_one(void **state)
+{
+    const char *path = qtest_temp_file(".iso", 1 << 20);
+    struct qtest *q = start(state, "-drive if=none,readonly=on,id=c -device ide-cd,id=cd,drive=c,bus=ide.1");
+    json_t *blocks;
+
+    for (int i = 0; i < 2; i++) {
+        json_decref(qtest_qmp_ok(q,
+                                 "{'execute': 'blockdev-change-medium', 'arguments': {'id': 'cd', "
+                                 "'filename': '%s', 'format': 'raw'}}",
+                                 path));
+        assert_true(tray_moved_to(q));
+        assert_false(tray_moved_to(q));
+    }
+    json_decref(qtest_qmp(q, "{'execute': 'blockdev-remove-medium', 'arguments': {'id': 'cd'}}"));
+    blocks = qtest_qmp_ok(q, "{'execute': 'query-block'}"); /* refused: the tray is closed */
+    assert_non_null(json_object_get(json_array_get(blocks, 0), "inserted"));
+    json_decref(blocks);
+    json_decref(qtest_qmp_ok(q, "{'execute': 'blockdev-open-tray', 'arguments': {'id': 'cd'}}"));
+    assert_true(tray_moved_to(q));
+    json_decref(qtest_qmp_ok(q, "{'execute': 'blockdev-remove-medium', 'arguments': {'id': 'cd'}}"));
+    json_decref(qtest_qmp_ok(q, "{'execute': 'blockdev-close-tray', 'arguments': {'id': 'cd'}}"));
+    assert_false(tray_moved_to(q));
+    blocks = qtest_qmp_ok(q, "{'execute': 'query-block'}");
+    assert_null(json_object_get(json_array_get(blocks, 0), "inserted"));
+    assert_true(json_is_false(json_object_get(json_array_get(blocks, 0), "tray_open")));
+    json_decref(blocks);
+}
+
 static void descriptors_keep_their_order(void **state)
 {
     int fd, null = open("/dev/null", O_RDONLY);
@@ -818,6 +890,8 @@ int main(void)
         qtest_unit_test(events_go_to_all_but_libxenstat),
         qtest_unit_test(mutated_commands_never_end_it),
         qtest_unit_test(fdsets_are_numbered_listed_and_removed),
+        qtest_unit_test(a_set_holds_several_descriptors),
+        qtest_unit_test(trays_and_media_one_by_one),
         qtest_unit_test(descriptors_keep_their_order),
         qtest_unit_test(a_cd_is_changed_as_libxl_does_it),
         qtest_unit_test(arguments_are_checked),
