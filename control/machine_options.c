@@ -2,10 +2,13 @@
 /* The machine, its firmware and what it boots. */
 #include "control/machine_options.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "control/processors.h"
 #include "ioreq/ioreq.h"
 
@@ -31,6 +34,12 @@ const struct accel_ops *find_accel(const char *name)
     return NULL;
 }
 
+/* pc-0.10, pc-1.3, pc-i440fx-7.2: boards of QEMU's versions, which differ in what no guest here sees. */
+static bool is_versioned_pc(const char *type)
+{
+    return !strncmp(type, "pc-i440fx-", 10) || (!strncmp(type, "pc-", 3) && isdigit((unsigned char)type[3]));
+}
+
 static bool set_board(struct options *o, const char *type, const struct opts *opts, struct error *err)
 {
     static const char *const known[] = {"pc", "xenfv", "none", NULL};
@@ -39,14 +48,14 @@ static bool set_board(struct options *o, const char *type, const struct opts *op
         o->board = BOARD_NONE;
     else if (!strncmp(type, "xenfv", 5))
         o->board = BOARD_XENFV;
-    else if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
+    else if (!strcmp(type, "pc") || is_versioned_pc(type))
         o->board = BOARD_PC;
     else
         return unknown_name(err, "machine", type, known) || error_prefix(err, "%s", opts->option);
     return true;
 }
 
-static bool set_accel(struct options *o, const char *option, const char *name, struct error *err)
+static bool set_one_accel(struct options *o, const char *option, const char *name, struct error *err)
 {
     const char *names[8];
     const struct accel_ops *accel = find_accel(name);
@@ -63,23 +72,25 @@ static bool set_accel(struct options *o, const char *option, const char *name, s
     return true;
 }
 
+/* kvm:tcg, xen:kvm: of several the first that is there. */
+static bool set_accel(struct options *o, const char *option, const char *names, struct error *err)
+{
+    char name[32];
+
+    for (const char *at = names; strchr(names, ':') && *at; at += strcspn(at, ":"), at += *at == ':') {
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
+        if (find_accel(name) && (strcmp(name, "kvm") || access("/dev/kvm", R_OK | W_OK) == 0))
+            return set_one_accel(o, option, name, err);
+    }
+    return set_one_accel(o, option, names, err);
+}
+
 static bool apply_machine(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    static const char *const known[] = {"type",
-                                        "accel",
-                                        "suppress-vmdesc",
-                                        "usb",
-                                        "acpi",
-                                        "max-ram-below-4g",
-                                        "igd-passthru",
-                                        "dump-guest-core",
-                                        "kernel_irqchip",
-                                        "mem-merge",
-                                        "graphics",
-                                        "hpet",
-                                        "smm",
-                                        "vmport",
-                                        NULL};
+    static const char *const known[] = {
+        "type",         "accel",           "suppress-vmdesc",  "usb",         "acpi",     "max-ram-below-4g",
+        "igd-passthru", "dump-guest-core", "kernel_irqchip",   "mem-merge",   "graphics", "hpet",
+        "smm",          "vmport",          "allow-unassigned", "trad_compat", NULL};
     struct opts *opts;
     bool igd = false, on;
     const char *value;
@@ -95,8 +106,11 @@ static bool apply_machine(struct options *o, const char *option, const char *arg
     opts = opts_parse(option, arg, "type", known, err);
     if (!opts)
         return false;
-    if ((value = opts_get(opts, "type")))
+    if ((value = opts_get(opts, "type"))) {
         ok = set_board(o, value, opts, err);
+        if (is_versioned_pc(value))
+            log_line("%s %s: taken as pc, the board of this version", option, value);
+    }
     if (ok && (value = opts_get(opts, "accel")))
         ok = set_accel(o, option, value, err);
     if (ok && (value = opts_get(opts, "max-ram-below-4g")) &&
@@ -286,6 +300,7 @@ const struct option machine_option_rows[] = {
          "only what is asked for: no graphics, CD drive or serial line by default"),
     FLAG("no-user-config", no_user_config, "accepted: there are no configuration files"),
     IGNORED("no-hpet", NULL),
+    IGNORED("no-fd-bootchk", NULL),
     HEADING("Firmware and boot"),
     FUNCTION(
         "boot", "[order=]LETTERS[,once=LETTERS][,menu=on][,splash-time=MS][,reboot-timeout=MS]", apply_boot,

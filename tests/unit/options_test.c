@@ -427,6 +427,20 @@ static void a_taken_socket_is_refused_and_a_stale_one_is_not(void **state)
     q = start(state, args);
 }
 
+/* Of the command line that XCP-ng gives, and of QEMU's scripts: boards of versions, lists, words of no
+ * effect. */
+static void words_that_change_nothing_are_taken(void **state)
+{
+    struct qtest *q =
+        qtest_start("-machine pc-0.10,max-ram-below-4g=4026531840,suppress-vmdesc=on,allow-unassigned=true,"
+                    "trad_compat=True -trace enable=xen_platform_log -no-fd-bootchk -msg timestamp=on "
+                    "-D /dev/null -nodefaults -accel nothere:qtest");
+
+    (void)state;
+    json_decref(qtest_qmp_ok(q, "{'execute': 'query-status'}"));
+    qtest_stop(q);
+}
+
 static void a_taken_vnc_port_is_refused_unless_others_may_be_taken(void **state)
 {
     struct qtest *q = start(state, "-nodefaults -vnc 127.0.0.1:3177,to=3190");
@@ -577,6 +591,7 @@ int main(void)
         qtest_unit_test(an_image_whose_format_is_not_said_is_raw),
         qtest_unit_test(rights_are_given_up),
         qtest_unit_test(a_taken_socket_is_refused_and_a_stale_one_is_not),
+        cmocka_unit_test(words_that_change_nothing_are_taken),
         qtest_unit_test(a_taken_vnc_port_is_refused_unless_others_may_be_taken),
         qtest_unit_test(machine_none_answers_and_has_no_board),
         qtest_unit_test(the_pidfile_is_there_while_it_runs),
