@@ -34,7 +34,7 @@ CFLAGS ?= -g
 # In a git working tree warnings are errors; `make WERROR=` builds in spite of them.
 WERROR ?= $(if $(wildcard .git),1)
 WARN := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
-DEFINES = -D_GNU_SOURCE $(if $(XEN),-DHAVE_XEN) -I. $(LIB_CFLAGS)
+DEFINES = -D_GNU_SOURCE $(if $(XEN),-DHAVE_XEN) -I. -I$(GENERATED) $(LIB_CFLAGS)
 ALL_CFLAGS = $(WARN) $(if $(WERROR),-Werror) $(SAN) $(HARDEN) -pthread -MMD -MP $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(FORTIFY)
 ALL_LDFLAGS = $(SAN) $(HARDEN_LINK) -pthread -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
 
@@ -71,6 +71,16 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | config.mk
 	@mkdir -p $(@D)
 	@echo "CC   $@"
 	@$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# ACPI's description of the board, compiled by iasl (Debian's acpica-tools) for acpi.c to include.
+GENERATED := build/generated
+$(GENERATED)/dsdt.hex: hw/pc/dsdt.asl
+	@mkdir -p $(@D)
+	@echo "IASL $@"
+	@cpp -P -x assembler-with-cpp -o $(@D)/dsdt.asl $<
+	@iasl -vs -vw 3168 -tc -p $(@D)/dsdt $(@D)/dsdt.asl >$(@D)/dsdt.log 2>&1 || { cat $(@D)/dsdt.log; exit 1; }
+	@sed -i 's/^unsigned char/static const unsigned char/' $@
+$(BUILD)/obj/hw/pc/acpi.o build/clang/hw/pc/acpi.o: $(GENERATED)/dsdt.hex
 
 # The link lets programs that take the architecture from the file's name find x86_64.
 $(BUILD)/hvm-dm: $(OBJS)

@@ -59,6 +59,8 @@ struct fw_cfg {
     struct item items[ITEMS], local_items[LOCAL_ITEMS];
     char names[FW_CFG_MAX_FILES][FW_CFG_FILE_NAME]; /* sorted; file n is items[KEY_FILE_FIRST + n] */
     uint32_t files;
+    void (*refresh)(void *opaque);
+    void *refresh_opaque;
     STATE_MEMBERS(FW_CFG_STATE);
 };
 STATE_TABLE(fw_cfg_state, struct fw_cfg, FW_CFG_STATE);
@@ -131,6 +133,14 @@ void fw_cfg_set_u64(struct device *dev, uint16_t key, uint64_t value)
 {
     value = htole64(value);
     fw_cfg_set_bytes(dev, key, &value, sizeof(value));
+}
+
+void fw_cfg_set_refresh(struct device *dev, void (*refresh)(void *opaque), void *opaque)
+{
+    struct fw_cfg *cfg = (struct fw_cfg *)dev;
+
+    cfg->refresh = refresh;
+    cfg->refresh_opaque = opaque;
 }
 
 static bool write_directory(struct fw_cfg *cfg)
@@ -248,6 +258,8 @@ bool fw_cfg_set_standard(struct device *dev, struct error *err)
 
 static void select_item(struct fw_cfg *cfg, uint16_t key)
 {
+    if (key >= KEY_FILE_FIRST && cfg->refresh)
+        cfg->refresh(cfg->refresh_opaque);
     cfg->key = key;
     cfg->offset = 0;
 }

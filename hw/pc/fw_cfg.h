@@ -48,6 +48,10 @@ void fw_cfg_set_u64(struct device *dev, uint16_t key, uint64_t value);
  * already. */
 bool fw_cfg_set_file(struct device *dev, const char *name, const void *data, size_t size, struct error *err);
 
+/* Called before a file is selected by the guest: what depends on what the guest did so far is set again, of
+ * the same size. */
+void fw_cfg_set_refresh(struct device *dev, void (*refresh)(void *opaque), void *opaque);
+
 /* Appends a range to the file etc/e820, SeaBIOS' and OVMF's memory map. False: as fw_cfg_set_file. */
 bool fw_cfg_add_e820(struct device *dev, uint64_t base, uint64_t length, enum fw_cfg_e820_type type,
                      struct error *err);

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "hw/floppy/fdc.h"
 #include "hw/ide/ide.h"
+#include "hw/pc/acpi.h"
 #include "hw/pc/fw_cfg.h"
 #include "hw/pc/i440fx.h"
 #include "hw/pc/mc146818.h"
+#include "hw/pc/piix4_pm.h"
 #include "machine/firmware.h"
 
 #define BIOS_FILE "bios-256k.bin"
@@ -36,6 +39,8 @@ enum {
 
 #define SHUTDOWN_S3 0xFE
 
+#define PM_BASE_UNKNOWN 0xFFFF /* no place for 64 ports */
+
 #define DISK_TYPE_EXTENDED 0xF  /* of CMOS_DISKS */
 #define DISK_TYPE_USER     47   /* of CMOS_DISK_TYPES: the geometry follows */
 #define EQUIPMENT_FLOPPY   0x01 /* bits 7:6: how many more */
@@ -50,7 +55,9 @@ struct pc_board {
     uint8_t *bios;
     /* At the top of 4 GiB; the host bridge shows its end at the top of the first MiB too. */
     struct region bios_region;
-    struct device *rtc, *fdc;
+    struct device *rtc, *fdc, *fw_cfg;
+    struct pci_device *pm; /* NULL: there is no ACPI */
+    uint16_t pm_base;      /* as the ACPI tables tell it */
     struct machine_listener listener;
     STATE_MEMBERS(PC_BOARD_STATE);
 };
@@ -195,6 +202,7 @@ static void pc_board_reset(struct device *dev)
     write_boot_order(board);
     write_floppies(board);
     write_disks(board);
+    board->pm_base = PM_BASE_UNKNOWN;
     set_cmos(board, CMOS_MORE_CPUS, dev->machine->config.cpus - 1, 1);
     board->started = true;
 }
@@ -203,6 +211,21 @@ static void pc_board_reset(struct device *dev)
 static void pc_machine_event(void *opaque, enum machine_event event, bool by_guest)
 {
     set_cmos(opaque, CMOS_SHUTDOWN, SHUTDOWN_S3, 1);
+}
+
+/* Firmware asks after it has placed the power management ports, and the tables tell where. */
+static void publish_acpi(void *opaque)
+{
+    struct pc_board *board = opaque;
+    uint16_t base = piix4_pm_base(board->pm);
+    struct error err;
+
+    if (base == board->pm_base)
+        return;
+    if (acpi_publish(board->dev.machine, board->fw_cfg, base, &err))
+        board->pm_base = base;
+    else
+        log_limited("%s", err.text);
 }
 
 /* ---- life ---- */
@@ -221,9 +244,13 @@ static struct device *create_rtc(struct machine *m, struct error *err)
 static bool create_firmware(struct pc_board *board, struct error *err)
 {
     struct machine *m = board->dev.machine;
-    struct device *fw_cfg = device_create(m, "fw_cfg", err);
 
-    return fw_cfg && fw_cfg_set_standard(fw_cfg, err) && device_create(m, "isa-debugcon", err) &&
+    board->fw_cfg = device_create(m, "fw_cfg", err);
+    if (!board->fw_cfg || (board->pm && !acpi_publish(m, board->fw_cfg, 0, err)))
+        return false;
+    if (board->pm)
+        fw_cfg_set_refresh(board->fw_cfg, publish_acpi, board);
+    return fw_cfg_set_standard(board->fw_cfg, err) && device_create(m, "isa-debugcon", err) &&
            load_bios(board, err);
 }
 
@@ -236,7 +263,7 @@ static bool pc_board_realize(struct device *dev, struct error *err)
     if (!create_host_bridge(m, err) || !create_at(m, "piix3", "1.0", err) ||
         !create_at(m, "piix3-ide", "1.1", err) ||
         (m->config.usb && !create_at(m, "piix3-usb-uhci", "1.2", err)) ||
-        (m->config.acpi && !create_at(m, "piix4-pm", "1.3", err)))
+        (m->config.acpi && !(board->pm = (struct pci_device *)create_at(m, "piix4-pm", "1.3", err))))
         return false;
     for (size_t i = 0; i < COUNT(small_chips); i++)
         if (!device_create(m, small_chips[i], err))
@@ -253,6 +280,16 @@ static bool pc_board_realize(struct device *dev, struct error *err)
         .events = EVENT_BIT(EVENT_SUSPEND), .event = pc_machine_event, .opaque = board};
     machine_listen(m, &board->listener);
     return true;
+}
+
+/* What the guest may be about to read. */
+static void pc_board_loaded(struct device *dev)
+{
+    struct pc_board *board = (struct pc_board *)dev;
+
+    board->pm_base = PM_BASE_UNKNOWN;
+    if (board->pm)
+        publish_acpi(board);
 }
 
 static void pc_board_unrealize(struct device *dev)
@@ -274,6 +311,7 @@ static const struct device_class board_class = {
     .realize = pc_board_realize,
     .unrealize = pc_board_unrealize,
     .reset = pc_board_reset,
+    .loaded = pc_board_loaded,
 };
 DEVICE_CLASS(board_class);
 

@@ -6,6 +6,8 @@
  *
  * Under Xen the hypervisor answers PM1a status/enable and the timer first; the same registers here stay idle.
  */
+#include "hw/pc/piix4_pm.h"
+
 #include <string.h>
 
 #include "base/util.h"
@@ -319,12 +321,17 @@ static const struct region_ops apm_ops = {
 
 /* ---- configuration space and life ---- */
 
+uint16_t piix4_pm_base(const struct pci_device *pm)
+{
+    return pci_get32(pm, PMBASE) & 0xFFC0;
+}
+
 static void map_pm(struct piix4_pm *pm)
 {
     struct bus *bus = &pm->pci.dev.machine->bus;
 
     if (pm->pci.config[PMREGMISC] & 1)
-        bus_map(bus, SPACE_PORT, &pm->pm, pci_get32(&pm->pci, PMBASE) & 0xFFC0);
+        bus_map(bus, SPACE_PORT, &pm->pm, piix4_pm_base(&pm->pci));
     else
         bus_unmap(bus, &pm->pm);
 }
