@@ -52,36 +52,67 @@ static struct device *hotplug_newest(struct machine *m)
     return dev;
 }
 
+/* What a bus's devices do by themselves, or somebody tells the guest of. */
+static bool hotplug_possible(const struct device_class *cls, const struct bus_node *bus)
+{
+    return cls->bus->hotplug || (cls->hotplug && bus && bus->hotplug);
+}
+
+/* The first bus of its kind: where it would go. */
+static const struct bus_node *hotplug_bus_of(struct machine *m, const struct device_class *cls)
+{
+    const struct bus_node *bus = m->buses;
+
+    while (bus && bus->ops != cls->bus)
+        bus = bus->next;
+    return bus;
+}
+
 bool hotplug_device_add(struct qmp_call *call)
 {
     const char *driver = qmp_text(call, "driver");
+    const struct device_class *cls;
+    struct device *dev;
 
     if (!driver)
         return qmp_fail(call, "Parameter 'driver' is missing");
     if (!device_known(driver, &call->err))
         return false;
-    if (!device_find_class(driver)->bus->hotplug)
+    cls = device_find_class(driver);
+    if (!hotplug_possible(cls, hotplug_bus_of(&call->c->m, cls)))
         return qmp_fail(call, "%.100s: this board supports no hot-plug of it", driver);
     if (!hotplug_create(call, driver))
         return false;
-    device_reset(hotplug_newest(&call->c->m));
+    dev = hotplug_newest(&call->c->m);
+    device_reset(dev);
+    if (dev->bus->hotplug)
+        dev->bus->hotplug->added(dev->bus->hotplug_opaque, dev);
     return true;
+}
+
+void hotplug_device_deleted(void *opaque, const struct device *dev)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "/machine/peripheral/%.200s", dev->id ? dev->id : "");
+    qmp_event(opaque, "DEVICE_DELETED",
+              dev->id ? json_pack("{s:s, s:s}", "device", dev->id, "path", path)
+                      : json_pack("{s:s}", "path", path));
 }
 
 bool hotplug_device_del(struct qmp_call *call)
 {
     const char *id = qmp_text(call, "id");
     struct device *dev = device_find(&call->c->m, id);
-    char path[256];
 
     if (!dev) {
         call->error_class = "DeviceNotFound";
         return qmp_fail(call, "Device '%.100s' not found", id);
     }
-    if (!dev->bus->ops->hotplug)
+    if (!hotplug_possible(dev->cls, dev->bus))
         return qmp_fail(call, "Device '%.100s' cannot be unplugged while the machine exists", id);
-    snprintf(path, sizeof(path), "/machine/peripheral/%.200s", id);
-    qmp_event(call->c, "DEVICE_DELETED", json_pack("{s:s, s:s}", "device", id, "path", path));
-    device_delete(dev);
+    if (dev->bus->hotplug)
+        return dev->bus->hotplug->remove(dev->bus->hotplug_opaque, dev, &call->err);
+    device_unplug(dev);
     return true;
 }

@@ -18,6 +18,7 @@
 #include "control/command_line.h"
 #include "control/confine.h"
 #include "control/display.h"
+#include "control/hotplug.h"
 #include "control/qmp.h"
 #include "net/net.h"
 
@@ -185,6 +186,8 @@ static bool main_start(struct control *c, struct error *err)
         return error_set(err, "cannot watch signals: %s", strerror(errno));
     c->listener = (struct machine_listener){.events = UINT32_MAX, .event = main_machine_event, .opaque = c};
     machine_listen(&c->m, &c->listener);
+    c->m.device_deleted = hotplug_device_deleted;
+    c->m.device_deleted_opaque = c;
     if (o->pidfile && !(c->pidfile_written = write_pidfile(o->pidfile, err)))
         return false;
     /* Before the chroot: what is given up becomes /dev/null, which is not in an empty root. */

@@ -431,6 +431,15 @@ void device_delete(struct device *dev)
     device_discard(dev);
 }
 
+void device_unplug(struct device *dev)
+{
+    struct machine *m = dev->machine;
+
+    if (m->device_deleted)
+        m->device_deleted(m->device_deleted_opaque, dev);
+    device_delete(dev);
+}
+
 struct device *device_create(struct machine *machine, const char *name, struct error *err)
 {
     struct device *dev = device_new(machine, name, err);

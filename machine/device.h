@@ -76,7 +76,8 @@ struct device_class {
     const struct bus_ops *bus; /* the kind of bus that it sits on, and so what `-device NAME,bus=` may name */
     const void *bus_info;      /* what that kind wants to know of a class; PCI: struct pci_info */
     bool internal;             /* part of the board: not for -device */
-    size_t size; /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
+    bool hotplug; /* comes and goes while the guest runs, where its bus has somebody to tell the guest */
+    size_t size;  /* of the device's struct, which begins with struct device (PCI: struct pci_device) */
     const struct property *properties; /* or NULL */
     const struct state_table *state;   /* never NULL; what its bus keeps of it is in bus_ops.state */
     bool (*realize)(struct device *dev, struct error *err);
@@ -157,14 +158,27 @@ struct bus_ops {
 const struct bus_ops *bus_ops_next(const struct bus_ops *ops);
 
 /*
+ * Who tells the guest that a device came, and lets it go when the guest has let go of it. A bus whose devices
+ * come and go by its own means (USB) has none.
+ */
+struct hotplug_ops {
+    void (*added)(void *opaque, struct device *dev);
+    /* The guest is asked; device_unplug follows when it agrees, not before this returns. False with *err: it
+     * cannot be. */
+    bool (*remove)(void *opaque, struct device *dev, struct error *err);
+};
+
+/*
  * A bus of this machine: "isa.0", "pci.0", "ide.0", "ide.1", "floppy.0". Offered by a realized device, or by
  * the machine itself.
  */
 struct bus_node {
     const char *name;
     const struct bus_ops *ops;
-    struct device *owner; /* NULL: the machine */
-    void *bus;            /* the kind's own struct: struct pci_bus, struct ide_channel ... */
+    struct device *owner;              /* NULL: the machine */
+    void *bus;                         /* the kind's own struct: struct pci_bus, struct ide_channel ... */
+    const struct hotplug_ops *hotplug; /* or NULL */
+    void *hotplug_opaque;
     struct bus_node *next;
 };
 void bus_node_add(struct machine *machine, struct bus_node *node);
@@ -189,6 +203,9 @@ void device_discard(struct device *dev);
 bool device_realize(struct device *dev, const char *bus, struct error *err);
 /* Unrealizes and frees. */
 void device_delete(struct device *dev);
+
+/* device_delete of one that comes and goes, with machine->device_deleted told before. */
+void device_unplug(struct device *dev);
 
 /* device_new, no properties, device_realize: for the board's own parts. */
 struct device *device_create(struct machine *machine, const char *name, struct error *err);

@@ -102,6 +102,8 @@ struct machine {
     struct pci_bus pci;
     struct bus_node *buses;
     struct device *devices;
+    void (*device_deleted)(void *opaque, const struct device *dev); /* set by control: it is about to go */
+    void *device_deleted_opaque;
     struct machine_listener *listeners;
     enum run_state state;
     /* Reset and shutdown are done from the loop, not inside a guest's access. */

@@ -1355,6 +1355,7 @@ static const struct device_class e1000_class = {
     .alias = "e1000-82540em",
     .description = "Intel 82540EM Gigabit Ethernet",
     .bus = &pci_bus_ops,
+    .hotplug = true,
     .size = sizeof(struct e1000),
     .bus_info = &info,
     .properties = properties,

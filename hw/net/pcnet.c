@@ -898,6 +898,7 @@ static const struct device_class pcnet_class = {
     .name = "pcnet",
     .description = "AMD Am79C970A PCnet-PCI II or Am79C973 PCnet-FAST III Ethernet",
     .bus = &pci_bus_ops,
+    .hotplug = true,
     .size = sizeof(struct pcnet),
     .bus_info = &info,
     .properties = properties,

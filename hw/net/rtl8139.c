@@ -798,6 +798,7 @@ static const struct device_class rtl8139_class = {
     .name = "rtl8139",
     .description = "Realtek RTL8139C or RTL8139C+ Fast Ethernet",
     .bus = &pci_bus_ops,
+    .hotplug = true,
     .size = sizeof(struct rtl8139),
     .bus_info = &info,
     .properties = properties,

@@ -38,11 +38,15 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
 #define GPE_BASE        0xAFE0
 #define PCIHP_BASE      0xAE00
 #define CPUHP_BASE      0xAF00
-#define GPE_CPU_HOTPLUG 0x04 /* _E02 of hvmloader's DSDT */
-#define PCIHP_REMOVABLE 0xC
-#define APM_BASE        0xB2
-#define APM_ACPI_ON     0xF1
-#define APM_ACPI_OFF    0xF0
+#define GPE_PCI_HOTPLUG 0x02 /* _E01 of dsdt.asl and hvmloader's DSDT */
+#define GPE_CPU_HOTPLUG 0x04 /* _E02 */
+
+/* offsets in the PCI hot-plug block, a bit for each slot */
+enum { PCIHP_UP = 0, PCIHP_DOWN = 4, PCIHP_EJECT = 8, PCIHP_REMOVABLE = 12 };
+
+#define APM_BASE     0xB2
+#define APM_ACPI_ON  0xF1
+#define APM_ACPI_OFF 0xF0
 
 #define SCI_IRQ       9
 #define PM_TIMER_HZ   3579545
@@ -61,6 +65,9 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8, PM_SIZE = 64 };
     S(UINT, uint16_t, gpe_enable, ANY)                                                                       \
     S(UINT, uint8_t, apm_control, ANY)                                                                       \
     S(UINT, uint8_t, apm_status, ANY)                                                                        \
+    S(UINT, uint32_t, pci_up, ANY)               /* a bit for each slot: a device came, */                   \
+    S(UINT, uint32_t, pci_down, ANY)             /* one is asked back, */                                    \
+    S(UINT, uint32_t, pci_ejected, ANY)          /* and given back, but not taken away yet */                \
     S(UINT, int64_t, last_toggle, INT64_MAX / 2) /* guest time of bit 23's last change that was noticed */
 
 struct piix4_pm {
@@ -68,6 +75,7 @@ struct piix4_pm {
     struct irq sci;
     struct timer overflow;
     struct machine_listener listener;
+    struct loop_work eject;
     struct region pm, gpe, pci_hotplug, cpu_hotplug, apm;
     STATE_MEMBERS(PIIX4_PM_STATE);
 };
@@ -269,14 +277,101 @@ static void piix4_pm_gpe_write(void *opaque, uint64_t offset, unsigned size, uin
 static const struct region_ops gpe_ops = {
     .read = piix4_pm_gpe_read, .write = piix4_pm_gpe_write, .max_size = 1};
 
-/* ---- hot-plug blocks: no PCI slot comes or goes; processors may come ---- */
+/* ---- PCI hot-plug: the guest hears of slots by GPE 1, and says when it has let go of one ---- */
+
+static uint32_t piix4_pm_removable(struct piix4_pm *pm)
+{
+    const struct pci_bus *bus = pm->pci.pci;
+    uint32_t slots = 0;
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        const struct pci_device *there = bus->functions[PCI_DEVFN(slot, 0)];
+
+        slots |= (uint32_t)(there && there->dev.cls->hotplug) << slot;
+    }
+    return slots;
+}
 
 static uint64_t piix4_pm_pci_hotplug_read(void *opaque, uint64_t offset, unsigned size)
 {
-    return 0; /* no slot up, down, or removable */
+    struct piix4_pm *pm = opaque;
+    uint32_t value = 0;
+
+    switch (offset) {
+    case PCIHP_UP: /* once told, it is known */
+        value = pm->pci_up;
+        pm->pci_up = 0;
+        break;
+    case PCIHP_DOWN:
+        value = pm->pci_down;
+        break;
+    case PCIHP_REMOVABLE:
+        value = piix4_pm_removable(pm);
+        break;
+    }
+    return value;
 }
 
-static const struct region_ops pci_hotplug_ops = {.read = piix4_pm_pci_hotplug_read, .max_size = 4};
+/* Not from inside of the guest's access: the device that goes may be in the middle of one itself. */
+static void piix4_pm_take_ejected(void *opaque)
+{
+    struct piix4_pm *pm = opaque;
+    uint32_t slots = pm->pci_ejected & piix4_pm_removable(pm);
+
+    pm->pci_ejected = 0;
+    for (unsigned slot = 0; slot < 32; slot++)
+        if (slots & 1u << slot)
+            device_unplug(&pm->pci.pci->functions[PCI_DEVFN(slot, 0)]->dev);
+}
+
+static void piix4_pm_pci_hotplug_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (offset != PCIHP_EJECT)
+        return;
+    /* Only what was asked back: no guest throws out a card by itself. */
+    pm->pci_ejected |= value & pm->pci_down;
+    pm->pci_down &= ~value;
+    if (pm->pci_ejected)
+        loop_post(&pm->pci.dev.machine->loop, &pm->eject);
+}
+
+static const struct region_ops pci_hotplug_ops = {
+    .read = piix4_pm_pci_hotplug_read, .write = piix4_pm_pci_hotplug_write, .max_size = 4};
+
+static uint32_t piix4_pm_slot_bit(const struct device *dev)
+{
+    return 1u << (((const struct pci_device *)dev)->devfn >> 3);
+}
+
+static void piix4_pm_tell_slots(struct piix4_pm *pm)
+{
+    pm->gpe_status |= GPE_PCI_HOTPLUG;
+    update_sci(pm);
+}
+
+static void piix4_pm_device_added(void *opaque, struct device *dev)
+{
+    struct piix4_pm *pm = opaque;
+
+    pm->pci_up |= piix4_pm_slot_bit(dev);
+    piix4_pm_tell_slots(pm);
+}
+
+static bool piix4_pm_device_remove(void *opaque, struct device *dev, struct error *err)
+{
+    struct piix4_pm *pm = opaque;
+
+    pm->pci_down |= piix4_pm_slot_bit(dev);
+    piix4_pm_tell_slots(pm);
+    return true;
+}
+
+static const struct hotplug_ops pci_hotplug = {.added = piix4_pm_device_added,
+                                               .remove = piix4_pm_device_remove};
+
+/* ---- processors may come ---- */
 
 static uint64_t piix4_pm_cpu_hotplug_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -363,6 +458,9 @@ static bool piix4_pm_realize(struct device *dev, struct error *err)
     machine_map_ports(m, &pm->pci_hotplug, "acpi-pci-hotplug", &pci_hotplug_ops, pm, PCIHP_BASE, 16);
     machine_map_ports(m, &pm->cpu_hotplug, "acpi-cpu-hotplug", &cpu_hotplug_ops, pm, CPUHP_BASE, 32);
     machine_map_ports(m, &pm->apm, "apm", &apm_ops, pm, APM_BASE, 2);
+    pm->eject = (struct loop_work){.run = piix4_pm_take_ejected, .opaque = pm};
+    m->pci.node.hotplug = &pci_hotplug;
+    m->pci.node.hotplug_opaque = pm;
     pm->listener = (struct machine_listener){.events = EVENTS, .event = piix4_pm_machine_event, .opaque = pm};
     machine_listen(m, &pm->listener);
     return true;
@@ -374,6 +472,8 @@ static void piix4_pm_unrealize(struct device *dev)
     struct region *regions[] = {&pm->pm, &pm->gpe, &pm->pci_hotplug, &pm->cpu_hotplug, &pm->apm};
 
     timer_cancel(&pm->overflow);
+    loop_cancel(&dev->machine->loop, &pm->eject);
+    dev->machine->pci.node.hotplug = NULL;
     machine_unlisten(dev->machine, &pm->listener);
     for (unsigned i = 0; i < COUNT(regions); i++)
         bus_unmap(&dev->machine->bus, regions[i]);
@@ -389,6 +489,12 @@ static void piix4_pm_reset(struct device *dev)
     pci_set16(&pm->pci, PCI_STATUS, 0x0280);
     pm->pm1_status = pm->pm1_enable = pm->pm1_control = 0;
     pm->gpe_status = pm->gpe_enable = 0;
+    /* A guest that starts anew finds what is there, and has let go of what was asked back. */
+    pm->pci_up = 0;
+    pm->pci_ejected |= pm->pci_down;
+    pm->pci_down = 0;
+    if (pm->pci_ejected)
+        loop_post(&dev->machine->loop, &pm->eject);
     pm->apm_control = pm->apm_status = 0;
     pm->last_toggle = clock_now(&dev->machine->clock);
     timer_cancel(&pm->overflow);
@@ -402,6 +508,8 @@ static void piix4_pm_loaded(struct device *dev)
 
     map_pm(pm);
     update_timer(pm);
+    if (pm->pci_ejected)
+        loop_post(&dev->machine->loop, &pm->eject);
 }
 
 static const struct pci_info info = {
