@@ -111,7 +111,7 @@ static void what_cannot_come_or_go_is_refused(void **state)
 
     start("-device VGA,id=vga -device rtl8139,addr=3");
     for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        json_t *answer = qtest_qmp(q, refused[i]);
+        json_t *answer = qtest_qmp(q, "%s", refused[i]);
 
         assert_non_null(json_object_get(answer, "error"));
         json_decref(answer);
