@@ -74,13 +74,13 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | config.mk
 
 # ACPI's description of the board, compiled by iasl (Debian's acpica-tools) for acpi.c to include.
 GENERATED := build/generated
-$(GENERATED)/dsdt.hex: hw/pc/dsdt.asl
+$(GENERATED)/hw/pc/dsdt.hex: hw/pc/dsdt.asl
 	@mkdir -p $(@D)
 	@echo "IASL $@"
 	@cpp -P -x assembler-with-cpp -o $(@D)/dsdt.asl $<
 	@iasl -vs -vw 3168 -tc -p $(@D)/dsdt $(@D)/dsdt.asl >$(@D)/dsdt.log 2>&1 || { cat $(@D)/dsdt.log; exit 1; }
 	@sed -i 's/^unsigned char/static const unsigned char/' $@
-$(BUILD)/obj/hw/pc/acpi.o build/clang/hw/pc/acpi.o: $(GENERATED)/dsdt.hex
+$(BUILD)/obj/hw/pc/acpi.o build/clang/hw/pc/acpi.o: $(GENERATED)/hw/pc/dsdt.hex
 
 # The link lets programs that take the architecture from the file's name find x86_64.
 $(BUILD)/hvm-dm: $(OBJS)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "dsdt.hex" /* dsdt_aml_code, made of dsdt.asl */
+#include "hw/pc/dsdt.hex" /* dsdt_aml_code, made of dsdt.asl */
 #include "hw/pc/fw_cfg.h"
 #include "machine/machine.h"
 
