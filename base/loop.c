@@ -220,11 +220,26 @@ static void loop_fail(struct loop *loop, int why)
     loop->failed = loop->quit = true;
 }
 
+void loop_when_idle(struct loop *loop, struct loop_work *work)
+{
+    loop->idle = work;
+}
+
+static void run_idle(struct loop *loop)
+{
+    struct loop_work *work = loop->idle;
+
+    if (!work || loop_has_work(loop))
+        return;
+    loop->idle = NULL;
+    work->run(work->opaque);
+}
+
 void loop_once(struct loop *loop, bool wait)
 {
-    bool awake = wait && is_awake(loop);
+    bool awake = wait && is_awake(loop), idle;
     struct timespec ts = {0};
-    const struct timespec *timeout = wait && !awake ? until_next(loop, &ts) : &ts;
+    const struct timespec *timeout = wait && !awake && !loop->idle ? until_next(loop, &ts) : &ts;
     int n, why;
 
     loop->unwatched_asleep = false;
@@ -235,6 +250,7 @@ void loop_once(struct loop *loop, bool wait)
     why = errno;
     pthread_mutex_lock(loop->lock);
     /* The events may name a watch that is gone by now; those of the others come again in the next round. */
+    idle = n == 0 && !loop_has_work(loop) && !loop->unwatched_asleep;
     if (loop->unwatched_asleep)
         n = 0;
     if (n < 0 && why != EINTR)
@@ -258,6 +274,8 @@ void loop_once(struct loop *loop, bool wait)
     clock_run(&loop->host_clock);
     if (loop->guest_clock->mode == CLOCK_RUNNING)
         clock_run(loop->guest_clock);
+    if (idle)
+        run_idle(loop);
 }
 
 void loop_run(struct loop *loop)

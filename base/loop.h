@@ -39,6 +39,7 @@ struct loop {
     pthread_mutex_t work_lock;
     struct loop_work *first_work, **last_work;
     struct loop_work round_end; /* in the list behind the work of the round under way */
+    struct loop_work *idle;     /* waits for a round without events */
     int64_t awake_until;        /* host clock: it does not sleep before */
     bool quit;
     struct epoll_event events[LOOP_EVENTS]; /* of the round under way */
@@ -77,6 +78,9 @@ void loop_unwatch(struct loop *loop, struct loop_fd *watch);
 void loop_post(struct loop *loop, struct loop_work *work);
 /* Takes work back that was posted and did not run; machine thread only. */
 void loop_cancel(struct loop *loop, struct loop_work *work);
+/* Runs it once, in the next round that finds no event, no work and no timer that is due; NULL takes the last
+ * one back. One at a time, on the machine thread: for a test that asks whether all that came is served. */
+void loop_when_idle(struct loop *loop, struct loop_work *work);
 void loop_wake(struct loop *loop);
 /* Is posted work waiting for the machine thread? For a handler that could give the loop its turn. */
 static inline bool loop_has_work(const struct loop *loop)

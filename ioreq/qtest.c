@@ -52,7 +52,9 @@ struct qtest {
     int64_t awake_until;          /* host clock: the present moment's end */
     unsigned missed, skip;        /* moments without a command, up to now; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
-    struct loop_work flush_work;  /* for lines that change on their own, between commands */
+    struct loop_work idle_work;
+    bool barrier;                /* not answered yet, and what came after it waits */
+    struct loop_work flush_work; /* for lines that change on their own, between commands */
 };
 
 static bool reserve(struct buffer *b, size_t more)
@@ -320,6 +322,13 @@ static void irq_verb(struct qtest *q, char **words)
     }
 }
 
+/* Answered when all that came from outside is served: see qtest_idle. */
+static void barrier_verb(struct qtest *q, char **words)
+{
+    q->barrier = true;
+    loop_when_idle(&q->m->loop, &q->idle_work);
+}
+
 static void qtest_execute(struct qtest *q, char **words)
 {
     static const struct {
@@ -341,7 +350,7 @@ static void qtest_execute(struct qtest *q, char **words)
         {"read", bulk_verb},       {"write", bulk_verb},           {"memset", bulk_verb},
         {"b64read", bulk_verb},    {"b64write", bulk_verb},        {"clock_step", clock_verb},
         {"clock_set", clock_verb}, {"irq_intercept_in", irq_verb}, {"irq_intercept_out", irq_verb},
-        {"set_irq_in", irq_verb},
+        {"set_irq_in", irq_verb},  {"barrier", barrier_verb},
     };
 
     for (size_t i = 0; i < COUNT(accesses); i++)
@@ -378,7 +387,7 @@ static void serve_lines(struct qtest *q)
 {
     char *start = q->in.data, *end = q->in.data + q->in.length, *newline;
 
-    while ((newline = memchr(start, '\n', end - start))) {
+    while (!q->barrier && (newline = memchr(start, '\n', end - start))) {
         *newline = '\0';
         serve_line(q, start);
         start = newline + 1;
@@ -455,6 +464,21 @@ static void qtest_ready(void *opaque, uint32_t events)
         qtest_hang_up(q);
 }
 
+static void qtest_idle(void *opaque)
+{
+    struct qtest *q = opaque;
+
+    if (q->watch.fd < 0)
+        return;
+    q->barrier = false;
+    qtest_answer(q, "OK\n");
+    q->serving = true;
+    serve_lines(q);
+    q->serving = false;
+    if (!qtest_flush(q))
+        qtest_hang_up(q);
+}
+
 static void qtest_flush_later(void *opaque)
 {
     struct qtest *q = opaque;
@@ -495,6 +519,7 @@ static bool qtest_start(struct machine *m, struct error *err)
     q->m = m;
     q->watch.fd = -1;
     q->flush_work = (struct loop_work){.run = qtest_flush_later, .opaque = q};
+    q->idle_work = (struct loop_work){.run = qtest_idle, .opaque = q};
     for (unsigned i = 0; i < IRQ_LINES; i++)
         machine_irq(m, &q->inputs[i], i);
     m->accel_data = q;
@@ -514,6 +539,7 @@ static void qtest_stop(struct machine *m)
         close(fd);
     }
     loop_cancel(&m->loop, &q->flush_work);
+    loop_when_idle(&m->loop, NULL);
     free(q->in.data);
     free(q->out.data);
     free(q);

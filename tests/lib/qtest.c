@@ -777,6 +777,14 @@ int64_t qtest_clock_step_next(struct qtest *q)
     return ask(q, "clock_step");
 }
 
+void qtest_barrier(struct qtest *q)
+{
+    if (q->qemu)
+        usleep(3000);
+    else
+        ask(q, "barrier");
+}
+
 int64_t qtest_clock_set(struct qtest *q, int64_t ns)
 {
     return ask(q, "clock_set %ld", ns);

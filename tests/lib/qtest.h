@@ -86,6 +86,9 @@ uint64_t qtest_alloc(struct qtest *q, size_t size, size_t align);
 /* Time, ns: forwards by ns, to the next deadline, to a time. They return the time reached. */
 int64_t qtest_clock_step(struct qtest *q, int64_t ns);
 int64_t qtest_clock_step_next(struct qtest *q);
+/* Returns when all that came to the program from outside is served. A program that is not ours gets a moment.
+ */
+void qtest_barrier(struct qtest *q);
 int64_t qtest_clock_set(struct qtest *q, int64_t ns);
 
 /* After the intercept: levels of the interrupt lines and how often each rose. */

@@ -251,7 +251,7 @@ static inline void check_frame(const uint8_t *frame, unsigned length, const uint
 
 static inline void nothing_arrives(struct nic *n)
 {
-    usleep(3000);
+    qtest_barrier(n->q);
     assert_int_equal(csr(n, 0) & CSR0_RINT, 0);
     assert_true(status_of(n, place(n, n->rx, n->rx_next)) & OWN);
 }

@@ -736,7 +736,7 @@ static void a_receiver_without_descriptors_makes_the_wire_wait(void **state)
         wire_send(&n.wire, mac, i, 100 + i);
     n.rx_next = RING - 1;
     assert_true(arrived(&n));
-    usleep(3000);
+    qtest_barrier(n.q);
     assert_int_equal(csr(&n, 0) & CSR0_MISS, 0);
     assert_int_equal(csr(&n, 112), 0);
     n.rx_next = 0;
@@ -763,7 +763,7 @@ static void an_acknowledgement_resumes_the_receiver(void **state)
         wire_send(&n.wire, mac, i, 100);
     n.rx_next = RING - 1;
     assert_true(arrived(&n));
-    usleep(3000);
+    qtest_barrier(n.q);
     n.rx_next = 0;
     for (int i = 0; i < RING; i++)
         take(&n, frame);
@@ -787,7 +787,7 @@ static void a_stop_lets_waiting_frames_go(void **state)
     n.rx_next = RING - 1;
     assert_true(arrived(&n));
     set_csr(&n, 0, CSR0_STOP);
-    usleep(5000);
+    qtest_barrier(n.q);
     bring_up(&n, 2, 0);
     wire_send(&n.wire, mac, 0x99, 200);
     do

@@ -226,7 +226,7 @@ static void filters(void **state)
                        cases[i].hash && hash / 32 == (unsigned)half ? 1u << hash % 32 : 0);
         wire_send(&n.wire, cases[i].to, i, 64);
         if (!cases[i].status) {
-            usleep(3000);
+            qtest_barrier(n.q);
             assert_int_equal(qtest_inb(n.q, n.io + CR) & 1, 1);
             continue;
         }
@@ -290,7 +290,7 @@ static void a_full_ring_makes_the_wire_wait(void **state)
         wire_send(&n.wire, mac, i, 1514);
     assert_true(arrived(&n));
     enable(&n, 0);
-    usleep(5000);
+    qtest_barrier(n.q);
     qtest_outl(n.q, n.io + RCR, RCR_APM);
     wire_send(&n.wire, mac, 0x99, 200);
     do
@@ -888,7 +888,7 @@ static void a_sleeping_card_is_off_and_leaving_d3_resets_it(void **state)
         assert_int_equal(qtest_inb(n.q, n.io + CR), 0xFF); /* nobody there */
         qtest_clock_step(n.q, 1000000);
         wire_send(&n.wire, mac, 2, 100);
-        usleep(3000);
+        qtest_barrier(n.q);
         assert_false(qtest_irq(n.q, 11));
         if (power == D3) {
             qpci_writew(&n.pci, PMCSR, PME_EN | D3);
@@ -979,16 +979,12 @@ static void wakes_by_what_is_enabled(void **state)
         if (!cases[i].magic)
             frame[60] ^= 1;
         wire_send_bytes(&n.wire, frame, 200); /* in D0 nothing wakes */
-        usleep(1000);
+        qtest_barrier(n.q);
         assert_false(woken(&n));
         qpci_writew(&n.pci, PMCSR, D3);
         wire_send_bytes(&n.wire, frame, 200);
-        if (cases[i].wakes) {
-            assert_true(SOON(woken(&n)));
-        } else {
-            usleep(3000);
-            assert_false(woken(&n));
-        }
+        qtest_barrier(n.q);
+        assert_int_equal(woken(&n), cases[i].wakes);
         power_up(&n);
         assert_false(woken(&n));
     }
@@ -1035,10 +1031,7 @@ static void wakes_by_a_long_wakeup_frame(void **state)
         qtest_outb(n.q, n.io + CONFIG4, round == 2 ? 0 : 0x20);
         qpci_writew(&n.pci, PMCSR, D3);
         wire_send_bytes(&n.wire, frame, round == 3 ? 73 : sizeof(frame)); /* the last: cut short */
-        if (!round)
-            assert_true(SOON(woken(&n)));
-        else
-            usleep(3000);
+        qtest_barrier(n.q);
         assert_int_equal(woken(&n), !round);
         power_up(&n);
     }
@@ -1094,7 +1087,7 @@ static void a_frame_that_waited_does_not_keep_the_guest_asleep(void **state)
         wire_send(&n.wire, mac, i, 1514);
     for (int i = 0; i < 2; i++) { /* once for those in the ring, then for the one that waits */
         assert_true(SOON(qtest_inw(n.q, n.io + ISR) == 1));
-        usleep(1000);
+        qtest_barrier(n.q);
         qtest_outw(n.q, n.io + ISR, 0xFFFF);
     }
     assert_true(SOON(qtest_inw(n.q, n.io + ISR) == 1));

@@ -385,12 +385,24 @@ static void an_endless_line_does_not_fill_the_memory(void **state)
     assert_true(strncmp(answer, "FAIL", 4) == 0 || strncmp(answer, "ERR", 3) == 0);
 }
 
+/* What the barrier waits for, the cards' tests show: frames that were sent before it have arrived. */
+static void what_follows_a_barrier_waits_for_it(void **state)
+{
+    struct qtest *q = start_ours(state);
+    static const char commands[] = "barrier\nwritel 0x100000 0xBEEF\nbarrier\nreadl 0x100000\n";
+
+    qtest_send(q, commands, sizeof(commands) - 1);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(qtest_answer(q), "OK");
+    assert_int_equal(strtoull(qtest_answer(q) + 3, NULL, 0), 0xBEEF);
+}
+
 static void the_clock_moves_only_when_told(void **state)
 {
     struct qtest *q = start_ours(state);
     int64_t start = qtest_clock_step(q, 0);
 
-    usleep(3000);
+    qtest_barrier(q);
     assert_int_equal(qtest_clock_step(q, 0), start);
     assert_int_equal(qtest_clock_step(q, 1000), start + 1000);
     assert_int_equal(qtest_clock_set(q, start + 5000), start + 5000);
@@ -519,6 +531,7 @@ int main(void)
         qtest_unit_test(no_interrupt_lines_without_an_intercept),
         qtest_unit_test(intercept_may_be_asked_twice),
         qtest_unit_test(qmp_and_events_beside_the_port),
+        qtest_unit_test(what_follows_a_barrier_waits_for_it),
         cmocka_unit_test(a_bad_option_is_refused_before_anything_starts),
         cmocka_unit_test(a_test_port_that_nobody_listens_at_is_refused),
     };
