@@ -1270,7 +1270,7 @@ static void a_reset_cancels_what_is_in_flight(void **state)
         assert_int_equal(qtest_inb(q, MSR), 0x80);
         assert_false(qtest_irq(q, IRQ));
     }
-    usleep(10000);
+    qtest_barrier(q);
     assert_int_equal(qtest_inb(q, MSR), 0x80);
     command(q, 0x4A, 0);
     reset_by_dor(q);

@@ -470,7 +470,7 @@ static void input_waits_for_the_end_of_loopback(void **state)
     wr(q, FCR, 1);
     wr(q, MCR, LOOP);
     assert_int_equal(write(fd, "z", 1), 1);
-    usleep(20000);
+    qtest_barrier(q);
     assert_int_equal(rd(q, LSR), 0x60);
     wr(q, DATA, 'l');
     assert_int_equal(rd(q, DATA), 'l');

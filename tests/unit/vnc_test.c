@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -882,25 +883,31 @@ static void test_stalled_viewer(void **state)
     viewer_drop(other);
 }
 
-static unsigned drawn_in(int ms)
+static unsigned times_drawn(void)
 {
-    unsigned before, after;
+    unsigned drawn;
 
     lock();
-    before = t.drawn;
+    drawn = t.drawn;
     unlock();
-    usleep(ms * 1000);
-    lock();
-    after = t.drawn;
-    unlock();
-    return after - before;
+    return drawn;
+}
+
+/* How long it takes until the picture was drawn so often again. A busy machine only makes it longer. */
+static int ms_to_draw(unsigned times)
+{
+    int64_t start = now();
+    unsigned before = times_drawn();
+
+    EVENTUALLY(times_drawn() - before >= times);
+    return (int)((now() - start) * 1000 / SECOND);
 }
 
 /* What no viewer takes is hardly drawn; as soon as one takes pictures again, it gets them at full pace. */
 static void test_nobody_takes_pictures(void **state)
 {
     uint8_t bytes[4096];
-    int fd;
+    int fd, fastest = INT_MAX;
 
     start();
     fd = enter();
@@ -909,13 +916,20 @@ static void test_nobody_takes_pictures(void **state)
     console_touch(t.console);
     unlock();
     usleep(600000);
-    assert_in_range(drawn_in(1000), 1, 8);
+    assert_true(ms_to_draw(6) >= 600);
+    for (int tries = 0; tries < 100 && fastest > 200; tries++) {
+        for (int i = 0; i < 5; i++) {
+            SAY(fd, "\3\1\0\0\0\0\0\1\0\1");
+            hear(fd, bytes, 20);
+        }
+        fastest = ms_to_draw(4);
+    }
+    assert_in_range(fastest, 0, 200);
     for (int i = 0; i < 5; i++) {
         SAY(fd, "\3\1\0\0\0\0\0\1\0\1");
         hear(fd, bytes, 20);
     }
-    SAY(fd, "\3\1\0\0\0\0\0\1\0\1");
-    assert_in_range(drawn_in(200), 4, 20);
+    assert_true(ms_to_draw(10) >= 90);
     lock();
     t.moving = false;
     unlock();
