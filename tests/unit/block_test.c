@@ -284,31 +284,44 @@ static void wait_until_running(struct io *io)
         sched_yield();
 }
 
+/* A request of a disk that takes `slow` ms for each, cancelled and the disk unplugged: the ms that it took.
+ */
+static int64_t cancel_on_slow_disk(enum block_op op, bool stable, unsigned slow)
+{
+    struct node_graph graph = {0};
+    static uint8_t data[4096];
+    struct block *block = open_slow(&graph, slow);
+    int64_t start = milliseconds(), took;
+    struct io io;
+
+    memset(data, 0x77, sizeof(data));
+    submit_as(&io, block, op, 0, data, op == BLOCK_FLUSH ? 0 : sizeof(data), stable);
+    if (op != BLOCK_DISCARD) /* which a null disk has nothing to do for */
+        wait_until_running(&io);
+    block_cancel(&io.request);
+    block_release(block); /* and an unplug does not wait, either */
+    assert_false(block_present(block));
+    took = milliseconds() - start;
+    block_close(block); /* waits for what is under way */
+    assert_int_equal(io.done, 0);
+    assert_int_equal(data[0], 0x77); /* the read that was cancelled does not touch it later */
+    assert_null(graph.first);
+    return took;
+}
+
 static void cancel_never_waits_for_the_disk(void **state)
 {
     enum { SLOW = 400 };
     static const enum block_op ops[] = {BLOCK_FLUSH, BLOCK_READ, BLOCK_WRITE, BLOCK_DISCARD, BLOCK_ZERO};
-    struct node_graph graph = {0};
-    static uint8_t data[4096];
 
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
         for (int stable = 0; stable < (ops[i] == BLOCK_WRITE ? 2 : 1); stable++) {
-            struct block *block = open_slow(&graph, SLOW);
-            int64_t start = milliseconds();
-            struct io io;
+            int64_t took = SLOW;
 
-            memset(data, 0x77, sizeof(data));
-            submit_as(&io, block, ops[i], 0, data, ops[i] == BLOCK_FLUSH ? 0 : sizeof(data), stable);
-            if (ops[i] != BLOCK_DISCARD) /* which a null disk has nothing to do for */
-                wait_until_running(&io);
-            block_cancel(&io.request);
-            block_release(block); /* and an unplug does not, either */
-            assert_false(block_present(block));
-            assert_true(milliseconds() - start < SLOW);
-            block_close(block); /* waits for what is under way */
-            assert_int_equal(io.done, 0);
-            assert_int_equal(data[0], 0x77); /* the read that was cancelled does not touch it later */
-            assert_null(graph.first);
+            /* One that waits does so each time; a machine that has no time for us does now and then. */
+            for (int tries = 0; tries < 10 && took >= SLOW; tries++)
+                took = cancel_on_slow_disk(ops[i], stable, SLOW);
+            assert_true(took < SLOW);
         }
 }
 
