@@ -49,7 +49,7 @@ help:
 	@echo "make check-steady     what does not pass every time: N=10 times each (NAMES='vnc_test linux-cirrus': of those alone)"
 	@echo "make                  the program, build/hvm-dm"
 	@echo "make install          program and man page (PREFIX=/usr, DESTDIR=); ./configure --help: what can be chosen"
-	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers"
+	@echo "make check-unit       every device's tests; SANITIZE=1: with sanitizers; MOVE=1: saved and loaded meanwhile"
 	@echo "make check-includes   which room includes which, and that no files need one another in a circle"
 	@echo "make check-hostile    a hostile guest for HOSTILE_SECONDS, best with SANITIZE=1"
 	@echo "make check-fuzz       libFuzzer on every chip for FUZZ_SECONDS each"

@@ -32,6 +32,13 @@ int64_t clock_now(const struct clock *clock)
     return clock->mode == CLOCK_RUNNING ? host_now() + clock->offset : clock->offset;
 }
 
+void clock_set(struct clock *clock, int64_t now)
+{
+    clock->offset = clock->mode == CLOCK_RUNNING ? now - host_now() : now;
+    if (clock->mode == CLOCK_RUNNING && clock->rearm)
+        clock->rearm(clock->opaque);
+}
+
 void clock_start(struct clock *clock)
 {
     if (clock->mode != CLOCK_STOPPED)

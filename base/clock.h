@@ -43,6 +43,8 @@ struct timer {
 void clock_init(struct clock *clock, enum clock_mode mode);
 void clock_destroy(struct clock *clock);
 int64_t clock_now(const struct clock *clock);
+/* Moves to time `now`, forwards or backwards, and fires nothing: a state is loaded. */
+void clock_set(struct clock *clock, int64_t now);
 void clock_start(struct clock *clock);
 void clock_stop(struct clock *clock);
 

@@ -113,13 +113,6 @@ void absent_tell(const struct control *c)
 
 /* ---- options that people know from elsewhere: a clear word instead of "no such option" ---- */
 
-static bool apply_incoming(struct options *o, const char *option, const char *arg, struct error *err)
-{
-    return error_set(
-        err, "-incoming %s: a saved or migrating domain cannot be taken in yet; hvm-dm starts guests afresh",
-        arg);
-}
-
 static bool apply_kernel(struct options *o, const char *option, const char *arg, struct error *err)
 {
     return error_set(err, "%s %s: direct kernel boot is not supported; boot from a disk or a CD", option,
@@ -155,8 +148,7 @@ static bool apply_spice(struct options *o, const char *option, const char *arg, 
     return error_set(err, "%s %s: SPICE is not supported; VNC is", option, arg);
 }
 
-const struct option absent_option_rows[] = {FUNCTION("incoming", "fd:N", apply_incoming, NULL),
-                                            FUNCTION("xen-attach", NULL, apply_attach, NULL),
+const struct option absent_option_rows[] = {FUNCTION("xen-attach", NULL, apply_attach, NULL),
                                             FUNCTION("kernel", "FILE", apply_kernel, NULL),
                                             FUNCTION("initrd", "FILE", apply_kernel, NULL),
                                             FUNCTION("append", "TEXT", apply_kernel, NULL),

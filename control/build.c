@@ -10,6 +10,7 @@
 #include "control/drives.h"
 #include "control/lines.h"
 #include "control/machine_options.h"
+#include "control/migrate.h"
 #include "control/networks.h"
 #include "control/objects.h"
 #include "control/usb.h"
@@ -92,5 +93,7 @@ bool build_machine(struct control *c, struct error *err)
     if (!display_start(c, err) || (accel->start && !accel->start(m, err)))
         return false;
     machine_reset(m);
+    if (o->incoming && !migrate_incoming(c, o->incoming, err))
+        return false;
     return (!o->qtest || qtest_connect(m, o->qtest, err)) && lines_open_monitors(c, err);
 }

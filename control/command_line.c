@@ -11,6 +11,7 @@
 #include "control/drives.h"
 #include "control/lines.h"
 #include "control/machine_options.h"
+#include "control/migrate.h"
 #include "control/networks.h"
 #include "control/objects.h"
 #include "control/usb.h"
@@ -86,8 +87,8 @@ static const struct option help_option_rows[] = {
 /* In the order of the help. */
 static const struct option *const tables[] = {
     machine_option_rows, drive_option_rows,  device_option_rows, usb_option_rows,     graphics_option_rows,
-    display_option_rows, object_option_rows, line_option_rows,   network_option_rows, process_option_rows,
-    help_option_rows,    test_option_rows,   absent_option_rows,
+    display_option_rows, object_option_rows, line_option_rows,   network_option_rows, migrate_option_rows,
+    process_option_rows, help_option_rows,   test_option_rows,   absent_option_rows,
 };
 
 /* ---- help ---- */

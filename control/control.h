@@ -28,6 +28,10 @@ struct control {
     const char *shutdown_reason; /* NULL: a signal */
     struct console_hand hand;    /* what input-send-event and send-key hold */
     bool pidfile_written, stdio_taken;
+    struct loop_fd incoming; /* migrate.c: listens for a state */
+    bool incoming_listens, migrated;
+    const char *incoming_uri;
+    char *incoming_text; /* of QMP's migrate-incoming, owned */
 };
 
 #endif

@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     display_tell_port(c);
     if (parent >= 0)
         release_parent(parent);
-    if (!c->options.start_paused)
+    if (!c->options.start_paused) /* nothing where a state is awaited */
         machine_run(&c->m);
     loop_run(&c->m.loop);
     tear_down(c);

@@ -20,7 +20,8 @@ enum {
 };
 
 const struct qmp_command *const qmp_tables[] = {qmp_machine_commands, qmp_block_commands,
-                                                qmp_console_commands, qmp_fdset_commands, NULL};
+                                                qmp_console_commands, qmp_fdset_commands,
+                                                qmp_migrate_commands, NULL};
 
 /* ---- output ---- */
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "machine/save.h"
 
 enum {
     MAX_WORDS = 6,
@@ -53,7 +54,8 @@ struct qtest {
     unsigned missed, skip;        /* moments without a command, up to now; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
     struct loop_work idle_work;
-    bool barrier;                /* not answered yet, and what came after it waits */
+    bool barrier; /* not answered yet, and what came after it waits */
+    struct machine_section section;
     struct loop_work flush_work; /* for lines that change on their own, between commands */
 };
 
@@ -302,13 +304,22 @@ static bool is_ioapic(const char *path)
     return path && !strcmp(last ? last + 1 : path, "ioapic");
 }
 
+/* From now on the client hears of the lines; first, which are high. */
+static void intercept(struct qtest *q)
+{
+    for (unsigned line = 0; line < IRQ_LINES && !q->intercepted; line++)
+        if (q->m->lines.asserted[line])
+            qtest_answer(q, "IRQ raise %u\n", line);
+    q->intercepted = true;
+}
+
 static void irq_verb(struct qtest *q, char **words)
 {
     uint64_t line, level;
 
     if (!strcmp(words[0], "irq_intercept_in")) {
         if (is_ioapic(words[1]))
-            q->intercepted = true;
+            intercept(q);
         qtest_answer(q, is_ioapic(words[1]) ? "OK\n" : "FAIL Unknown device\n");
     } else if (!strcmp(words[0], "irq_intercept_out")) {
         qtest_answer(
@@ -508,6 +519,37 @@ bool qtest_connect(struct machine *m, const char *spec, struct error *err)
     return true;
 }
 
+/* ---- state: the lines that the client drives ---- */
+
+#define TEST_PORT_STATE(S) S(FLAGS, driven, IRQ_LINES)
+
+struct test_port_state {
+    STATE_MEMBERS(TEST_PORT_STATE);
+};
+STATE_TABLE(test_port_state, struct test_port_state, TEST_PORT_STATE);
+
+static void qtest_save(void *opaque, struct state_writer *w)
+{
+    const struct qtest *q = opaque;
+    struct test_port_state s;
+
+    for (unsigned line = 0; line < IRQ_LINES; line++)
+        s.driven[line] = q->inputs[line].level;
+    state_save(w, &test_port_state, &s);
+}
+
+static bool qtest_load(void *opaque, struct state_reader *r, enum state_load how, struct error *err)
+{
+    struct qtest *q = opaque;
+    struct test_port_state s;
+
+    if (!state_load(r, &test_port_state, &s, how, err))
+        return false;
+    for (unsigned line = 0; line < IRQ_LINES && how == STATE_APPLY; line++)
+        irq_set(&q->inputs[line], s.driven[line]);
+    return true;
+}
+
 /* ---- the accelerator ---- */
 
 static bool qtest_start(struct machine *m, struct error *err)
@@ -522,6 +564,9 @@ static bool qtest_start(struct machine *m, struct error *err)
     q->idle_work = (struct loop_work){.run = qtest_idle, .opaque = q};
     for (unsigned i = 0; i < IRQ_LINES; i++)
         machine_irq(m, &q->inputs[i], i);
+    q->section =
+        (struct machine_section){.name = "test port", .save = qtest_save, .load = qtest_load, .opaque = q};
+    machine_add_section(m, &q->section);
     m->accel_data = q;
     return true;
 }
@@ -540,6 +585,7 @@ static void qtest_stop(struct machine *m)
     }
     loop_cancel(&m->loop, &q->flush_work);
     loop_when_idle(&m->loop, NULL);
+    machine_remove_section(m, &q->section);
     free(q->in.data);
     free(q->out.data);
     free(q);

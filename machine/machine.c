@@ -103,8 +103,10 @@ void machine_destroy(struct machine *m)
 const char *run_state_name(enum run_state state)
 {
     static const char *const names[] = {
-        [RUN_PRELAUNCH] = "prelaunch", [RUN_RUNNING] = "running",   [RUN_PAUSED] = "paused",
-        [RUN_SUSPENDED] = "suspended", [RUN_SHUTDOWN] = "shutdown", [RUN_INTERNAL_ERROR] = "internal-error"};
+        [RUN_PRELAUNCH] = "prelaunch",     [RUN_INMIGRATE] = "inmigrate",
+        [RUN_POSTMIGRATE] = "postmigrate", [RUN_RUNNING] = "running",
+        [RUN_PAUSED] = "paused",           [RUN_SUSPENDED] = "suspended",
+        [RUN_SHUTDOWN] = "shutdown",       [RUN_INTERNAL_ERROR] = "internal-error"};
 
     return names[state];
 }
@@ -146,8 +148,12 @@ void machine_run(struct machine *m)
     if (m->state == RUN_RUNNING)
         return;
     /* A guest that powered off, or failed, starts anew after a reset only. */
-    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR || m->state == RUN_SUSPENDED)
+    if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR || m->state == RUN_INMIGRATE)
         return;
+    if (m->state == RUN_SUSPENDED) {
+        clock_start(&m->clock); /* it came so from another process: asleep, with its clock going on */
+        return;
+    }
     m->state = RUN_RUNNING;
     clock_start(&m->clock);
     machine_tell(m, EVENT_RESUME, false);

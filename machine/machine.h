@@ -25,11 +25,13 @@ struct backends; /* hw/backends.h */
 
 enum run_state {
     RUN_PRELAUNCH, /* built, not started (-S) */
+    RUN_INMIGRATE, /* built, and waits for the state of another */
     RUN_RUNNING,
     RUN_PAUSED,
     RUN_SUSPENDED,      /* the guest sleeps in S3 until machine_wakeup */
     RUN_SHUTDOWN,       /* the guest powered off and the process stays */
     RUN_INTERNAL_ERROR, /* the hypervisor could not go on */
+    RUN_POSTMIGRATE,    /* stopped, and its state is with another; it may go on all the same */
 };
 
 enum machine_event {
@@ -105,6 +107,8 @@ struct machine {
     void (*device_deleted)(void *opaque, const struct device *dev); /* set by control: it is about to go */
     void *device_deleted_opaque;
     struct machine_listener *listeners;
+    struct vram *vrams;
+    struct machine_section *sections; /* what is saved beside the devices: machine/save.h */
     enum run_state state;
     /* Reset and shutdown are done from the loop, not inside a guest's access. */
     struct loop_work control_work;

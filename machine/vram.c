@@ -29,6 +29,25 @@ static bool alloc_host(struct vram *vram, struct error *err)
     return true;
 }
 
+static void vram_link(struct vram *vram)
+{
+    struct vram **at = &vram->machine->vrams;
+
+    while (*at)
+        at = &(*at)->next;
+    *at = vram;
+}
+
+static void vram_unlink(struct vram *vram)
+{
+    struct vram **at = &vram->machine->vrams;
+
+    while (*at && *at != vram)
+        at = &(*at)->next;
+    if (*at)
+        *at = vram->next;
+}
+
 bool vram_init(struct vram *vram, struct machine *m, const char *name, uint64_t size, struct error *err)
 {
     uint64_t words = (size / VRAM_PAGE + 63) / 64;
@@ -44,6 +63,7 @@ bool vram_init(struct vram *vram, struct machine *m, const char *name, uint64_t 
         return false;
     }
     vram->region.host = vram->host;
+    vram_link(vram);
     return true;
 }
 
@@ -54,6 +74,7 @@ void vram_destroy(struct vram *vram)
     if (!vram->host)
         return;
     vram_hide_window(vram);
+    vram_unlink(vram);
     if (m->accel->free_vram)
         m->accel->free_vram(m, vram);
     else

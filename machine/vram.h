@@ -26,7 +26,8 @@ struct vram {
     /* Or NULL: the first write while ARMED; may come from any thread that holds the lock. */
     void (*touched)(void *opaque);
     void *opaque;
-    void *accel; /* the accelerator's own */
+    void *accel;       /* the accelerator's own */
+    struct vram *next; /* the machine's list, in order of creation */
 };
 
 /* Allocates zeroed video memory through the accelerator. False with *err. */

@@ -206,7 +206,7 @@ static void take_block(struct cdrom *cd)
 void cdrom_take(struct cdrom *cd, uint32_t length)
 {
     cd->left = length;
-    cd->fill = 0;
+    cd->start = cd->fill = 0;
     if (cd->dma) {
         cd->phase = TAKE_DMA;
         ide_dma(&cd->ide, IDE_DMA_BUFFER_OUT, 0, length);

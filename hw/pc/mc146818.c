@@ -69,13 +69,15 @@ enum {
 #define NEVER INT64_MAX
 /* The registers reach from the year 0 to 25755 at most: seconds are far from any limit. */
 #define OFFSET_LIMIT (1ll << 40)
+#define SHOWN_LIMIT  (2 * OFFSET_LIMIT)
 
 #define RTC_STATE(S)                                                                                         \
     S(UINT, uint8_t, index, MC146818_SIZE - 1)                                                               \
     S(ARRAY, uint8_t, cmos, MC146818_SIZE, ANY)                                                              \
     S(UINT, int64_t, phase, NS_PER_SECOND - 1) /* ns: machine_wall_ns + phase is the divider chain */        \
     S(RANGE, int64_t, offset, -OFFSET_LIMIT, OFFSET_LIMIT) /* seconds: time = the chain's + offset */        \
-    S(UINT, uint8_t, weekday_shift, 6) /* the day of the week is a counter of its own: so far ahead */
+    S(UINT, uint8_t, weekday_shift, 6) /* the day of the week is a counter of its own: so far ahead */       \
+    S(RANGE, int64_t, shown, -SHOWN_LIMIT, SHOWN_LIMIT) /* the second that the time registers show */
 
 struct rtc {
     struct device dev;
@@ -85,7 +87,6 @@ struct rtc {
     struct timer told;  /* host clock: the next time at which a change of the time is told of */
     bool told_pending;  /* and there is one */
     int64_t seen;       /* machine_wall_ns at which the flags were last worked out */
-    int64_t shown;      /* the second (of `time`) that the time registers show, or NEVER: stale */
     bool cmos_only;
     STATE_MEMBERS(RTC_STATE);
 };
@@ -583,7 +584,6 @@ static void rtc_loaded(struct device *dev)
     if (rtc->cmos_only)
         return;
     rtc->seen = machine_wall_ns(dev->machine);
-    rtc->shown = NEVER;
     follow_flags(rtc);
 }
 

@@ -502,6 +502,11 @@ static void piix4_pm_reset(struct device *dev)
     update_sci(pm);
 }
 
+static void piix4_pm_settle(struct device *dev)
+{
+    update_timer((struct piix4_pm *)dev);
+}
+
 static void piix4_pm_loaded(struct device *dev)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
@@ -526,6 +531,7 @@ static const struct device_class piix4_pm_class = {
     .realize = piix4_pm_realize,
     .unrealize = piix4_pm_unrealize,
     .reset = piix4_pm_reset,
+    .settle = piix4_pm_settle,
     .loaded = piix4_pm_loaded,
 };
 DEVICE_CLASS(piix4_pm_class);

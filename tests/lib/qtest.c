@@ -39,6 +39,14 @@ struct wire {
     size_t start, end, room;
 };
 
+/* MOVE=1: see qtest.h. */
+struct moves {
+    char *program, *args; /* NULL: this machine stays where it is */
+    unsigned next;        /* commands until the next move; 0: it stays */
+    unsigned gap;
+    bool intercepted, moving;
+};
+
 struct qtest {
     pid_t pid;
     int status; /* as waitpid gave it, once exited */
@@ -52,10 +60,16 @@ struct qtest {
     bool level[LINES];
     unsigned raised[LINES];
     uint64_t alloc_next, next_io, next_mem;
+    struct moves moves;
     char *out; /* the line being sent */
     size_t out_room;
     char message[8192];
 };
+
+static void plan_moves(struct qtest *q, const char *program, const char *args);
+static void maybe_move(struct qtest *q);
+static void last_move(struct qtest *q);
+static void watch_qmp(struct qtest *q, const char *command);
 
 static void (*failure_handler)(struct qtest *q, const char *message);
 
@@ -238,6 +252,8 @@ static void free_client(struct qtest *q)
     free(q->port.data);
     free(q->qmp.data);
     free(q->out);
+    free(q->moves.program);
+    free(q->moves.args);
     free(q);
 }
 
@@ -298,7 +314,7 @@ static void split_args(struct qtest *q, wordexp_t *words, const char *command)
         qtest_fail(q, "These arguments need quotes: %s", command);
 }
 
-static void start_and_connect(struct qtest *q, const char *program, const char *args)
+static void start_and_connect(struct qtest *q, const char *program, const char *args, const char *more)
 {
     char port_path[64], qmp_path[64], *command;
     wordexp_t words;
@@ -314,8 +330,8 @@ static void start_and_connect(struct qtest *q, const char *program, const char *
     q->listeners[1] = listen_at(qmp_path);
     if (asprintf(&command,
                  "%s -qtest unix:%s -qtest-log /dev/null -chardev socket,path=%s,id=char0 "
-                 "-mon chardev=char0,mode=control -display none %s -accel %s",
-                 program, port_path, qmp_path, args, q->qemu ? "tcg -S" : "qtest") < 0)
+                 "-mon chardev=char0,mode=control -display none %s %s -accel %s",
+                 program, port_path, qmp_path, args, more, q->qemu ? "tcg -S" : "qtest") < 0)
         abort();
     split_args(q, &words, command);
     free(command);
@@ -348,11 +364,12 @@ struct qtest *qtest_start_program(const char *program, const char *args)
     struct qtest *q = new_client();
 
     q->qemu = is_qemu(program);
-    start_and_connect(q, program, args);
+    start_and_connect(q, program, args, "");
     const char *answer = qtest_command(q, "endianness");
     if (strcmp(answer, "OK little") != 0)
         qtest_fail(q, "The answer to endianness is '%s'", answer);
     read_greeting(q);
+    plan_moves(q, program, args);
     return q;
 }
 
@@ -396,6 +413,7 @@ void qtest_stop(struct qtest *q)
     if (!q)
         return;
     if (!q->failed && !q->exited) {
+        last_move(q);
         kill(q->pid, SIGTERM);
         int status = qtest_wait_exit(q);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -568,6 +586,7 @@ static void vsend_line(struct qtest *q, const char *format, va_list ap)
     char *out = out_buffer(q, 256);
     va_list again;
 
+    maybe_move(q);
     va_copy(again, ap);
     size_t length = vsnprintf(out, q->out_room, format, ap);
     if (length + 2 > q->out_room) {
@@ -708,6 +727,7 @@ void qtest_memread(struct qtest *q, uint64_t addr, void *data, size_t size)
 
     if (size == 0)
         return;
+    maybe_move(q);
     bool hex = size <= HEX_LIMIT;
     int length = snprintf(line, sizeof(line), "%s 0x%lx 0x%zx\n", hex ? "read" : "b64read", addr, size);
     qtest_send(q, line, length);
@@ -725,6 +745,7 @@ void qtest_memwrite(struct qtest *q, uint64_t addr, const void *data, size_t siz
 
     if (size == 0)
         return;
+    maybe_move(q);
     char *out = out_buffer(q, 64 + base64_length(size) + 2 * HEX_LIMIT);
     size_t length;
     if (size <= HEX_LIMIT) {
@@ -793,6 +814,7 @@ int64_t qtest_clock_set(struct qtest *q, int64_t ns)
 void qtest_irq_intercept_in(struct qtest *q, const char *path)
 {
     ask(q, "irq_intercept_in %s", path);
+    q->moves.intercepted = true;
 }
 
 void qtest_irq_intercept_out(struct qtest *q, const char *path)
@@ -857,6 +879,7 @@ static json_t *qmp_command(struct qtest *q, int fd, const char *format, va_list 
         if (*p == '\'')
             *p = '"';
     snprintf(doing, sizeof(doing), "the QMP answer was awaited to %.100s", text);
+    watch_qmp(q, text);
     strcpy(text + length, "\n");
     qmp_send(q, fd, text);
     free(text);
@@ -941,6 +964,184 @@ bool qtest_qmp_event_seen(struct qtest *q, const char *name)
             return true;
     }
     return false;
+}
+
+/* ---- moves ---- */
+
+/* What ties a machine to its process, or to what only its process has. */
+static const char *const ties[] = {
+    "-chardev socket", "-serial",     "-parallel", "-vnc",       "-netdev",   "-nic",     "fd=",
+    "/dev/fd",         "snapshot=on", "-snapshot", "-daemonize", "-pidfile",  "-chroot",  "-runas",
+    "-incoming",       "-monitor",    "-qmp",      "-mon",       "-debugcon", "-chardev", "-accel",
+};
+
+static unsigned move_random(unsigned below)
+{
+    static uint64_t seed;
+    const char *text = getenv("MOVE_SEED");
+
+    if (!seed) {
+        seed = text && atoll(text) ? strtoull(text, NULL, 0) : (uint64_t)now_ns() ^ (uint64_t)getpid() << 32;
+        fprintf(stderr, "MOVE_SEED=%llu\n", (unsigned long long)seed);
+    }
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return (seed >> 33) % below;
+}
+
+static void plan_moves(struct qtest *q, const char *program, const char *args)
+{
+    if (!getenv("MOVE") || q->qemu)
+        return;
+    for (size_t i = 0; i < sizeof(ties) / sizeof(ties[0]); i++)
+        if (strstr(args, ties[i]))
+            return;
+    q->moves.program = strdup(program);
+    q->moves.args = strdup(args);
+    q->moves.gap = 8;
+    q->moves.next = 1 + move_random(q->moves.gap);
+}
+
+/* From here on the machine is not what its options say. */
+static void watch_qmp(struct qtest *q, const char *command)
+{
+    static const char *const harmless[] = {
+        "query-",   "qom-list",         "qmp_capabilities",      "\"migrate\"",
+        "send-key", "input-send-event", "human-monitor-command", "screendump"};
+
+    if (q->moves.moving)
+        return;
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (strstr(command, harmless[i]))
+            return;
+    q->moves.next = 0;
+}
+
+static void save_to(struct qtest *q, const char *path)
+{
+    json_decref(qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': 'file:%s'}}", path));
+}
+
+/* Levels of lines after the move are those from before. */
+static void intercept_again(struct qtest *q)
+{
+    bool level[LINES];
+    unsigned raised[LINES];
+
+    memcpy(level, q->level, sizeof(level));
+    memcpy(raised, q->raised, sizeof(raised));
+    memset(q->level, 0, sizeof(q->level));
+    ask(q, "irq_intercept_in ioapic");
+    for (unsigned n = 0; n < LINES; n++)
+        if (q->level[n] != level[n])
+            qtest_fail(q, "A move: interrupt line %u was %s before it and is not after it", n,
+                       level[n] ? "high" : "low");
+    memcpy(q->raised, raised, sizeof(raised));
+}
+
+/* Lines that changed while it was saved: a request on a disk was finished. */
+static void take_last_lines(struct qtest *q)
+{
+    char text[4096];
+    ssize_t n;
+
+    while ((n = recv(q->port.fd, text, sizeof(text) - 1, 0)) > 0) {
+        text[n] = 0;
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            take_irq_line(q, line);
+    }
+}
+
+/* The program ends; what it said of its end is nobody's. */
+static void end_quietly(struct qtest *q)
+{
+    kill(q->pid, SIGTERM);
+    int status = qtest_wait_exit(q);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        died(q, "a move was to end it with status 0");
+    take_last_lines(q);
+    close(q->port.fd);
+    close(q->qmp.fd);
+    q->port.fd = q->qmp.fd = -1;
+    q->port.start = q->port.end = q->qmp.start = q->qmp.end = 0;
+    q->exited = false;
+}
+
+static void move(struct qtest *q)
+{
+    char path[64] = "/tmp/qtest-state-XXXXXX", *more;
+    int fd = mkstemp(path);
+    json_t *events = json_copy(q->events);
+
+    if (fd < 0 || asprintf(&more, "-incoming file:%s", path) < 0)
+        abort();
+    close(fd);
+    q->moves.moving = true;
+    save_to(q, path);
+    json_decref(q->events);
+    q->events = events;
+    end_quietly(q);
+    start_and_connect(q, q->moves.program, q->moves.args, more);
+    free(more);
+    read_greeting(q);
+    if (q->moves.intercepted)
+        intercept_again(q);
+    unlink(path);
+    q->moves.moving = false;
+}
+
+static void maybe_move(struct qtest *q)
+{
+    if (q->moves.moving || !q->moves.next || --q->moves.next)
+        return;
+    move(q);
+    q->moves.gap *= 2;
+    q->moves.next = 1 + move_random(q->moves.gap);
+}
+
+static void compare_files(struct qtest *q, const char *one, const char *two)
+{
+    FILE *a = fopen(one, "r"), *b = fopen(two, "r");
+    long at = 0;
+    int ca, cb;
+
+    do {
+        ca = a ? getc(a) : EOF;
+        cb = b ? getc(b) : EOF;
+        at++;
+    } while (ca == cb && ca != EOF);
+    if (a)
+        fclose(a);
+    if (b)
+        fclose(b);
+    if (ca != cb)
+        qtest_fail(q, "What was saved, loaded and saved again differs at byte %ld: %s, %s", at, one, two);
+    unlink(one);
+    unlink(two);
+}
+
+/* At the end of a test: saved, loaded and saved again it is the same. */
+static void last_move(struct qtest *q)
+{
+    char one[64] = "/tmp/qtest-state-XXXXXX", two[64] = "/tmp/qtest-state-XXXXXX", more[128];
+    int fd1 = mkstemp(one), fd2 = mkstemp(two);
+
+    if (fd1 < 0 || fd2 < 0)
+        abort();
+    close(fd1);
+    close(fd2);
+    if (!q->moves.next) {
+        unlink(one);
+        unlink(two);
+        return;
+    }
+    q->moves.moving = true;
+    save_to(q, one);
+    end_quietly(q);
+    snprintf(more, sizeof(more), "-incoming file:%s", one);
+    start_and_connect(q, q->moves.program, q->moves.args, more);
+    read_greeting(q);
+    save_to(q, two);
+    compare_files(q, one, two);
 }
 
 /* ---- temporary files ---- */

@@ -23,6 +23,13 @@
 struct qtest;
 
 /*
+ * With MOVE=1 in the environment the machine moves while a test drives it, which does not know: at random
+ * points between commands (MOVE_SEED, printed, repeats them) it is saved, its process ended, a fresh one
+ * started that takes the state in, and the test goes on with that. At the end it is saved, loaded, saved
+ * again, and the bytes compared. Machines that are tied to their process stay (qtest.c, ties and watch_qmp).
+ */
+
+/*
  * Starts the program with the arguments, split as a shell does (quotes, no commands), and makes both
  * connections. The form with f takes a printf format.
  */

@@ -222,8 +222,9 @@ static const struct line lines[] = {
     {"boot from the network first",
      LINE "-name v13 " VNC "-device VGA,vgamem_mb=16 -boot order=ncd " NO_NETWORK XENFV,
      .seen = {{"info pci", "1234:1111"}}},
-    {"restore", LINE "-name v " VNC CIRRUS NO_NETWORK "-incoming fd:20 " XENFV,
-     .said = {"-incoming fd:20: a saved or migrating domain cannot be taken in yet"}, .refused = true},
+    {"restore, from a descriptor that is not there",
+     LINE "-name v " VNC CIRRUS NO_NETWORK "-incoming fd:20 " XENFV,
+     .said = {"-incoming fd:20: there is no such descriptor"}, .refused = true},
     {"4.14's wording",
      LINE_4_14 "-name v -vnc 127.0.0.1:0,password,to=99 -display none " CIRRUS
                "-net none -machine xenfv -m 248 " DISK(
@@ -631,7 +632,7 @@ static void saving_and_migrating_are_refused_clearly(void **state)
         const char *command, *word;
     } refused[] = {
         {"\"xen-save-devices-state\",\"arguments\":{\"live\":false,\"filename\":\"/dev/fdset/1\"}",
-         "Saving a domain is not supported yet"},
+         "/dev/fdset/1: there is no such set"},
         {"\"xen-set-global-dirty-log\",\"arguments\":{\"enable\":true}",
          "Migrating a domain is not supported yet"},
         {"\"device_add\",\"arguments\":{\"driver\":\"xen-pci-passthrough\",\"id\":\"pci-pt-01_00.0\","
