@@ -4,6 +4,7 @@
 
 #include "console/console.h"
 #include "control/absent.h"
+#include "control/backend_state.h"
 #include "control/confine.h"
 #include "control/devices.h"
 #include "control/display.h"
@@ -93,7 +94,7 @@ bool build_machine(struct control *c, struct error *err)
     if (!display_start(c, err) || (accel->start && !accel->start(m, err)))
         return false;
     machine_reset(m);
-    if (o->incoming && !migrate_incoming(c, o->incoming, err))
+    if (!backend_state_add(c, err) || (o->incoming && !migrate_incoming(c, o->incoming, err)))
         return false;
     return (!o->qtest || qtest_connect(m, o->qtest, err)) && lines_open_monitors(c, err);
 }

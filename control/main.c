@@ -14,6 +14,7 @@
 #include "block/block.h"
 #include "char/chardev.h"
 #include "console/console.h"
+#include "control/backend_state.h"
 #include "control/build.h"
 #include "control/command_line.h"
 #include "control/confine.h"
@@ -156,6 +157,8 @@ static void free_parts(struct control *c)
     struct net_port *nets;
 
     machine_free_devices(&c->m);
+    backend_state_free(c);
+    free(c->incoming_text);
     while ((blocks = c->backends.blocks)) {
         c->backends.blocks = block_next(blocks);
         block_close(blocks);

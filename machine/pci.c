@@ -135,6 +135,7 @@ static void set_pm_masks(struct pci_device *pci_dev, uint8_t offset, bool shown)
     pci_dev->writable[offset + PCI_PM_CSR] = shown ? PCI_PM_CSR_STATE : 0;
     pci_dev->writable[offset + PCI_PM_CSR + 1] = shown ? PCI_PM_CSR_PME_EN >> 8 : 0;
     pci_dev->clearable[offset + PCI_PM_CSR + 1] = shown ? PCI_PM_CSR_PME_STATUS >> 8 : 0;
+    pci_dev->pm_masked = shown ? offset : 0;
 }
 
 void pci_set_power_management(struct pci_device *pci_dev, uint8_t offset, uint16_t pmc)
@@ -488,8 +489,8 @@ static void pci_loaded(struct device *dev)
 {
     struct pci_device *pci_dev = (struct pci_device *)dev;
 
-    if (pci_dev->pm)
-        set_pm_masks(pci_dev, pci_dev->pm, true);
+    if (pci_dev->pm_masked != pci_dev->pm)
+        set_pm_masks(pci_dev, pci_dev->pm ? pci_dev->pm : pci_dev->pm_masked, pci_dev->pm);
     update_bars(pci_dev);
     update_intx(pci_dev);
     if (pci_dev->removed)

@@ -85,8 +85,9 @@ struct pci_device {
     uint8_t writable[256];  /* bits that the guest can write */
     uint8_t clearable[256]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BARS];
-    bool gone;      /* it is removed, and those outside of the machine know it */
-    bool intx_seen; /* what the bus sees: with PCI_COMMAND_INTX_DISABLE low */
+    uint8_t pm_masked; /* where the masks of such a capability are set, 0: nowhere */
+    bool gone;         /* it is removed, and those outside of the machine know it */
+    bool intx_seen;    /* what the bus sees: with PCI_COMMAND_INTX_DISABLE low */
     /* Hooks, set by realize, or NULL. Called after configuration bytes [offset, offset + size) were written
      * by the guest. */
     void (*config_written)(struct pci_device *pci_dev, uint8_t offset, unsigned size);

@@ -51,8 +51,11 @@ static void dgram_close(struct net_port *port)
     dgram_free(port->wire_data);
 }
 
-static const struct net_wire dgram_wire = {
-    .kind = "dgram", .send = dgram_send, .resume = packet_fd_resume, .close = dgram_close};
+static const struct net_wire dgram_wire = {.kind = "dgram",
+                                           .send = dgram_send,
+                                           .resume = packet_fd_resume,
+                                           .waiting = packet_fd_waiting,
+                                           .close = dgram_close};
 
 static int bind_socket(struct dgram *dgram, const struct net_dgram_options *o, struct error *err)
 {

@@ -59,8 +59,11 @@ static void multicast_close(struct net_port *port)
     free(m);
 }
 
-static const struct net_wire multicast_wire = {
-    .kind = "dgram", .send = multicast_send, .resume = packet_fd_resume, .close = multicast_close};
+static const struct net_wire multicast_wire = {.kind = "dgram",
+                                               .send = multicast_send,
+                                               .resume = packet_fd_resume,
+                                               .waiting = packet_fd_waiting,
+                                               .close = multicast_close};
 
 /* A failed read says nothing about the next. */
 static bool read_failed(struct packet_fd *packet)

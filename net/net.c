@@ -7,17 +7,52 @@
 #include "net/ethernet.h"
 /* ---- frames ---- */
 
+struct net_kept {
+    struct net_kept *next;
+    size_t length;
+    uint8_t data[];
+};
+
+/* False: the card is full, or the guest stopped. */
+static bool deliver(struct net_port *port, const uint8_t *data, size_t length)
+{
+    if (!port->card || !port->link_up || !length || length > NET_MAX_FRAME)
+        return true;
+    if (port->loop->guest_clock->mode == CLOCK_STOPPED)
+        return false;
+    if (!port->card->receive(port->card->opaque, data, length))
+        return false;
+    if (port->dumps)
+        net_dump_frame(port->dumps, false, data, length);
+    return true;
+}
+
+static bool deliver_kept(struct net_port *port)
+{
+    struct net_kept *kept;
+
+    while ((kept = port->kept)) {
+        if (!deliver(port, kept->data, kept->length))
+            return false;
+        port->kept = kept->next;
+        free(kept);
+    }
+    return true;
+}
+
 static void net_resume_later(void *opaque)
 {
     struct net_port *port = opaque;
 
-    port->wire->resume(port);
+    if (deliver_kept(port))
+        port->wire->resume(port);
 }
 
 /* What the wire took is in the dumps. */
 static bool hand_over(struct net_port *port, const struct net_frame *frame)
 {
-    if (!port->wire->send(port, frame))
+    port->blocked = !port->wire->send(port, frame);
+    if (port->blocked)
         return false;
     if (port->dumps)
         net_dump_frame(port->dumps, true, frame->data, frame->length);
@@ -69,14 +104,28 @@ bool net_takes_large(const struct net_port *port)
 
 bool net_deliver(struct net_port *port, const uint8_t *data, size_t length)
 {
-    if (!port->card || !port->link_up || !length || length > NET_MAX_FRAME)
-        return true;
-    if (port->loop->guest_clock->mode == CLOCK_STOPPED)
+    return deliver_kept(port) && deliver(port, data, length);
+}
+
+void net_each_waiting(struct net_port *port, net_frame_function *frame, void *opaque)
+{
+    for (const struct net_kept *kept = port->kept; kept; kept = kept->next)
+        frame(opaque, kept->data, kept->length);
+    if (port->wire->waiting)
+        port->wire->waiting(port, frame, opaque);
+}
+
+bool net_keep(struct net_port *port, const uint8_t *data, size_t length)
+{
+    struct net_kept **at = &port->kept, *kept = malloc(sizeof(*kept) + length);
+
+    if (!kept)
         return false;
-    if (!port->card->receive(port->card->opaque, data, length))
-        return false;
-    if (port->dumps)
-        net_dump_frame(port->dumps, false, data, length);
+    while (*at)
+        at = &(*at)->next;
+    *kept = (struct net_kept){.length = length};
+    memcpy(kept->data, data, length);
+    *at = kept;
     return true;
 }
 
@@ -94,6 +143,7 @@ void net_resume_all(struct net_port *first)
 
 void net_sent(struct net_port *port)
 {
+    port->blocked = false;
     if (port->card && port->card->sent)
         port->card->sent(port->card->opaque);
 }
@@ -149,6 +199,7 @@ void net_detach(struct net_port *port)
     port->owner = NULL;
     if (port->wire->card_changed)
         port->wire->card_changed(port);
+    deliver_kept(port);
     port->wire->resume(port); /* a frame that waited for the card goes the way of the others */
 }
 

@@ -60,6 +60,8 @@ struct net_card {
     void *opaque;
 };
 
+typedef void net_frame_function(void *opaque, const uint8_t *data, size_t length);
+
 /* The wire's side: one kind of connection to the host. */
 struct net_wire {
     const char *kind; /* tap, user, stream, dgram */
@@ -69,6 +71,8 @@ struct net_wire {
     void (*flush)(struct net_port *port); /* a burst is over: what was kept back goes out; or NULL */
     void (*resume)(
         struct net_port *port); /* the card takes frames again: offer the kept one, go on reading */
+    /* Calls `frame` for each frame that was read and waits for the card, the first to come first; or NULL. */
+    void (*waiting)(struct net_port *port, net_frame_function *frame, void *opaque);
     void (*card_changed)(struct net_port *port); /* there is a card now, or none; or NULL */
     void (*close)(struct net_port *port);        /* frees the wire's own memory, not the port */
 };
@@ -82,8 +86,10 @@ struct net_port {
     char *owner;                 /* of the card, for messages */
     bool link_up;                /* set_link; with the link down nothing passes */
     bool offloads;               /* the wire's: it completes checksums and cuts by itself */
+    bool blocked;                /* the wire had no room for the last frame; net_sent follows */
     bool burst; /* the card has more to send at once: the wire may keep frames back until flush */
     struct loop_work resume_work;
+    struct net_kept *kept;  /* frames that came from another process with the guest: before the wire's own */
     char *info;             /* for people: "tap ifname=vif1.0-emu" */
     struct net_dump *dumps; /* owned */
     struct net_port *next;  /* the machine's list */
@@ -123,6 +129,9 @@ void net_close(struct net_port *port);
 void net_set_link(struct net_port *port, bool up);
 /* The guest runs again: nothing arrived while its clock stood still. */
 void net_resume_all(struct net_port *first);
+/* A guest's way to another process: the frames that wait for its card, and one of those taken in there. */
+void net_each_waiting(struct net_port *port, net_frame_function *frame, void *opaque);
+bool net_keep(struct net_port *port, const uint8_t *data, size_t length); /* false: out of memory */
 /* What passes from then on is written there too; the dump is the port's. */
 void net_add_dump(struct net_port *port, struct net_dump *dump);
 struct net_port *net_find(struct net_port *first, const char *id);

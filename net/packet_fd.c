@@ -141,6 +141,16 @@ void packet_fd_resume(struct net_port *port)
         packet_fd_update_watch(packet);
 }
 
+void packet_fd_waiting(struct net_port *port, net_frame_function *frame, void *opaque)
+{
+    const struct packet_fd *packet = port->wire_data;
+    size_t skip = packet->offload ? sizeof(struct virtio_net_hdr) : 0;
+
+    for (unsigned i = packet->first; i < packet->first + packet->count; i++)
+        if (packet->lengths[i] > skip)
+            frame(opaque, packet->packets[i] + skip, packet->lengths[i] - skip);
+}
+
 void packet_fd_set_idle(struct packet_fd *packet, bool idle)
 {
     packet->idle = idle;

@@ -45,6 +45,7 @@ void packet_fd_set_idle(struct packet_fd *packet, bool idle);
 /* For struct net_wire. close: unwatches and closes the descriptor; packet is the caller's to free. */
 bool packet_fd_send(struct net_port *port, const struct net_frame *frame);
 void packet_fd_resume(struct net_port *port);
+void packet_fd_waiting(struct net_port *port, net_frame_function *frame, void *opaque);
 void packet_fd_close(struct net_port *port);
 
 #endif

@@ -188,6 +188,20 @@ static void stream_resume(struct net_port *port)
     stream_update_watch(stream);
 }
 
+/* The whole ones: what came of another is lost with the connection. */
+static void stream_waiting(struct net_port *port, net_frame_function *frame, void *opaque)
+{
+    const struct stream *stream = port->wire_data;
+    struct frame_reader reader = stream->reader;
+    const uint8_t *data;
+    size_t length;
+
+    while (frame_reader_next(&reader, &data, &length) == FRAME_READER_FRAME) {
+        frame(opaque, data, length);
+        frame_reader_drop(&reader);
+    }
+}
+
 /* ---- out ---- */
 
 static bool is_gone(const struct stream *stream)
@@ -283,6 +297,7 @@ static const struct net_wire stream_wire = {.kind = "stream",
                                             .send = stream_send,
                                             .flush = stream_flush,
                                             .resume = stream_resume,
+                                            .waiting = stream_waiting,
                                             .close = stream_close};
 
 static bool start_server(struct stream *stream, const struct net_stream_options *o, struct error *err)

@@ -131,6 +131,7 @@ static void tap_card_changed(struct net_port *port)
 static const struct net_wire tap_wire = {.kind = "tap",
                                          .send = packet_fd_send,
                                          .resume = packet_fd_resume,
+                                         .waiting = packet_fd_waiting,
                                          .card_changed = tap_card_changed,
                                          .close = tap_close};
 

@@ -58,8 +58,7 @@ enum {
 
 #define CIRRUS_STATE(S)                                                                                      \
     S(SUB, struct vga, vga, vga_state)                                                                       \
-    S(ARRAY, uint8_t, sr, 0x20,                                                                              \
-      ANY) /* extended registers by their index; the standard ones are the VGA's */                          \
+    S(ARRAY, uint8_t, sr, 0x20, ANY) /* by their index; the standard registers are the VGA's */              \
     S(ARRAY, uint8_t, gr, 0x40, ANY)                                                                         \
     S(ARRAY, uint8_t, cr, 0x40, ANY)                                                                         \
     S(UINT, uint8_t, hidden_dac, ANY) /* behind 0x3C6, reached after four reads of it */                     \
@@ -68,15 +67,15 @@ enum {
     S(UINT, uint16_t, cursor_y, 2047)                                                                        \
     S(ARRAY, uint8_t, cursor_dac, 16 * 3, ANY) /* entry 0: colour 0, entry 15: colour 1 */                   \
     S(ARRAY, uint8_t, latch, 8, ANY)                                                                         \
-    S(BOOL, feeding)              /* A blit from system memory under way. */                                 \
-    S(UINT, uint32_t, chunk, ANY) /* chunks done, bytes of the next one in data */                           \
-    S(UINT, uint32_t, filled, ANY)                                                                           \
+    S(SUB, struct cirrus_blt, blt, cirrus_blt_state) /* as it was begun */                                   \
+    S(BOOL, feeding)                                 /* it takes its source from the system */               \
+    S(UINT, uint32_t, chunk, BLT_MAX_HEIGHT)         /* pieces done */                                       \
+    S(UINT, uint32_t, filled, BLT_MAX_WIDTH)         /* bytes of the next one in data */                     \
     S(ARRAY, uint8_t, data, BLT_MAX_WIDTH, ANY)
 
 struct cirrus {
     struct pci_device pci;
     uint32_t vgamem_mb;
-    struct cirrus_blt blt;
     struct region bar0, bar1, tail;
     STATE_MEMBERS(CIRRUS_STATE);
 };
@@ -148,8 +147,6 @@ static void load_blt(struct cirrus *s)
     const uint8_t *gr = s->gr;
     struct cirrus_blt *blt = &s->blt;
 
-    blt->vram = s->vga.vram.host;
-    blt->vram_size = s->vga.vram.size;
     blt->width = ((gr[0x21] & 0x1F) << 8 | gr[0x20]) + 1;
     blt->height = ((gr[0x23] & 0x07) << 8 | gr[0x22]) + 1;
     blt->dst_pitch = (gr[0x25] & 0x1F) << 8 | gr[0x24];
@@ -796,6 +793,8 @@ static bool cirrus_realize(struct device *dev, struct error *err)
 
     if (!vga_init(&s->vga, dev->machine, VRAM_SIZE, &hooks, s, err))
         return false;
+    s->blt.vram = s->vga.vram.host;
+    s->blt.vram_size = s->vga.vram.size;
     init_regions(s);
     return true;
 }
@@ -832,11 +831,10 @@ static void cirrus_reset(struct device *dev)
 
 static bool cirrus_check(const struct device *dev, struct error *err)
 {
-    struct cirrus *s = (struct cirrus *)dev;
+    const struct cirrus *s = (const struct cirrus *)dev;
 
-    load_blt(s);
     if (s->feeding &&
-        (!cirrus_blt_valid(&s->blt) || !(s->blt.mode & BLT_FROM_SYSTEM) ||
+        (!s->blt.width || !s->blt.height || !cirrus_blt_valid(&s->blt) || !(s->blt.mode & BLT_FROM_SYSTEM) ||
          s->chunk >= cirrus_blt_chunks(&s->blt) || s->filled >= cirrus_blt_chunk_bytes(&s->blt)))
         return error_set(err, "the blit is not valid");
     return true;
@@ -846,7 +844,6 @@ static void cirrus_loaded(struct device *dev)
 {
     struct cirrus *s = (struct cirrus *)dev;
 
-    load_blt(s);
     s->vga.packed = cirrus_is_packed(s);
     follow_banks(s);
     follow_mapping(s);

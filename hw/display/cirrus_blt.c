@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+STATE_PUBLIC_TABLE(cirrus_blt_state, struct cirrus_blt, CIRRUS_BLT_STATE);
+
 /* Bytes a pixel. */
 static unsigned pixel_bytes(const struct cirrus_blt *blt)
 {

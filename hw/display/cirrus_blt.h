@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/state.h"
+
 /* GR30 */
 enum {
     BLT_BACKWARDS = 0x01,
@@ -32,18 +34,28 @@ enum {
 
 enum { BLT_MAX_WIDTH = 8192, BLT_MAX_HEIGHT = 2048, BLT_MAX_LINE = BLT_MAX_WIDTH + 32 };
 
+#define CIRRUS_BLT_STATE(S)                                                                                  \
+    S(UINT, uint32_t, width, BLT_MAX_WIDTH)   /* bytes, 0: none was begun */                                 \
+    S(UINT, uint32_t, height, BLT_MAX_HEIGHT) /* lines */                                                    \
+    S(UINT, uint32_t, dst, ANY)               /* of the first byte; BACKWARDS: of the last one */            \
+    S(UINT, uint32_t, src, ANY)                                                                              \
+    S(UINT, uint32_t, dst_pitch, 0x1FFF)                                                                     \
+    S(UINT, uint32_t, src_pitch, 0x1FFF)                                                                     \
+    S(UINT, uint8_t, mode, ANY) /* GR30 */                                                                   \
+    S(UINT, uint8_t, rop, ANY)  /* GR32 */                                                                   \
+    S(UINT, uint8_t, ext, ANY)  /* GR33 */                                                                   \
+    S(UINT, uint8_t, skip, ANY) /* GR2F: what is left out at the left, expansion and patterns only */        \
+    S(UINT, uint16_t, key, ANY) /* transparent colour; both bytes for 16-bit pixels, the low one for 8 */    \
+    S(UINT, uint32_t, fg, ANY)                                                                               \
+    S(UINT, uint32_t, bg, ANY)
+
 struct cirrus_blt {
     uint8_t *vram;
     uint64_t vram_size;
-    uint32_t width, height; /* bytes, lines: 1..BLT_MAX_* */
-    uint32_t dst, src;      /* of the first byte; BACKWARDS: of the last one */
-    uint32_t dst_pitch, src_pitch;
-    uint8_t mode, rop, ext; /* GR30, GR32, GR33 */
-    uint8_t skip;           /* GR2F: what is left out at the left, expansion and patterns only */
-    uint16_t key;           /* transparent colour; both bytes for 16-bit pixels, the low one for 8 */
-    uint32_t fg, bg;
+    STATE_MEMBERS(CIRRUS_BLT_STATE);
     uint8_t line[BLT_MAX_LINE]; /* scratch: one line of source pixels */
 };
+extern const struct state_table cirrus_blt_state;
 
 /* Is all that the rectangle reads and writes in the memory, and is the mode one that the engine has? */
 bool cirrus_blt_valid(const struct cirrus_blt *blt);

@@ -1125,6 +1125,8 @@ static bool fdc_check(const struct device *dev, struct error *err)
         (fdc->phase == PHASE_RESULT && fdc->fifo_at >= fdc->fifo_length) ||
         (fdc->phase == PHASE_COMMAND && fdc->fifo_at && (!command || fdc->fifo_at >= command->length)))
         return error_set(err, "the FIFO is out of range");
+    if (fdc->phase == PHASE_EXECUTION && !fdc->x.waiting && !timer_armed(&fdc->read_id_timer))
+        return error_set(err, "there is nothing that ends the command");
     if (fdc->phase == PHASE_EXECUTION && fdc->x.waiting && fdc->x.at >= bytes_wanted(&fdc->x))
         return error_set(err, "the transfer is out of range");
     return true;

@@ -27,6 +27,7 @@ struct floppy_format {
 };
 
 #define FLOPPY_STATE(S)                                                                                      \
+    S(UINT, uint8_t, type, 5)    /* the drive's own: what its first medium asked for */                      \
     S(UINT, uint8_t, track, ANY) /* where the head is: the controller's present cylinder number, too */      \
     S(BOOL, disk_changed)        /* DSKCHG: since a medium went or came no step was made with one inside */
 
@@ -35,7 +36,6 @@ struct floppy {
     struct block *block; /* NULL: an empty drive for ever */
     uint8_t unit;
     const struct floppy_format *format; /* of the medium; of an empty drive the usual one */
-    uint8_t type;                       /* the drive's own: what its first medium asked for */
     STATE_MEMBERS(FLOPPY_STATE);
 };
 extern const struct state_table floppy_state;

@@ -135,8 +135,12 @@ enum { POWER_STANDBY = 0x00, POWER_ACTIVE = 0xFF };
 
 #define DISK_STATE(S)                                                                                        \
     S(BASE, struct ide_drive, ide, ide_drive_state)                                                          \
-    S(UINT, uint8_t, current_heads, 16) /* INITIALIZE DEVICE PARAMETERS */                                   \
-    S(UINT, uint8_t, current_sectors, ANY)                                                                   \
+    S(RANGE, uint32_t, cylinders, 1, 65535) /* the geometry that old systems are told */                     \
+    S(RANGE, uint32_t, heads, 1, 16)                                                                         \
+    S(RANGE, uint32_t, sectors, 1, 255)                                                                      \
+    S(UINT, uint8_t, translation, 3)        /* what the board tells of it */                                 \
+    S(RANGE, uint8_t, current_heads, 1, 16) /* INITIALIZE DEVICE PARAMETERS */                               \
+    S(RANGE, uint8_t, current_sectors, 1, 255)                                                               \
     S(UINT, uint8_t, multiple, MULTIPLE_MAX) /* sectors a block of READ MULTIPLE, 0: off */                  \
     S(UINT, uint8_t, transfer_mode, ANY)                                                                     \
     S(UINT, uint8_t, power_mode, ANY)                                                                        \
@@ -159,10 +163,10 @@ enum { POWER_STANDBY = 0x00, POWER_ACTIVE = 0xFF };
 
 struct disk {
     struct ide_drive ide;
-    /* properties: 0 means a default that follows from the size */
-    uint32_t cylinders, heads, sectors;
+    struct {
+        uint32_t cylinders, heads, sectors;
+    } given; /* properties: 0 means a default that follows from the size and what the first sector says */
     char *chs_translation; /* property: auto, or how the firmware is to translate it */
-    uint8_t translation;   /* of the geometry that the board tells old systems */
     STATE_MEMBERS(DISK_STATE);
 };
 STATE_TABLE(disk_state, struct disk, DISK_STATE);
@@ -1029,7 +1033,7 @@ static bool choose_geometry(struct disk *disk, struct error *err)
 {
     struct ide_geometry g;
 
-    if (!disk->cylinders && !disk->heads && !disk->sectors) {
+    if (!disk->given.cylinders && !disk->given.heads && !disk->given.sectors) {
         read_first_sector(disk);
         ide_guess_geometry(disk->ide.buffer, disk_sectors(disk), &g);
         disk->cylinders = g.cylinders;
@@ -1038,8 +1042,11 @@ static bool choose_geometry(struct disk *disk, struct error *err)
         disk->translation = g.translation;
         return true;
     }
-    if (!disk->cylinders || !disk->heads || !disk->sectors)
+    if (!disk->given.cylinders || !disk->given.heads || !disk->given.sectors)
         return error_set(err, "device ide-hd: cyls, heads and secs are given together or not at all");
+    disk->cylinders = disk->given.cylinders;
+    disk->heads = disk->given.heads;
+    disk->sectors = disk->given.sectors;
     disk->translation =
         disk->cylinders > 1024 || disk->sectors > 63 ? IDE_TRANSLATION_LBA : IDE_TRANSLATION_NONE;
     return true;
@@ -1077,8 +1084,7 @@ static bool ata_check(const struct device *dev, struct error *err)
 {
     const struct disk *disk = (const struct disk *)dev;
 
-    if (!disk->current_heads || !disk->current_sectors || disk->trim_at % 8 || disk->trim_end % 8 ||
-        disk->buffer_used > disk->buffered)
+    if (disk->trim_at % 8 || disk->trim_end % 8 || disk->buffer_used > disk->buffered)
         return error_set(err, "the command is inconsistent");
     return ide_drive_check(&disk->ide, err);
 }
@@ -1090,10 +1096,10 @@ static void ata_loaded(struct device *dev)
 
 static const struct property properties[] = {
     IDE_DRIVE_PROPERTIES(struct disk),
-    PROPERTY(PROP_UINT32, struct disk, cylinders, "cyls", .max = 65535,
+    PROPERTY(PROP_UINT32, struct disk, given.cylinders, "cyls", .max = 65535,
              .help = "cylinders told to old systems"),
-    PROPERTY(PROP_UINT32, struct disk, heads, "heads", .max = 16, .help = "heads told to old systems"),
-    PROPERTY(PROP_UINT32, struct disk, sectors, "secs", .max = 255,
+    PROPERTY(PROP_UINT32, struct disk, given.heads, "heads", .max = 16, .help = "heads told to old systems"),
+    PROPERTY(PROP_UINT32, struct disk, given.sectors, "secs", .max = 255,
              .help = "sectors a track told to old systems"),
     PROPERTY(PROP_STRING, struct disk, chs_translation, "bios-chs-trans", .initial = "auto",
              .help = "how the BIOS translates cylinders: none, lba, large, rechs; auto: by the size"),

@@ -43,10 +43,16 @@ static struct ide_drive *selected(const struct ide_channel *channel)
 
 /* ---- interrupts ---- */
 
-static void ide_update_irq(struct ide_channel *channel)
+static bool ide_irq_level(const struct ide_channel *channel)
 {
     const struct ide_drive *drive = selected(channel);
-    bool level = drive && drive->interrupt && !(channel->control & NIEN), before = channel->irq.level;
+
+    return drive && drive->interrupt && !(channel->control & NIEN);
+}
+
+static void ide_update_irq(struct ide_channel *channel)
+{
+    bool level = ide_irq_level(channel), before = channel->irq.level;
 
     irq_set(&channel->irq, level);
     if (level && !before)
@@ -770,9 +776,10 @@ bool ide_drive_check(const struct ide_drive *drive, struct error *err)
     return dma_range_valid(drive) || error_set(err, "the DMA transfer is out of range");
 }
 
+/* The bus master knows of an interrupt that is not new. */
 void ide_drive_loaded(struct ide_drive *drive)
 {
-    ide_update_irq(drive->channel);
+    irq_set(&drive->channel->irq, ide_irq_level(drive->channel));
 }
 
 /* ---- IDENTIFY, shared ---- */

@@ -1333,12 +1333,19 @@ static void e1000_unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
+static void e1000_settle(struct device *dev)
+{
+    struct e1000 *s = (struct e1000 *)dev;
+
+    nic_settle(&s->nic, &s->tx_work);
+}
+
 static void e1000_loaded(struct device *dev)
 {
     struct e1000 *s = (struct e1000 *)dev;
 
     pci_set_intx(&s->pci, s->irq_up);
-    loop_post(&dev->machine->loop, &s->tx_work); /* a batch may have ended in the middle */
+    nic_loaded(&s->nic, &s->tx_work);
 }
 
 static const struct property properties[] = {NIC_PROPERTIES(struct e1000, nic), {.name = NULL}};
@@ -1363,6 +1370,7 @@ static const struct device_class e1000_class = {
     .realize = e1000_realize,
     .unrealize = e1000_unrealize,
     .reset = e1000_reset,
+    .settle = e1000_settle,
     .loaded = e1000_loaded,
 };
 DEVICE_CLASS(e1000_class);

@@ -115,6 +115,17 @@ void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *op
         loop_post(&nic->pci->dev.machine->loop, work);
 }
 
+void nic_settle(struct nic *nic, const struct loop_work *work)
+{
+    nic->tx_waits = work->posted || (nic->port && nic->port->blocked);
+}
+
+void nic_loaded(struct nic *nic, struct loop_work *work)
+{
+    if (nic->tx_waits)
+        loop_post(&nic->pci->dev.machine->loop, work);
+}
+
 size_t nic_pad(uint8_t *frame, size_t length)
 {
     if (length >= NET_MIN_FRAME)

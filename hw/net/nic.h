@@ -12,8 +12,9 @@
 enum { NIC_FCS = 4 }; /* bytes of the frame check sequence */
 
 #define NIC_STATE(S)                                                                                         \
-    S(BOOL, waits)                       /* the wire keeps a frame */                                        \
-    S(TIMER, retry)                      /* offers it again */                                               \
+    S(BOOL, tx_waits) /* while it is saved: the transmitter has more to do, or waits for the wire */         \
+    S(BOOL, waits)    /* the wire keeps a frame */                                                           \
+    S(TIMER, retry)   /* offers it again */                                                                  \
     S(UINT, uint32_t, delay, LAST_RETRY) /* until it did last, ns; 0: the last frame was taken */
 
 struct nic {
@@ -51,6 +52,9 @@ void nic_retry(struct nic *nic);
  * gives others their turn and goes on in `work`, whose opaque the steps get too.
  */
 void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *opaque));
+/* A card's settle and loaded: a transmitter that had more to do goes on with it. */
+void nic_settle(struct nic *nic, const struct loop_work *work);
+void nic_loaded(struct nic *nic, struct loop_work *work);
 
 /* The shortest frame is filled up with zeros, in place; returns the length. */
 size_t nic_pad(uint8_t *frame, size_t length);

@@ -875,9 +875,19 @@ static bool pcnet_check(const struct device *dev, struct error *err)
     return style(s) <= STYLE_PCNET2 || error_set(err, "software style %u", style(s));
 }
 
+static void pcnet_settle(struct device *dev)
+{
+    struct pcnet *s = (struct pcnet *)dev;
+
+    nic_settle(&s->nic, &s->tx_work);
+}
+
 static void pcnet_loaded(struct device *dev)
 {
-    pcnet_update_irq((struct pcnet *)dev);
+    struct pcnet *s = (struct pcnet *)dev;
+
+    pcnet_update_irq(s);
+    nic_loaded(&s->nic, &s->tx_work);
 }
 
 static const struct property properties[] = {
@@ -907,6 +917,7 @@ static const struct device_class pcnet_class = {
     .unrealize = pcnet_unrealize,
     .reset = pcnet_reset,
     .check = pcnet_check,
+    .settle = pcnet_settle,
     .loaded = pcnet_loaded,
 };
 DEVICE_CLASS(pcnet_class);

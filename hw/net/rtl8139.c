@@ -771,12 +771,19 @@ static void rtl8139_unrealize(struct device *dev)
     nic_unrealize(&s->nic);
 }
 
+static void rtl8139_settle(struct device *dev)
+{
+    struct rtl8139 *s = (struct rtl8139 *)dev;
+
+    nic_settle(&s->nic, &s->tx_work);
+}
+
 static void rtl8139_loaded(struct device *dev)
 {
     struct rtl8139 *s = (struct rtl8139 *)dev;
 
-    set_config1(s, s->config1);
     rtl8139_update_irq(s);
+    nic_loaded(&s->nic, &s->tx_work);
 }
 
 static const struct property properties[] = {
@@ -806,6 +813,7 @@ static const struct device_class rtl8139_class = {
     .realize = rtl8139_realize,
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,
+    .settle = rtl8139_settle,
     .loaded = rtl8139_loaded,
 };
 DEVICE_CLASS(rtl8139_class);

@@ -206,6 +206,7 @@ static void xen_platform_loaded(struct device *dev)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
+    set_flags(xp, xp->flags);
     if (xp->disks_gone || xp->secondary_gone)
         unplug_disks(xp, !xp->disks_gone);
     if (xp->nics_gone)

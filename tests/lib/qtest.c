@@ -968,12 +968,31 @@ bool qtest_qmp_event_seen(struct qtest *q, const char *name)
 
 /* ---- moves ---- */
 
-/* What ties a machine to its process, or to what only its process has. */
+/* What ties a machine to its process, or to what only its process has: connections, what a temporary file
+ * holds. */
 static const char *const ties[] = {
-    "-chardev socket", "-serial",     "-parallel", "-vnc",       "-netdev",   "-nic",     "fd=",
-    "/dev/fd",         "snapshot=on", "-snapshot", "-daemonize", "-pidfile",  "-chroot",  "-runas",
-    "-incoming",       "-monitor",    "-qmp",      "-mon",       "-debugcon", "-chardev", "-accel",
+    "-serial",   "-parallel",   "-vnc",      "-nic u",     "-nic t",    "-nic s",  "fd=",
+    "/dev/fd",   "snapshot=on", "-snapshot", "-daemonize", "-pidfile",  "-chroot", "-runas",
+    "-incoming", "-monitor",    "-qmp",      "-mon ",      "-debugcon", "-accel",  "-object",
 };
+
+/* Is each OPTION's argument one that begins so? */
+static bool all_are(const char *args, const char *option, const char *beginning)
+{
+    for (const char *at = args; (at = strstr(at, option)); at++)
+        if (strncmp(at + strlen(option), beginning, strlen(beginning)))
+            return false;
+    return true;
+}
+
+static bool is_tied(const char *args)
+{
+    for (size_t i = 0; i < sizeof(ties) / sizeof(ties[0]); i++)
+        if (strstr(args, ties[i]))
+            return true;
+    return !all_are(args, "-chardev ", "null") || !all_are(args, "-netdev ", "dgram") ||
+           (strstr(args, "-netdev ") && !strstr(args, "local.type=fd"));
+}
 
 static unsigned move_random(unsigned below)
 {
@@ -990,11 +1009,8 @@ static unsigned move_random(unsigned below)
 
 static void plan_moves(struct qtest *q, const char *program, const char *args)
 {
-    if (!getenv("MOVE") || q->qemu)
+    if (!getenv("MOVE") || q->qemu || is_tied(args))
         return;
-    for (size_t i = 0; i < sizeof(ties) / sizeof(ties[0]); i++)
-        if (strstr(args, ties[i]))
-            return;
     q->moves.program = strdup(program);
     q->moves.args = strdup(args);
     q->moves.gap = 8;

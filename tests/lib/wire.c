@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/lib/wire.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,31 @@ static struct sockaddr_un address_of(const char path[WIRE_PATH])
     return address;
 }
 
+/* A machine that moves keeps its wire: the socket is the processes' own, and what is in it waits for the
+ * next. */
+static void open_inherited(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
+{
+    int ends[2];
+
+    must(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0, "socketpair");
+    wire->fd = fcntl(ends[0], F_DUPFD_CLOEXEC, 3);
+    close(ends[0]);
+    wire->inherited = ends[1];
+    wire->ours[0] = 0;
+    snprintf(options, WIRE_OPTIONS, "-netdev dgram,id=%.32s,local.type=fd,local.str=%d", id, ends[1]);
+}
+
 void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
 {
     static const char *path; /* one temporary file gives names to all */
     static unsigned opened;
     struct sockaddr_un address;
 
+    wire->inherited = -1;
+    if (getenv("MOVE")) {
+        open_inherited(wire, id, options);
+        return;
+    }
     if (!path)
         path = qtest_temp_file(".wire", 0);
     opened++;
@@ -49,8 +69,11 @@ void wire_open(struct wire *wire, const char *id, char options[WIRE_OPTIONS])
 
 void wire_connect(struct wire *wire)
 {
-    struct sockaddr_un address = address_of(wire->theirs);
+    struct sockaddr_un address;
 
+    if (wire->inherited >= 0)
+        return;
+    address = address_of(wire->theirs);
     must(connect(wire->fd, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
 }
 
@@ -69,7 +92,8 @@ struct qtest *wire_start_card(struct wire *wire, void **state, const char *card)
 void wire_close(struct wire *wire)
 {
     close(wire->fd);
-    unlink(wire->ours);
+    if (wire->inherited < 0) /* which stays: the machine's last process gets it, too */
+        unlink(wire->ours);
 }
 
 void wire_send_bytes(struct wire *wire, const void *frame, size_t length)

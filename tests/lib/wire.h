@@ -20,6 +20,7 @@ enum { WIRE_OPTIONS = 400, WIRE_PATH = 108 };
 
 struct wire {
     int fd;
+    int inherited; /* with MOVE=1: the machine's end, which each of its processes gets; else -1 */
     char ours[WIRE_PATH], theirs[WIRE_PATH];
 };
 
