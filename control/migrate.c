@@ -149,7 +149,7 @@ static int open_path(const struct control *c, const char *path, bool write, stru
     int number = fdset_number(path), fd;
 
     if (number >= 0)
-        fd = fcntl(fdset_find(c, number), F_DUPFD_CLOEXEC, 3);
+        fd = fcntl(fdset_find(c, number, !write), F_DUPFD_CLOEXEC, 3);
     else
         fd = open(path, (write ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY) | O_CLOEXEC, 0600);
     if (fd < 0)
