@@ -174,6 +174,7 @@ static int open_outgoing(const struct control *c, const char *uri, struct error 
 static bool apply_incoming(struct options *o, const char *option, const char *arg, struct error *err)
 {
     o->incoming = arg;
+    o->config.incoming = true;
     return migrate_uri_valid(arg, true, err) || error_prefix(err, "-incoming");
 }
 
@@ -438,11 +439,22 @@ static bool xen_load_devices_state(struct qmp_call *call)
     return (fd >= 0 && take_from(c, fd, &call->err)) || error_prefix(&call->err, "%.200s", filename);
 }
 
+static bool xen_set_global_dirty_log(struct qmp_call *call)
+{
+    struct machine *m = &call->c->m;
+    bool on = qmp_truth(call, "enable", false);
+
+    if (m->accel->log_writes)
+        m->accel->log_writes(m, on);
+    return m->accel->log_writes || !on || qmp_fail(call, "This accelerator carries the memory itself");
+}
+
 const struct qmp_command qmp_migrate_commands[] = {
     {"migrate", "uri:s detach:b? blk:b? inc:b?", qmp_migrate},
     {"migrate-incoming", "uri:s", qmp_migrate_incoming},
     {"query-migrate", NULL, query_migrate},
     {"xen-save-devices-state", "filename:s live:b?", xen_save_devices_state},
     {"xen-load-devices-state", "filename:s", xen_load_devices_state},
+    {"xen-set-global-dirty-log", "enable:b", xen_set_global_dirty_log},
     {NULL, NULL, NULL},
 };

@@ -387,11 +387,6 @@ static bool device_add(struct qmp_call *call)
     return driver && strcmp(driver, CPU_TYPE) == 0 ? add_cpu(call) : hotplug_device_add(call);
 }
 
-static bool xen_set_global_dirty_log(struct qmp_call *call)
-{
-    return !qmp_truth(call, "enable", false) || qmp_fail(call, "Migrating a domain is not supported yet");
-}
-
 static bool qmp_set_link(struct qmp_call *call)
 {
     const char *name = qmp_text(call, "name");
@@ -440,7 +435,6 @@ const struct qmp_command qmp_machine_commands[] = {
     {"set_link", "name:s up:b", qmp_set_link},
     {"device_add", "*", device_add},
     {"device_del", "id:s", hotplug_device_del},
-    {"xen-set-global-dirty-log", "enable:b", xen_set_global_dirty_log},
     {"human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command},
     {NULL, NULL, NULL},
 };

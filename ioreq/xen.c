@@ -553,6 +553,7 @@ static bool xen_start(struct machine *m, struct error *err)
         return false;
     if (!loop_watch(&m->loop, &s->watch, xenevtchn_fd(s->x.evtchn), EPOLLIN, xen_event, s))
         return error_set(err, "cannot wait for event channels: %s", strerror(errno));
+    xen_vram_add_section(&s->x);
     m->bus.listener = xen_space_changed;
     m->bus.listener_opaque = s;
     m->pci.function_changed = function_changed;
@@ -603,6 +604,11 @@ static bool xen_guest_stop(struct machine *m, enum stop_reason reason)
                                 reason == STOP_RESET ? SHUTDOWN_reboot : SHUTDOWN_poweroff) < 0)
         log_line("domain %u cannot be shut down: %s", s->x.domid, strerror(errno));
     return true;
+}
+
+static void xen_log_writes(struct machine *m, bool on)
+{
+    server_of(m)->x.log_writes = on;
 }
 
 static void xen_set_line(struct machine *m, unsigned line, bool level)
@@ -667,6 +673,8 @@ const struct accel_ops xen_accel = {
     .set_line = xen_set_line,
     .set_intx = xen_set_intx,
     .set_link = xen_set_link,
+    .log_writes = xen_log_writes,
+    .wrote_vram = xen_wrote_vram,
     .watch_vram = xen_vram_watch,
     .sync_vram = xen_vram_sync,
     .drain = xen_drain,

@@ -94,12 +94,22 @@ static void *xen_memory_ram_map_foreign(void *opaque, uint64_t gpa, uint64_t *le
     return chunk->host + offset;
 }
 
+void xen_memory_wrote(struct xen *x, uint64_t gpa, uint64_t length)
+{
+    uint64_t first = gpa / XC_PAGE_SIZE;
+
+    if (x->log_writes && length)
+        xendevicemodel_modified_memory(x->dm, x->domid, first, (gpa + length - 1) / XC_PAGE_SIZE - first + 1);
+}
+
 static void xen_memory_ram_unmap_foreign(void *opaque, uint64_t gpa, void *host, uint64_t length,
                                          bool written)
 {
     struct xen *x = opaque;
     uint8_t *at = host;
 
+    if (written)
+        xen_memory_wrote(x, gpa, length);
     for (unsigned i = 0; i < MAX_CHUNKS; i++) {
         struct chunk *chunk = &x->chunks[i];
 
@@ -172,21 +182,41 @@ static uint8_t *xen_memory_map_pages(struct xen *x, uint64_t gfn, uint64_t pages
     return host;
 }
 
-bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
+static bool make_vram(struct xen *x, struct vram *vram, struct error *err)
 {
-    struct xen *x = m->accel_data;
     uint64_t pages = vram->size / XC_PAGE_SIZE;
-    uint64_t end = m->ram.high_size ? RAM_HIGH_BASE + m->ram.high_size : m->ram.low_size;
 
-    if (x->screen.vram)
-        return error_set(err, "%s: under Xen one graphics adapter is possible", vram->region.name);
-    x->screen.parking = x->screen.gfn = end / XC_PAGE_SIZE;
     if (!populate(x, x->screen.gfn, pages, err))
         return false;
     vram->host = xen_memory_map_pages(x, x->screen.gfn, pages);
     if (!vram->host)
         return error_set(err, "cannot map the video memory of domain %u: %s", x->domid, strerror(errno));
     memset(vram->host, 0, vram->size);
+    return true;
+}
+
+/* The guest brings its own: addresses only, until its state says where it is. */
+static bool reserve_vram(struct vram *vram, struct error *err)
+{
+    void *host =
+        mmap(NULL, vram->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (host == MAP_FAILED)
+        return error_set(err, "no memory for %s: %s", vram->region.name, strerror(errno));
+    vram->host = host;
+    return true;
+}
+
+bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
+{
+    struct xen *x = m->accel_data;
+    uint64_t end = m->ram.high_size ? RAM_HIGH_BASE + m->ram.high_size : m->ram.low_size;
+
+    if (x->screen.vram)
+        return error_set(err, "%s: under Xen one graphics adapter is possible", vram->region.name);
+    x->screen.parking = x->screen.gfn = end / XC_PAGE_SIZE;
+    if (!(m->config.incoming ? reserve_vram(vram, err) : make_vram(x, vram, err)))
+        return false;
     timer_init(&x->screen.poll, &m->clock, poll_log, x);
     x->screen.vram = vram;
     return true;
@@ -300,4 +330,92 @@ void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch)
         stop_tracking(x);
     else if (watch == VRAM_ARMED)
         poll_soon(x);
+}
+
+void xen_wrote_vram(struct machine *m, struct vram *vram, uint64_t offset, uint64_t length)
+{
+    struct xen *x = m->accel_data;
+
+    if (x->screen.vram == vram)
+        xen_memory_wrote(x, x->screen.gfn * XC_PAGE_SIZE + offset, length);
+}
+
+/* ---- state: the toolstack carries the memory, and leaves its pages where they were ---- */
+
+#define XEN_STATE(S) S(UINT, uint64_t, screen_gfn, 1ull << 40)
+
+struct xen_state {
+    STATE_MEMBERS(XEN_STATE);
+};
+STATE_TABLE(xen_state, struct xen_state, XEN_STATE);
+
+static void xen_save(void *opaque, struct state_writer *w)
+{
+    const struct xen *x = opaque;
+    struct xen_state s = {.screen_gfn = x->screen.gfn};
+
+    state_save(w, &xen_state, &s);
+}
+
+/* Puts the pages at gfn where the video memory is for us. */
+static bool map_vram_at(struct xen *x, uint64_t gfn, struct error *err)
+{
+    struct vram *vram = x->screen.vram;
+    uint64_t pages = vram ? vram->size / XC_PAGE_SIZE : 0;
+    xen_pfn_t *gfns = calloc(pages + 1, sizeof(*gfns));
+    void *host;
+
+    for (uint64_t i = 0; gfns && i < pages; i++)
+        gfns[i] = gfn + i;
+    host = !gfns    ? NULL
+           : !pages ? gfns
+                    : xenforeignmemory_map2(x->fmem, x->domid, vram->host, PROT_READ | PROT_WRITE, MAP_FIXED,
+                                            pages, gfns, NULL);
+    free(gfns);
+    return host || error_set(err, "cannot map the video memory of domain %u at 0x%llx: %s", x->domid,
+                             (unsigned long long)gfn * XC_PAGE_SIZE, strerror(errno));
+}
+
+/* Lines that Xen has kept as they were: those of ours are set anew from low. */
+static void lower_lines(struct xen *x)
+{
+    for (unsigned line = 0; line < 16; line++)
+        if (!x->m->lines.asserted[line])
+            xendevicemodel_set_isa_irq_level(x->dm, x->domid, line, 0);
+    for (unsigned slot = 0; slot < 32; slot++)
+        for (unsigned pin = 0; pin < 4; pin++)
+            if (!x->m->pci.intx_count[slot][pin])
+                xendevicemodel_set_pci_intx_level(x->dm, x->domid, 0, 0, slot, pin, 0);
+}
+
+static bool xen_load(void *opaque, struct state_reader *r, enum state_load how, struct error *err)
+{
+    struct xen *x = opaque;
+    struct xen_state s = {.screen_gfn = 0};
+    struct state_reader again = *r;
+
+    if (!state_load(r, &xen_state, NULL, STATE_CHECK, err))
+        return false;
+    state_load(&again, &xen_state, &s, STATE_APPLY, NULL);
+    if (how == STATE_CHECK)
+        return (s.screen_gfn == x->screen.gfn && !x->m->config.incoming) || map_vram_at(x, s.screen_gfn, err);
+    x->screen.gfn = s.screen_gfn;
+    x->m->config.incoming = false; /* from now on it is there */
+    lower_lines(x);
+    return true;
+}
+
+static void xen_loaded(void *opaque)
+{
+    struct xen *x = opaque;
+
+    if (x->screen.vram)
+        vram_mark(x->screen.vram, 0, x->screen.vram->size);
+}
+
+void xen_vram_add_section(struct xen *x)
+{
+    x->section = (struct machine_section){
+        .name = "xen", .save = xen_save, .load = xen_load, .loaded = xen_loaded, .opaque = x};
+    machine_add_section(x->m, &x->section);
 }

@@ -15,6 +15,7 @@
 #include <xentoolcore.h>
 
 #include "machine/machine.h"
+#include "machine/save.h"
 #include "machine/vram.h"
 #include "xenpv/xenpv.h"
 
@@ -50,6 +51,8 @@ struct xen {
     struct xenpv pv;         /* not with -xen-domid-restrict */
     struct chunk chunks[MAX_CHUNKS];
     uint64_t uses;
+    bool log_writes; /* Xen is told of the pages that we write */
+    struct machine_section section;
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
 };
 
@@ -63,12 +66,18 @@ void xen_memory_init(struct xen *x);
 void xen_memory_forget(struct xen *x);
 void xen_memory_destroy(struct xen *x);
 
+/* Tells Xen that [gpa, gpa + length) of the guest was written, while somebody copies its memory. */
+void xen_memory_wrote(struct xen *x, uint64_t gpa, uint64_t length);
+
 bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err);
 void xen_vram_free(struct machine *m, struct vram *vram);
 void xen_vram_watch(struct machine *m, struct vram *vram, enum vram_watch watch);
 void xen_vram_sync(struct machine *m, struct vram *vram);
 /* The guest does something, or a person: the screen may change soon. */
 void xen_vram_life(struct xen *x);
+/* What Xen and the toolstack do not keep of a guest: where its video memory is. */
+void xen_vram_add_section(struct xen *x);
+void xen_wrote_vram(struct machine *m, struct vram *vram, uint64_t offset, uint64_t length);
 /* The memory view changed: moves the video memory to where its BAR is now, or back to its parking place. */
 void xen_vram_follow(struct xen *x);
 

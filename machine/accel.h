@@ -64,6 +64,12 @@ struct accel_ops {
     void (*set_intx)(struct machine *m, unsigned slot, unsigned pin, bool level);
     void (*set_link)(struct machine *m, unsigned link, unsigned irq);
 
+    /* While it is on, the hypervisor is told of each page of the guest's that we write (for a toolstack that
+     * carries memory). */
+    void (*log_writes)(struct machine *m, bool on);
+    /* We wrote a part of video memory ourselves; or NULL. */
+    void (*wrote_vram)(struct machine *m, struct vram *vram, uint64_t offset, uint64_t length);
+
     void (*watch_vram)(struct machine *m, struct vram *vram, enum vram_watch watch);
     /* Puts the pages that the guest wrote since the last call into vram->dirty (vram_mark). */
     void (*sync_vram)(struct machine *m, struct vram *vram);

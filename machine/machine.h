@@ -87,6 +87,7 @@ struct machine_config {
     bool no_reboot, no_shutdown;   /* -no-reboot, -no-shutdown */
     struct device_global *globals; /* -global, applied to every device of that class */
     bool xen_restrict;             /* -xen-domid-restrict */
+    bool incoming;                 /* the guest comes from another process, with its memory */
 };
 
 struct machine {

@@ -124,6 +124,8 @@ void vram_mark(struct vram *vram, uint64_t offset, uint64_t length)
         length = vram->size - offset;
     for (uint64_t page = offset / VRAM_PAGE; page <= (offset + length - 1) / VRAM_PAGE; page++)
         vram->dirty[page / 64] |= 1ull << page % 64;
+    if (vram->machine->accel->wrote_vram)
+        vram->machine->accel->wrote_vram(vram->machine, vram, offset, length);
     if (vram->watch == VRAM_ARMED && vram->touched)
         vram->touched(vram->opaque);
 }

@@ -156,7 +156,7 @@ int xendevicemodel_track_dirty_vram(xendevicemodel_handle *dmod, domid_t domid, 
 int xendevicemodel_modified_memory(xendevicemodel_handle *dmod, domid_t domid, uint64_t first_pfn,
                                    uint32_t nr)
 {
-    return 0;
+    return record(FX_MODIFIED, first_pfn, nr, 0);
 }
 
 int xendevicemodel_set_mem_type(xendevicemodel_handle *dmod, domid_t domid, hvmmem_type_t mem_type,
@@ -173,6 +173,8 @@ int xendevicemodel_shutdown(xendevicemodel_handle *dmod, domid_t domid, unsigned
 int xendevicemodel_relocate_memory(xendevicemodel_handle *dmod, domid_t domid, uint32_t size,
                                    uint64_t src_gfn, uint64_t dst_gfn)
 {
+    if (src_gfn == fx->populated)
+        fx->populated = dst_gfn;
     return record(FX_RELOCATE, size, src_gfn, dst_gfn);
 }
 
@@ -209,6 +211,12 @@ static bool exists(uint64_t gfn)
 void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot, size_t pages,
                            const xen_pfn_t arr[], int err[])
 {
+    return xenforeignmemory_map2(fmem, dom, NULL, prot, 0, pages, arr, err);
+}
+
+void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *addr, int prot, int flags,
+                            size_t pages, const xen_pfn_t arr[], int err[])
+{
     uint8_t *host;
 
     if (pages == 1 && fx->old_kernel && (arr[0] == FAKEXEN_RING_GFN || arr[0] == FAKEXEN_REQUEST_GFN)) {
@@ -216,7 +224,7 @@ void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot
         return mmap(NULL, FAKEXEN_PAGE, prot, MAP_SHARED, state_fd,
                     (arr[0] - FAKEXEN_RING_GFN) * FAKEXEN_PAGE);
     }
-    host = mmap(NULL, pages * FAKEXEN_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    host = mmap(addr, pages * FAKEXEN_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
     if (host == MAP_FAILED)
         return NULL;

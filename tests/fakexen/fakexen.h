@@ -47,6 +47,7 @@ enum fakexen_op {            /* a, b, c of the record */
                   FX_MEM_TYPE,      /* type, first page, pages */
                   FX_SHUTDOWN,      /* reason */
                   FX_RELOCATE,      /* pages, from, to */
+                  FX_MODIFIED,      /* first page, pages */
                   FX_PIN,           /* first page, last page, type */
                   FX_TRACK,         /* first page, pages */
                   FX_POPULATE,      /* first page, pages */

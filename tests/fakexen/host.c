@@ -125,8 +125,6 @@ void host_run_line(struct host *host, const char *line)
         dup2(child_fd[LOG], STDERR_FILENO);
         run_program(line);
     }
-    for (unsigned i = EVENTS; i <= WATCHES; i++)
-        close(child_fd[i]);
 }
 
 void host_run(struct host *host, const char *args)
@@ -215,6 +213,8 @@ void host_stop(struct host *host)
         kill(host->pid, SIGTERM);
         waitpid(host->pid, &status, 0);
     }
+    for (unsigned i = EVENTS; i <= WATCHES; i++)
+        close(child_fd[i]);
     munmap(host->fx, sizeof(*host->fx));
     munmap(host->ram, (uint64_t)(HOST_RAM_MB + HOST_VRAM_MB) << 20);
     print_log(host);
@@ -226,6 +226,19 @@ void host_stop(struct host *host)
     close(child_fd[STATE]);
     close(child_fd[RAM]);
     free(host);
+    assert_int_equal(status, 0);
+}
+
+void host_end(struct host *host)
+{
+    int status = 0;
+
+    kill(host->pid, SIGTERM);
+    waitpid(host->pid, &status, 0);
+    host->pid = 0;
+    if (host->qmp_fd >= 0)
+        close(host->qmp_fd);
+    host->qmp_fd = -1;
     assert_int_equal(status, 0);
 }
 

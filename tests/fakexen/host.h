@@ -39,6 +39,8 @@ void host_alive(struct host *host); /* fails the test if the program is dead */
 unsigned host_said(struct host *host, const char *what);
 /* SIGTERM, and the program must end with status 0. Frees. */
 void host_stop(struct host *host);
+/* Ends the program and keeps the domain: another host_start takes it over. */
+void host_end(struct host *host);
 
 /* Puts a request into a vCPU's slot, sends its event and waits for the answer. Returns the slot's data. */
 uint64_t host_request(struct host *host, unsigned vcpu, struct ioreq request);

@@ -14,6 +14,7 @@
 
 #include "tests/fakexen/host.h"
 #include "tests/lib/cmocka.h"
+#include "tests/lib/qtest.h"
 #include "tests/lib/wait.h"
 
 #include <xen/io/kbdif.h>
@@ -995,6 +996,71 @@ static void latency(void **state)
     print_message("the port was unmasked %u times for %d requests\n", host->fx->unmasked, 2 * ROUNDS);
 }
 
+/* ---- saved and restored ---- */
+
+enum { DISPI_XRES = 1 };
+
+/* While the toolstack copies the guest's memory, Xen hears of each page that we write. */
+static void writes_are_logged_while_it_is_asked_for(void **state)
+{
+    struct ioreq string = port_request(true, 0x71, 1);
+    struct host *host = *state = host_new(1);
+    struct fakexen_call last = {0};
+
+    string.data_is_ptr = 1;
+    string.data = 0x5000;
+    string.count = 4;
+    host_start_qmp(host, BOARD);
+    host_request(host, 0, string);
+    assert_int_equal(host_calls(host, 0, FX_MODIFIED, NULL), 0);
+    host_qmp(host, "{\"execute\":\"xen-set-global-dirty-log\",\"arguments\":{\"enable\":true}}");
+    host_request(host, 0, string);
+    assert_int_equal(host_calls(host, 0, FX_MODIFIED, &last), 1);
+    assert_int_equal(last.a, 5);
+    assert_int_equal(last.b, 1);
+    host_qmp(host, "{\"execute\":\"xen-set-global-dirty-log\",\"arguments\":{\"enable\":false}}");
+    host_request(host, 0, string);
+    assert_int_equal(host_calls(host, 0, FX_MODIFIED, NULL), 1);
+}
+
+static void set_dispi(struct host *host, unsigned index, uint16_t value)
+{
+    host_write(host, DISPI + 2 * index, 2, value);
+}
+
+/* As libxl does it: the guest is stopped, its devices saved, and another process takes the domain over. Video
+ * memory is the domain's, stays where it is, and nobody is told of it by xenstore. */
+static void saved_and_restored(void **state)
+{
+    struct host *host = *state = host_new(2);
+    const char *file = qtest_temp_file(".state", 0);
+    struct fakexen_call last = {0};
+    char command[300], args[300], value[FAKEXEN_TEXT];
+    uint32_t before;
+
+    host_start_qmp(host, BOARD);
+    place_screen(host);
+    set_dispi(host, DISPI_XRES, 800);
+    host_out(host, 0x70, 1, 0x40);
+    host_qmp(host, "{\"execute\":\"stop\"}");
+    snprintf(command, sizeof(command),
+             "{\"execute\":\"xen-save-devices-state\",\"arguments\":{\"filename\":\"%s\",\"live\":true}}",
+             file);
+    host_qmp(host, command);
+    host_end(host);
+    fakexen_store_remove(host->fx, host->fire_fd, "device-model");
+    before = host->fx->calls;
+    snprintf(args, sizeof(args), BOARD " -incoming file:%s", file);
+    host_start(host, args);
+    assert_int_equal(host_calls(host, before, FX_POPULATE, NULL), 0);
+    assert_int_equal(host_calls(host, before, FX_RELOCATE, NULL), 0);
+    assert_true(host_calls(host, before, FX_FOREIGN_MAP, &last) > 0);
+    assert_int_equal(host_config_read(host, SCREEN, 0x10, 4) & ~0xFu, VRAM_BASE);
+    assert_int_equal(host_read(host, DISPI + 2 * DISPI_XRES, 2), 800);
+    assert_false(fakexen_store_read(host->fx, "device-model/1/physmap", value));
+    host_serves(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1004,6 +1070,8 @@ int main(void)
         cmocka_unit_test_teardown(vcpus_128, stop),
         cmocka_unit_test_teardown(pages_by_frame_number, stop),
         cmocka_unit_test_teardown(restricted, stop),
+        cmocka_unit_test_teardown(saved_and_restored, stop),
+        cmocka_unit_test_teardown(writes_are_logged_while_it_is_asked_for, stop),
         cmocka_unit_test_teardown(unplugged_card_is_given_back, stop),
         xen_test(string_across_mappings),
         xen_test(ports),
