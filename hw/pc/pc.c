@@ -288,7 +288,7 @@ static void pc_board_loaded(struct device *dev)
     struct pc_board *board = (struct pc_board *)dev;
 
     board->pm_base = PM_BASE_UNKNOWN;
-    if (board->pm)
+    if (board->pm && board->fw_cfg)
         publish_acpi(board);
 }
 
