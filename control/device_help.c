@@ -32,10 +32,10 @@ static void list_classes(void)
 static void list_table(const struct property *table)
 {
     static const char *const kinds[] = {
-        [PROP_BOOL] = "on|off",     [PROP_UINT8] = "number",   [PROP_UINT16] = "number",
-        [PROP_UINT32] = "number",   [PROP_UINT64] = "number",  [PROP_STRING] = "text",
-        [PROP_MAC] = "MAC",         [PROP_DRIVE] = "drive id", [PROP_CHARDEV] = "chardev id",
-        [PROP_NETDEV] = "netdev id"};
+        [PROP_BOOL] = "on|off",        [PROP_UINT8] = "number",    [PROP_UINT16] = "number",
+        [PROP_UINT32] = "number",      [PROP_UINT64] = "number",   [PROP_STRING] = "text",
+        [PROP_INT32] = "number",       [PROP_MAC] = "MAC",         [PROP_DRIVE] = "drive id",
+        [PROP_CHARDEV] = "chardev id", [PROP_NETDEV] = "netdev id"};
 
     for (const struct property *p = table; p && p->name; p++) {
         printf("  %s=<%s>", p->name, kinds[p->kind]);

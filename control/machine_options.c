@@ -250,13 +250,14 @@ static bool apply_boot(struct options *o, const char *option, const char *arg, s
                                         "splash-time", "reboot-timeout", "strict", NULL};
     struct opts *opts = opts_parse(option, arg, "order", known, err);
     uint64_t timeout = 0, retry = 0;
-    bool ok, strict;
+    bool ok;
 
     if (!opts)
         return false;
     ok = boot_letters(opts, "order", o->config.boot_order, err) &&
          boot_letters(opts, "once", o->config.boot_once, err) &&
-         opts_bool(opts, "menu", &o->config.boot_menu, err) && opts_bool(opts, "strict", &strict, err) &&
+         opts_bool(opts, "menu", &o->config.boot_menu, err) &&
+         opts_bool(opts, "strict", &o->config.boot_strict, err) &&
          opts_number(opts, "splash-time", 0, 0xFFFF, &timeout, err);
     if (ok && opts_get(opts, "splash"))
         ok = opts_error(opts, err, "a splash picture is not supported");
@@ -302,9 +303,11 @@ const struct option machine_option_rows[] = {
     IGNORED("no-hpet", NULL),
     IGNORED("no-fd-bootchk", NULL),
     HEADING("Firmware and boot"),
-    FUNCTION(
-        "boot", "[order=]LETTERS[,once=LETTERS][,menu=on][,splash-time=MS][,reboot-timeout=MS]", apply_boot,
-        "what to boot from, in this order: a floppy, c disk, d CD, n network; once: the first time only"),
+    FUNCTION("boot",
+             "[order=]LETTERS[,once=LETTERS][,menu=on][,strict=on][,splash-time=MS][,reboot-timeout=MS]",
+             apply_boot,
+             "what to boot from, in this order: a floppy, c disk, d CD, n network; once: the first time "
+             "only; what has a bootindex= goes before, strict: nothing else"),
     TEXT("bios", "FILE", config.bios, "the firmware (default: SeaBIOS, from Debian's package seabios)"),
     FUNCTION("L", "DIRECTORY", apply_firmware_dir, "look for firmware there first; may be repeated"),
     OPTIONS_END};

@@ -163,8 +163,8 @@ static void qmp_list_properties(struct qmp_call *call, const struct property *ta
 {
     static const char *const types[] = {
         [PROP_BOOL] = "bool",     [PROP_UINT8] = "uint8", [PROP_UINT16] = "uint16", [PROP_UINT32] = "uint32",
-        [PROP_UINT64] = "uint64", [PROP_STRING] = "str",  [PROP_MAC] = "str",       [PROP_DRIVE] = "str",
-        [PROP_CHARDEV] = "str",   [PROP_NETDEV] = "str"};
+        [PROP_UINT64] = "uint64", [PROP_STRING] = "str",  [PROP_INT32] = "int32",   [PROP_MAC] = "str",
+        [PROP_DRIVE] = "str",     [PROP_CHARDEV] = "str", [PROP_NETDEV] = "str"};
 
     for (const struct property *p = table; p && p->name; p++) {
         json_t *item = json_pack("{s:s, s:s}", "name", p->name, "type", types[p->kind]);

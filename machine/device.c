@@ -152,6 +152,19 @@ static bool set_number(void *field, const struct property *p, const char *value)
     return true;
 }
 
+static bool set_signed(int32_t *field, const char *value)
+{
+    char *end;
+    long n;
+
+    errno = 0;
+    n = strtol(value, &end, 0);
+    if (errno || end == value || *end || n < -1 || n > INT32_MAX)
+        return false;
+    *field = n;
+    return true;
+}
+
 static bool set_bool(bool *field, const char *value)
 {
     bool on = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true") || !strcmp(value, "1");
@@ -206,6 +219,10 @@ bool device_set(struct device *dev, const char *key, const char *value, struct e
     case PROP_BOOL:
         ok = set_bool(field, value);
         wanted = "on or off";
+        break;
+    case PROP_INT32:
+        ok = set_signed(field, value);
+        wanted = "a number, or -1 for none";
         break;
     case PROP_STRING:
         free(*(char **)field);
@@ -359,6 +376,7 @@ struct device *device_new(struct machine *machine, const char *name, struct erro
     }
     dev->cls = cls;
     dev->machine = machine;
+    dev->boot_index = -1;
     for (int nth = 0; (table = property_table(cls, nth)); nth++)
         for (const struct property *p = table; p->name; p++)
             if (p->initial && !device_set(dev, p->name, p->initial, err)) {
@@ -402,13 +420,30 @@ static bool plug(struct device *dev, struct error *err)
     return true;
 }
 
+/* plug, and its line in the order of booting. */
+static bool plug_in_order(struct device *dev, struct error *err)
+{
+    char path[BOOT_PATH] = "";
+
+    if (!plug(dev, err))
+        return false;
+    if (dev->boot_index < 0)
+        return true;
+    dev->bus->ops->firmware_path(dev, path, sizeof(path));
+    if (boot_order_add(&dev->machine->boot_order, dev->boot_index, path, err))
+        return true;
+    unplug(dev);
+    unrealize(dev);
+    return error_prefix(err, "device %s", dev->cls->name);
+}
+
 bool device_realize(struct device *dev, const char *bus, struct error *err)
 {
     struct device **at = &dev->machine->devices;
 
     if ((dev->id && device_find(dev->machine, dev->id) &&
          !error_set(err, "device %s: the id '%s' is taken", dev->cls->name, dev->id)) ||
-        !find_bus(dev, bus, err) || !plug(dev, err)) {
+        !find_bus(dev, bus, err) || !plug_in_order(dev, err)) {
         device_discard(dev);
         return false;
     }
@@ -426,6 +461,7 @@ void device_delete(struct device *dev)
         at = &(*at)->next;
     if (*at)
         *at = dev->next;
+    boot_order_remove(&dev->machine->boot_order, dev->boot_index);
     unplug(dev);
     unrealize(dev);
     device_discard(dev);

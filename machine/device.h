@@ -36,6 +36,7 @@ enum property_kind {
     PROP_UINT16,
     PROP_UINT32,
     PROP_UINT64,
+    PROP_INT32,  /* int32_t, -1 or more */
     PROP_STRING, /* char *: freed with the device */
     PROP_MAC,    /* uint8_t[6]: xx:xx:xx:xx:xx:xx */
     /* Pointers to what an option made, by its id; found by the machine's property_source of that kind. */
@@ -66,6 +67,11 @@ struct property {
     {                                                                                                        \
         .name = (name_), .kind = (kind_), .offset = offsetof(type, field), ##__VA_ARGS__                     \
     }
+
+/* A row for what firmware may boot from. */
+#define BOOT_INDEX_PROPERTY                                                                                  \
+    PROPERTY(PROP_INT32, struct device, boot_index, "bootindex",                                             \
+             .help = "place in the order of booting, the lowest first")
 
 /* ---- the class ---- */
 
@@ -103,6 +109,7 @@ struct device {
     struct machine *machine;
     struct bus_node *bus; /* where it sits */
     char *id;             /* from -device id=, or NULL */
+    int32_t boot_index;   /* property of some; -1: firmware's choice */
     struct device *next;  /* in order of creation, which is the order of reset */
 };
 
@@ -152,6 +159,8 @@ struct bus_ops {
     bool (*wakes)(const struct bus_node *bus);
     /* Where on the bus the child is: "01.2", "0". NULL: its class's name, and a number if there are more. */
     void (*address)(const struct device *dev, char *text, size_t size);
+    /* The child's path as firmware reads it (machine/boot_order.h). NULL: nothing boots from such a bus. */
+    void (*firmware_path)(const struct device *dev, char *text, size_t size);
 };
 
 /* All kinds that a class sits on, by title: pass NULL for the first. */

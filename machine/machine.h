@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "machine/accel.h"
+#include "machine/boot_order.h"
 #include "machine/bus.h"
 #include "machine/cpu_model.h"
 #include "machine/device.h"
@@ -72,6 +73,7 @@ struct machine_config {
     struct cpu_topology topology;     /* -smp: packages follow from cpus */
     char boot_order[5], boot_once[5]; /* letters a c d n; "" if not given */
     bool boot_menu;
+    bool boot_strict;           /* from nothing but what has a bootindex */
     uint32_t boot_menu_timeout; /* ms, 0: SeaBIOS' own */
     int32_t boot_retry;         /* ms until the BIOS tries again where nothing boots; -1: never */
     bool acpi;
@@ -105,6 +107,7 @@ struct machine {
     struct pci_bus pci;
     struct bus_node *buses;
     struct device *devices;
+    struct boot_order boot_order;
     void (*device_deleted)(void *opaque, const struct device *dev); /* set by control: it is about to go */
     void *device_deleted_opaque;
     struct machine_listener *listeners;

@@ -518,6 +518,33 @@ static void pci_address(const struct device *dev, char *text, size_t size)
     snprintf(text, size, "%02x.%x", devfn >> 3, devfn & 7);
 }
 
+/* Firmware's word for a class of functions. */
+static const char *pci_firmware_name(const struct device *dev)
+{
+    switch (pci_info_of(dev->cls)->class_code >> 8) {
+    case 0x0101:
+        return "ide";
+    case 0x0200:
+        return "ethernet";
+    case 0x0C03:
+        return "usb";
+    default:
+        return "pci";
+    }
+}
+
+static void pci_firmware_path(const struct device *dev, char *text, size_t size)
+{
+    unsigned devfn = ((const struct pci_device *)dev)->devfn;
+    const char *name = pci_firmware_name(dev);
+    int used = snprintf(text, size, "/pci@i0cf8/%s@%x", name, devfn >> 3);
+
+    if (devfn & 7)
+        used += snprintf(text + used, size - used, ",%x", devfn & 7);
+    if (!strcmp(name, "ethernet"))
+        snprintf(text + used, size - used, "/ethernet-phy@0");
+}
+
 STATE_TABLE(pci_state, struct pci_device, PCI_STATE);
 
 const struct bus_ops pci_bus_ops = {
@@ -534,6 +561,7 @@ const struct bus_ops pci_bus_ops = {
     .loaded = pci_loaded,
     .wakes = pci_wakes,
     .address = pci_address,
+    .firmware_path = pci_firmware_path,
 };
 
 void pci_bus_init(struct pci_bus *bus, struct machine *machine)

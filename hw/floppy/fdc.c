@@ -1076,6 +1076,7 @@ static bool fdc_realize(struct device *dev, struct error *err)
         i8237_attach(fdc->dma, fdc->dma_channel, dma_ready, fdc);
     fdc->floppies = (struct floppy_bus){
         .node = {.name = "floppy.0", .ops = &floppy_bus_ops, .owner = dev, .bus = &fdc->floppies},
+        .iobase = fdc->iobase,
         .unplugged = fdc_drive_unplugged,
         .opaque = fdc};
     bus_node_add(m, &fdc->floppies.node);

@@ -131,6 +131,15 @@ static void floppy_bus_address(const struct device *dev, char *text, size_t size
     snprintf(text, size, "%u", ((const struct floppy *)dev)->unit);
 }
 
+/* The controller is behind the ISA bridge, the function 1.0. */
+static void floppy_firmware_path(const struct device *dev, char *text, size_t size)
+{
+    const struct floppy_bus *bus = dev->bus->bus;
+
+    snprintf(text, size, "/pci@i0cf8/isa@1/fdc@%04x/floppy@%x", bus->iobase,
+             ((const struct floppy *)dev)->unit);
+}
+
 const struct bus_ops floppy_bus_ops = {
     .name = "floppy",
     .title = "Floppy drives",
@@ -139,6 +148,7 @@ const struct bus_ops floppy_bus_ops = {
     .plug = floppy_bus_plug,
     .unplug = floppy_bus_unplug,
     .address = floppy_bus_address,
+    .firmware_path = floppy_firmware_path,
 };
 
 /* ---- the device ---- */
@@ -172,6 +182,7 @@ static void floppy_reset(struct device *dev)
 static const struct property floppy_properties[] = {
     PROPERTY(PROP_DRIVE, struct floppy, block, "drive", .help = "the image; none: an empty drive"),
     PROPERTY(PROP_UINT8, struct floppy, unit, "unit", .initial = "255", .help = "0: A, 1: B; 255: the next"),
+    BOOT_INDEX_PROPERTY,
     {.name = NULL},
 };
 

@@ -47,6 +47,7 @@ struct floppy_bus {
     /* A drive goes: what it is doing ends. It is still in its place. */
     void (*unplugged)(void *opaque, uint8_t unit);
     void *opaque;
+    uint16_t iobase; /* of the controller: firmware names it by that */
 };
 
 extern const struct bus_ops floppy_bus_ops;

@@ -716,6 +716,19 @@ static void ide_bus_address(const struct device *dev, char *text, size_t size)
     snprintf(text, size, "%u", ((const struct ide_drive *)dev)->unit);
 }
 
+/* Below the controller's: by channel and unit. */
+static void ide_firmware_path(const struct device *dev, char *text, size_t size)
+{
+    const struct ide_drive *drive = (const struct ide_drive *)dev;
+    const struct device *controller = dev->bus->owner;
+    unsigned channel = !strcmp(dev->bus->name, "ide.1");
+    size_t used;
+
+    controller->bus->ops->firmware_path(controller, text, size);
+    used = strlen(text);
+    snprintf(text + used, size - used, "/drive@%x/disk@%x", channel, drive->unit);
+}
+
 const struct bus_ops ide_bus_ops = {
     .name = "IDE",
     .title = "Drives",
@@ -724,6 +737,7 @@ const struct bus_ops ide_bus_ops = {
     .plug = ide_bus_plug,
     .unplug = ide_bus_unplug,
     .address = ide_bus_address,
+    .firmware_path = ide_firmware_path,
 };
 
 bool ide_drive_attach(struct ide_drive *drive, const struct ide_drive_ops *ops,

@@ -183,7 +183,8 @@ void ide_drive_loaded(struct ide_drive *drive);
         PROPERTY(PROP_STRING, type, ide.serial, "serial", .help = "serial number, up to 20 characters"),     \
         PROPERTY(PROP_STRING, type, ide.model, "model", .help = "model name, up to 40 characters"),          \
         PROPERTY(PROP_STRING, type, ide.version, "ver", .help = "firmware version, up to 8 characters"),     \
-        PROPERTY(PROP_UINT8, type, ide.unit, "unit", .initial = "255", .help = "0: master, 1: slave")
+        PROPERTY(PROP_UINT8, type, ide.unit, "unit", .initial = "255", .help = "0: master, 1: slave"),       \
+        BOOT_INDEX_PROPERTY
 
 /* Ends the command: status (BSY and DRQ are cleared), error register; raises INTRQ. */
 void ide_finish(struct ide_drive *drive, uint8_t status, uint8_t error);

@@ -28,7 +28,8 @@ extern const struct state_table nic_state;
 
 #define NIC_PROPERTIES(type, field)                                                                          \
     PROPERTY(PROP_NETDEV, type, field.port, "netdev", .help = "the wire"),                                   \
-        PROPERTY(PROP_MAC, type, field.mac, "mac", .help = "the card's address (default: made from -name)")
+        PROPERTY(PROP_MAC, type, field.mac, "mac", .help = "the card's address (default: made from -name)"), \
+        BOOT_INDEX_PROPERTY
 
 /*
  * Chooses the address and attaches to the wire. chip.receive gets frames of NET_HEADER..NET_MAX_FRAME bytes,

@@ -150,6 +150,19 @@ static void write_boot_order(struct pc_board *board)
     set_cmos(board, CMOS_BOOT_FLAGS, device[2] << 4, 1);
 }
 
+/* The order by bootindex, which goes before the letters. */
+static void publish_boot_order(struct pc_board *board)
+{
+    const struct machine *m = board->dev.machine;
+    struct error err;
+    size_t size;
+    char *text = boot_order_text(&m->boot_order, m->config.boot_strict ? "HALT" : NULL, &size);
+
+    if (board->fw_cfg && text && !fw_cfg_set_file(board->fw_cfg, "bootorder", text, size, &err))
+        log_limited("%s", err.text);
+    free(text);
+}
+
 static void write_floppies(struct pc_board *board)
 {
     uint8_t first = fdc_drive_type(board->fdc, 0), second = fdc_drive_type(board->fdc, 1);
@@ -200,6 +213,7 @@ static void pc_board_reset(struct device *dev)
 
     write_memory_sizes(board);
     write_boot_order(board);
+    publish_boot_order(board);
     write_floppies(board);
     write_disks(board);
     board->pm_base = PM_BASE_UNKNOWN;

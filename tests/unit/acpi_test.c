@@ -8,18 +8,11 @@
 #include <unistd.h>
 
 #include "tests/lib/cmocka.h"
+#include "tests/lib/fw_cfg_file.h"
 #include "tests/lib/qpci.h"
 #include "tests/lib/qtest.h"
 
 enum {
-    SELECTOR = 0x510,
-    DATA = 0x511,
-    DMA_LOW = 0x518,
-    KEY_DIR = 0x19,
-    DMA_READ_SELECT = 2 | 8,
-    REQUEST = 0x200000,
-    BUFFER = 0x201000,
-    MAX_SIZE = 0x20000,
     TABLES_AT = 0x07FE0000, /* where this firmware puts the tables, */
     RSDP_AT = 0x000F5A00,   /* and their root */
 };
@@ -40,35 +33,11 @@ static uint32_t le32(const uint8_t *p)
     return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static void read_item(struct qtest *q, uint16_t key, uint8_t *data, uint32_t size)
-{
-    qtest_writel(q, REQUEST, htobe32((uint32_t)key << 16 | DMA_READ_SELECT));
-    qtest_writel(q, REQUEST + 4, htobe32(size));
-    qtest_writeq(q, REQUEST + 8, htobe64(BUFFER));
-    qtest_outl(q, DMA_LOW, htobe32(REQUEST));
-    assert_int_equal(qtest_readl(q, REQUEST), 0);
-    qtest_memread(q, BUFFER, data, size);
-}
-
 static bool read_file(struct qtest *q, const char *name, struct file *file)
 {
-    static uint8_t directory[4 + 64 * 64];
-
-    read_item(q, KEY_DIR, directory, sizeof(directory));
-    for (uint32_t i = 0; i < be32toh(*(uint32_t *)directory); i++) {
-        const uint8_t *entry = directory + 4 + 64 * i;
-
-        if (strcmp((const char *)entry + 8, name))
-            continue;
-        snprintf(file->name, sizeof(file->name), "%s", name);
-        file->size = entry[0] << 24 | entry[1] << 16 | entry[2] << 8 | entry[3];
-        file->key = entry[4] << 8 | entry[5];
-        assert_in_range(file->size, 1, MAX_SIZE);
-        file->data = malloc(file->size);
-        read_item(q, file->key, file->data, file->size);
-        return true;
-    }
-    return false;
+    snprintf(file->name, sizeof(file->name), "%s", name);
+    file->data = fw_cfg_read_file(q, name, &file->key, &file->size);
+    return file->data;
 }
 
 static struct file *by_name(struct placed *p, const uint8_t *name)
