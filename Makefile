@@ -34,7 +34,7 @@ CFLAGS ?= -g
 # In a git working tree warnings are errors; `make WERROR=` builds in spite of them.
 WERROR ?= $(if $(wildcard .git),1)
 WARN := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
-DEFINES = -D_GNU_SOURCE $(if $(XEN),-DHAVE_XEN) -I. -I$(GENERATED) $(LIB_CFLAGS)
+DEFINES = -D_GNU_SOURCE $(if $(XEN),-DHAVE_XEN) $(if $(SDL),-DHAVE_SDL) -I. -I$(GENERATED) $(LIB_CFLAGS)
 ALL_CFLAGS = $(WARN) $(if $(WERROR),-Werror) $(SAN) $(HARDEN) -pthread -MMD -MP $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(FORTIFY)
 ALL_LDFLAGS = $(SAN) $(HARDEN_LINK) -pthread -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
 
@@ -57,7 +57,7 @@ help:
 	@echo "make format, make clean"
 
 # The product: every room's files, and main.c in control/.
-ROOMS := hw $(wildcard hw/*) ioreq xenpv machine base block net console char vnc control
+ROOMS := hw $(wildcard hw/*) ioreq xenpv machine base block net console char vnc $(if $(SDL),sdl) control
 SRCS := $(filter-out $(if $(XEN),,ioreq/xen%.c xenpv/%.c),$(foreach room,$(ROOMS),$(wildcard $(room)/*.c)))
 OBJS := $(SRCS:%.c=$(BUILD)/obj/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/obj/control/main.o,$(OBJS))

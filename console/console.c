@@ -181,12 +181,26 @@ void console_update(struct console *con, int x, int y, int w, int h)
         view->updated(view, x, y, w, h);
 }
 
+static int64_t view_pace(const struct console_view *view)
+{
+    return view->pace > 0 ? view->pace : DEFAULT_PACE;
+}
+
+static void console_follow_fastest(struct console *con)
+{
+    con->pace = con->views ? view_pace(con->views) : DEFAULT_PACE;
+    for (const struct console_view *view = con->views; view; view = view->next)
+        if (view_pace(view) < con->pace)
+            con->pace = view_pace(view);
+}
+
 void console_add_view(struct console *con, struct console_view *view)
 {
     bool first = !con->views;
 
     view->next = con->views;
     con->views = view;
+    console_follow_fastest(con);
     if (first)
         set_watch(con, CONSOLE_ARMED);
     console_refresh(con);
@@ -200,6 +214,7 @@ void console_remove_view(struct console *con, struct console_view *view)
         at = &(*at)->next;
     if (*at)
         *at = view->next;
+    console_follow_fastest(con);
     if (con->views)
         return;
     timer_cancel(&con->timer);
@@ -217,9 +232,10 @@ bool console_has_source(const struct console *con)
     return con->source;
 }
 
-void console_set_pace(struct console *con, int64_t min_interval_ns)
+void console_set_pace(struct console *con, struct console_view *view, int64_t min_interval_ns)
 {
-    con->pace = min_interval_ns > 0 ? min_interval_ns : DEFAULT_PACE;
+    view->pace = min_interval_ns;
+    console_follow_fastest(con);
 }
 
 /* ---- input ---- */

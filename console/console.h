@@ -40,6 +40,7 @@ struct console_view {
     void (*leds)(struct console_view *view); /* or NULL: console_leds changed */
     /* Or NULL: console_pointer_is_absolute changed. */
     void (*pointer)(struct console_view *view);
+    int64_t pace; /* console_set_pace's; 0: the default */
     struct console_view *next;
 };
 
@@ -91,9 +92,9 @@ void console_remove_view(struct console *con, struct console_view *view);
 bool console_has_source(const struct console *con); /* there is a graphics adapter */
 /* Draws now what changed (screendump and first pictures; works without a view). */
 void console_refresh(struct console *con);
-/* The views took what they were given: paces drawing to the fastest viewer. Default pace without it: 60 a
- * second at most. */
-void console_set_pace(struct console *con, int64_t min_interval_ns);
+/* How often this view takes what it is given at most; 0: the default, 60 times a second. Drawing follows the
+ * fastest view. */
+void console_set_pace(struct console *con, struct console_view *view, int64_t min_interval_ns);
 
 /* --- input --- */
 /*

@@ -14,6 +14,7 @@
 #include "control/migrate.h"
 #include "control/networks.h"
 #include "control/objects.h"
+#include "control/show.h"
 #include "control/usb.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -50,6 +51,12 @@ static bool apply_run_with(struct options *o, const char *option, const char *ar
     return true;
 }
 
+static bool apply_show(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    o->nothing_to_run = true;
+    return show_window_of(arg, err);
+}
+
 static const struct option process_option_rows[] = {
     HEADING("Process"),
     FLAG("S", start_paused, "wait for the command cont before the guest runs"),
@@ -58,6 +65,9 @@ static const struct option process_option_rows[] = {
     TEXT("chroot", "DIRECTORY", chroot, "make that the root directory once everything is open"),
     TEXT("runas", "USER|UID:GID", run_as, "become that user once everything is open"),
     FUNCTION("run-with", "[chroot=DIRECTORY][,user=USER]", apply_run_with, "-chroot and -runas in one"),
+    FUNCTION("show", "NAME|PID", apply_show,
+             "run nothing: bring the window of a running hvm-dm back, by the guest's name or the process's "
+             "number"),
     OPTIONS_END};
 
 static const struct option test_option_rows[] = {

@@ -10,6 +10,7 @@
 #include "vnc/vnc.h"
 
 struct drive;
+struct sdl;
 struct monitor;
 struct fdset;
 
@@ -19,8 +20,9 @@ struct control {
     struct options options;
     struct drive *drives; /* drives.c: one for each -drive and its like, then the default ones */
     size_t drive_count;
-    struct vnc *vnc;   /* NULL: no viewers */
-    bool vnc_searched; /* its port was the first free one */
+    struct vnc *vnc;    /* NULL: no viewers */
+    bool vnc_searched;  /* its port was the first free one */
+    struct sdl *window; /* NULL: there was none yet */
     struct monitor *monitors;
     struct fdset *fdsets;
     struct machine_listener listener;

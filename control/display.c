@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "control/objects.h"
+#include "control/window.h"
 #include "ioreq/ioreq.h"
 #include "vnc/vnc.h"
 
@@ -34,21 +35,39 @@ static bool apply_vnc(struct options *o, const char *option, const char *arg, st
 
 static bool apply_sdl(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    return error_set(err, "%s: a window on this host is not supported; use VNC", option);
+    return window_option(o, "-display", "sdl", err);
+}
+
+/* The kind of display before the first comma is this one. */
+static bool is_display(const char *arg, const char *kind)
+{
+    size_t length = strlen(kind);
+
+    return !strncmp(arg, kind, length) && (arg[length] == '\0' || arg[length] == ',');
 }
 
 static bool apply_display(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    static const char *const known[] = {"none", "vnc", NULL};
+    static const char *const known[] = {"none", "sdl", "vnc", NULL};
 
     if (!strncmp(arg, "vnc=", 4))
         return apply_vnc(o, "-display vnc", arg + 4, err);
-    if (!strncmp(arg, "sdl", 3))
-        return apply_sdl(o, "-display sdl", arg, err);
+    if (is_display(arg, "sdl"))
+        return window_option(o, option, arg, err);
     if (strcmp(arg, "none"))
         return unknown_name(err, "display", arg, known) || error_prefix(err, "-display");
     if (o->display != DISPLAY_VNC)
         o->display = DISPLAY_NONE;
+    opts_free(o->window);
+    o->window = NULL;
+    return true;
+}
+
+static bool apply_full_screen(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    if (!o->window && !window_option(o, "-display", "sdl", err))
+        return false;
+    opts_add(o->window, "full-screen", "on");
     return true;
 }
 
@@ -57,10 +76,18 @@ const struct option display_option_rows[] = {
              apply_vnc,
              "serve the screen to VNC viewers (default localhost:0,to=99); to: take the first free display "
              "up to N"),
-    FUNCTION("display", "none|vnc=...", apply_display, "no screen, or the same as -vnc"),
+    FUNCTION(
+        "display",
+        "none|vnc=...|sdl[,gl=off][,window-close=hide|on|off][,grab-mod=MOD][,show-cursor=on]"
+        "[,full-screen=on]",
+        apply_display,
+        "no screen; the same as -vnc; or a window on this host, beside VNC where -vnc is given. It goes on "
+        "without the window when that is closed (on: it ends); gl=off: drawn without OpenGL; MOD: the keys "
+        "that command the window, lctrl-lalt (default), lshift-lctrl-lalt or rctrl"),
+    FUNCTION("sdl", NULL, apply_sdl, "the same as -display sdl"),
+    FUNCTION("full-screen", NULL, apply_full_screen, "the window fills the screen"),
     FLAG("nographic", nographic, "no screen; the first serial line and the monitor are the terminal"),
     TEXT("k", "LAYOUT", keyboard_layout, "the viewers' keyboard layout, such as de or fr (default en-us)"),
-    FUNCTION("sdl", NULL, apply_sdl, NULL),
     OPTIONS_END};
 
 /* ---- the viewers' server ---- */
@@ -69,6 +96,8 @@ bool display_check(const struct control *c, struct error *err)
 {
     const char *layout = c->options.keyboard_layout;
 
+    if (!window_check(c, err))
+        return false;
     for (size_t i = 0; layout && vnc_layouts[i]; i++)
         if (!strcmp(layout, vnc_layouts[i]))
             return true;
@@ -163,6 +192,8 @@ bool display_start(struct control *c, struct error *err)
 {
     struct options *o = &c->options;
 
+    if (!window_start(c, err))
+        return false;
     if (o->display == DISPLAY_VNC)
         return start_vnc(c, o->vnc, err);
     if (o->display == DISPLAY_NONE || o->nographic || o->board == BOARD_NONE || c->m.accel == &qtest_accel)

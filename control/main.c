@@ -21,6 +21,7 @@
 #include "control/display.h"
 #include "control/hotplug.h"
 #include "control/qmp.h"
+#include "control/window.h"
 #include "net/net.h"
 
 /* ---- events of the machine, told to QMP clients ---- */
@@ -60,11 +61,13 @@ static void main_machine_event(void *opaque, enum machine_event event, bool gues
     default: /* QMP has none of that name, or it told of it where it caused it */
         break;
     }
+    window_machine_event(c, event);
 }
 
 /* ---- signals ---- */
 
-/* SIGINT and SIGTERM end the process in good order, by way of the loop; SIGHUP (libxl's) ends it at once. */
+/* SIGINT and SIGTERM end the process in good order, by way of the loop; SIGHUP (libxl's) ends it at once;
+ * SIGUSR1 is -show's. */
 static void signal_ready(void *opaque, uint32_t events)
 {
     struct control *c = opaque;
@@ -72,7 +75,10 @@ static void signal_ready(void *opaque, uint32_t events)
 
     if (read(c->signals.fd, &info, sizeof(info)) != sizeof(info))
         return;
-    machine_request_shutdown(&c->m, false);
+    if (info.ssi_signo == SIGUSR1)
+        window_show_asked(c);
+    else
+        machine_request_shutdown(&c->m, false);
 }
 
 static int open_signals(void)
@@ -84,6 +90,7 @@ static int open_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread starts: none of them takes these */
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -142,6 +149,7 @@ static void tear_down(struct control *c)
 {
     machine_pause(&c->m);
     monitors_close(c);
+    window_stop(c);
     if (c->vnc)
         vnc_stop(c->vnc);
     if (c->m.accel && c->m.accel->stop)

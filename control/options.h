@@ -33,6 +33,7 @@ struct options {
     struct string_list serials, usb_devices, firmware_dirs;
     struct string_list kept; /* copies of text that was a part of an argument */
     struct opts *vnc;
+    struct opts *window; /* -display sdl; NULL: no window */
     enum display display;
     const char *vga;             /* NULL: not given */
     const char *keyboard_layout; /* NULL: en-us */

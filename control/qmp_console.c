@@ -8,6 +8,7 @@
 #include "control/keys.h"
 #include "control/qmp.h"
 #include "control/screendump.h"
+#include "control/window.h"
 
 /* ---- viewers ---- */
 
@@ -62,6 +63,32 @@ static bool set_display_password(struct qmp_call *call)
 }
 
 /* ---- the screen ---- */
+
+/* Text, truth or nothing as an option's value. */
+static void add_window_option(struct opts *opts, const char *key, json_t *value)
+{
+    if (value)
+        opts_add(opts, key,
+                 json_is_string(value) ? json_string_value(value)
+                 : json_is_true(value) ? "on"
+                                       : "off");
+}
+
+/* Opens the window, or brings it back. Whether a new one comes up is in the log: the X server may take its
+ * time. */
+static bool display_add(struct qmp_call *call)
+{
+    static const char *const keys[] = {"gl", "show-cursor", "full-screen", "window-close", "grab-mod"};
+    const char *type = qmp_text(call, "type");
+    struct opts *opts;
+
+    if (strcmp(type, "sdl"))
+        return qmp_fail(call, "Parameter 'type' does not accept value '%.40s': sdl is the only one", type);
+    opts = opts_new("display_add", type);
+    for (size_t i = 0; i < COUNT(keys); i++)
+        add_window_option(opts, keys[i], json_object_get(call->args, keys[i]));
+    return window_add(call->c, opts, &call->err);
+}
 
 static bool qmp_screendump(struct qmp_call *call)
 {
@@ -221,6 +248,7 @@ const struct qmp_command qmp_console_commands[] = {
     {"query-vnc", NULL, query_vnc},
     {"change-vnc-password", "password:s", change_vnc_password},
     {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
+    {"display_add", "type:s gl:b? show-cursor:b? full-screen:b? window-close:s? grab-mod:s?", display_add},
     {"screendump", "filename:s format:s? device:s? head:i?", qmp_screendump},
     {"send-key", "keys:l hold-time:i?", qmp_send_key},
     {"query-mice", NULL, query_mice},

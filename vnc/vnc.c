@@ -138,7 +138,7 @@ static void draw_seldom_if_unseen(struct vnc *vnc)
     if (vnc->seldom || now - vnc->unseen_since < SELDOM)
         return;
     vnc->seldom = true;
-    console_set_pace(vnc->console, SELDOM);
+    console_set_pace(vnc->console, &vnc->view, SELDOM);
 }
 
 static void draw_often_if_seen(struct vnc *vnc)
@@ -146,7 +146,7 @@ static void draw_often_if_seen(struct vnc *vnc)
     pthread_mutex_lock(&vnc->lock);
     if (vnc->seldom && !vnc->unseen_since) {
         vnc->seldom = false;
-        console_set_pace(vnc->console, 0);
+        console_set_pace(vnc->console, &vnc->view, 0);
     }
     pthread_mutex_unlock(&vnc->lock);
 }

@@ -203,7 +203,7 @@ static void busy_display_is_drawn_at_the_pace(void **state)
 
     console_set_source(b->con, &b->source);
     console_add_view(b->con, &b->view);
-    console_set_pace(b->con, 20 * NS_PER_MS);
+    console_set_pace(b->con, &b->view, 20 * NS_PER_MS);
     guest_draws(b);
     b->updates = 0;
     int64_t start = clock_now(&b->loop.host_clock);
@@ -213,6 +213,23 @@ static void busy_display_is_drawn_at_the_pace(void **state)
     }
     int64_t paces = (clock_now(&b->loop.host_clock) - start) / (20 * NS_PER_MS);
     assert_in_range(b->updates, 2, paces + 1); /* a loaded machine draws less often */
+}
+
+/* Viewers that all stall do not make a window on the same screen slow. */
+static void slow_view_does_not_slow_another(void **state)
+{
+    struct bench *b = *state;
+    int64_t start = clock_now(&b->loop.host_clock);
+
+    console_set_source(b->con, &b->source);
+    console_add_view(b->con, &b->view);
+    console_add_view(b->con, &b->other);
+    console_set_pace(b->con, &b->view, 20 * NS_PER_SECOND);
+    for (b->updates = 0; b->updates < 3;) {
+        guest_draws(b);
+        serve(b, 5);
+    }
+    assert_true(clock_now(&b->loop.host_clock) - start < 10 * NS_PER_SECOND);
 }
 
 static void falls_quiet_after_the_last_change(void **state)
@@ -542,6 +559,7 @@ int main(void)
         console_unit_test(quiet_display_never_wakes),
         console_unit_test(first_change_is_drawn_at_once),
         console_unit_test(busy_display_is_drawn_at_the_pace),
+        console_unit_test(slow_view_does_not_slow_another),
         console_unit_test(falls_quiet_after_the_last_change),
         console_unit_test(slow_drawing_leaves_time_to_others),
         console_unit_test(write_before_the_arming_is_not_lost),

@@ -65,6 +65,12 @@ struct line {
     bool refused;
 };
 
+#ifdef HAVE_SDL
+#define NO_WINDOW "-display sdl: there is no X server to open a window on: DISPLAY is not set"
+#else
+#define NO_WINDOW "-display sdl: this hvm-dm was built without windows"
+#endif
+
 static const struct line lines[] = {
     {"minimal", LINE "-name v01-minimal " PLAIN,
      .seen = {{"info name", "v01-minimal"},
@@ -161,10 +167,11 @@ static const struct line lines[] = {
      .said = {"'-devcie'; did you mean '-device'?"}, .refused = true},
     {"a security option that is not here", LINE "-name v08 " PLAIN "-sandbox on",
      .said = {"-sandbox is not supported"}, .refused = true},
-    {"SDL", LINE "-name v15 -vnc none -display none -display sdl " CIRRUS NO_NETWORK XENFV,
-     .said = {"-display sdl: a window on this host is not supported"}, .refused = true},
+    {"SDL without an X server",
+     LINE "-name v15 -vnc none -display none -display sdl " CIRRUS NO_NETWORK XENFV, .said = {NO_WINDOW},
+     .refused = true},
     {"SDL of 4.14", LINE_4_14 "-name v15 -vnc none -sdl " CIRRUS NO_NETWORK "-machine xenfv -m 248",
-     .said = {"-sdl: a window on this host is not supported"}, .refused = true},
+     .said = {NO_WINDOW}, .refused = true},
     {"SPICE",
      LINE "-name v10 -vnc none -display none -spice port=6000,tls-port=0,addr=127.0.0.1,disable-ticketing=on,"
           "agent-mouse=on " CIRRUS NO_NETWORK XENFV,
@@ -679,5 +686,6 @@ int main(void)
         place_test(what_is_not_there_is_refused_clearly),
     };
 
+    unsetenv("DISPLAY");
     return cmocka_run_group_tests_name("libxl_options", tests, NULL, NULL);
 }
