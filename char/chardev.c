@@ -268,10 +268,12 @@ static void line_ready(void *opaque, uint32_t events)
     want = chr->input_ended ? 0 : chardev_space(chr);
     if (want && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         n = chr->kind->read ? chr->kind->read(chr, data, want) : read(chr->fd, data, want);
-        if (n > 0)
+        if (n > 0) {
             chardev_deliver(chr, data, n);
-        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+            explicit_bzero(data, n); /* it may have been a password for a monitor */
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             chardev_hang_up(chr);
+        }
     }
     chardev_update_watch(chr);
 }

@@ -114,13 +114,17 @@ static bool load_vnc_password(struct control *c, const char *id, struct error *e
     if (!path)
         return error_set(err, "there is no -object secret with id=%s and file=", id);
     file = fopen(path, "re");
+    if (file)
+        setvbuf(file, NULL, _IONBF, 0); /* no second copy of it */
     ok = file && fgets(password, sizeof(password), file);
     if (file)
         fclose(file);
     if (!ok)
         return error_set(err, "%s: no password can be read from it", path);
     password[strcspn(password, "\r\n")] = '\0';
-    return vnc_set_password(c->vnc, password, err);
+    ok = vnc_set_password(c->vnc, password, err);
+    explicit_bzero(password, sizeof(password));
+    return ok;
 }
 
 static bool parse_share(const struct opts *opts, enum vnc_share *share, struct error *err)

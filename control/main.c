@@ -214,6 +214,7 @@ int main(int argc, char **argv)
     struct error err = {.text = ""};
     int parent = -1;
 
+    json_set_alloc_funcs(malloc, qmp_free_wiped);
     if (!command_line_parse(&c->options, argc, argv, &err)) {
         fprintf(stderr, "hvm-dm: %s\n", err.text);
         return 1;

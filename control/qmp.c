@@ -6,6 +6,7 @@
 #include "control/qmp.h"
 
 #include <ctype.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,11 +236,19 @@ static void serve_request(struct monitor *mon, json_t *request)
     send_json(mon, reply);
 }
 
+void qmp_free_wiped(void *memory)
+{
+    if (memory)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
 static void serve_text(struct monitor *mon)
 {
     json_error_t why;
     json_t *request = json_loadb(mon->input, mon->length, JSON_REJECT_DUPLICATES, &why);
 
+    explicit_bzero(mon->input, mon->length); /* it may have been a password */
     mon->length = 0;
     if (request)
         serve_request(mon, request);

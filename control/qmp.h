@@ -46,4 +46,7 @@ bool qmp_fail(struct qmp_call *call, const char *fmt, ...) __attribute__((format
 /* Is any QMP client connected? */
 bool qmp_connected(const struct control *c);
 
+/* free for JSON: what a message held, a password perhaps, does not stay behind in memory. */
+void qmp_free_wiped(void *memory);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/qtest.h"
@@ -144,6 +145,62 @@ static void test_no_thread_gains_rights(void **state)
     qtest_stop(q);
 }
 
+/* How often does the text stand in what the process can write to? */
+static unsigned copies_of(struct qtest *q, const char *text)
+{
+    char path[64], line[512];
+    unsigned long start, end;
+    unsigned copies = 0;
+    FILE *maps, *memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/maps", qtest_pid(q));
+    maps = fopen(path, "r");
+    snprintf(path, sizeof(path), "/proc/%d/mem", qtest_pid(q));
+    memory = fopen(path, "r");
+    assert_true(maps && memory);
+    while (fgets(line, sizeof(line), maps)) {
+        char mode[5], *bytes;
+        size_t size;
+
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) != 3 || strcmp(mode, "rw-p") ||
+            end - start > 64 << 20)
+            continue;
+        bytes = malloc(end - start);
+        fseek(memory, (long)start, SEEK_SET);
+        size = fread(bytes, 1, end - start, memory);
+        for (char *at = bytes; (at = memmem(at, size - (at - bytes), text, strlen(text))); at++)
+            copies++;
+        free(bytes);
+    }
+    fclose(memory);
+    fclose(maps);
+    return copies;
+}
+
+static void test_password_stands_in_one_place(void **state)
+{
+    static const char password[] = "Zq7#pW!k";
+    char path[] = "/tmp/hardening-XXXXXX";
+    int fd;
+    struct qtest *q;
+
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* it has copies of its own */
+#endif
+    fd = mkstemp(path);
+    assert_int_equal(write(fd, password, 8), 8);
+    close(fd);
+    q = qtest_startf("-m 4 -nodefaults -object secret,id=s,file=%s -vnc 127.0.0.1:0,to=99,password-secret=s",
+                     path);
+    unlink(path);
+    assert_int_equal(copies_of(q, password), 1);
+    json_decref(qtest_qmp_ok(q, "{'execute': 'change-vnc-password', 'arguments': {'password': 'yT3)kLm2'}}"));
+    json_decref(qtest_qmp_ok(q, "{'execute': 'query-status'}"));
+    assert_int_equal(copies_of(q, password), 0);
+    assert_int_equal(copies_of(q, "yT3)kLm2"), 1);
+    qtest_stop(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_core_dumps_are_without_the_guest),
         cmocka_unit_test(test_core_dumps_are_with_the_guest_if_asked),
         cmocka_unit_test(test_no_thread_gains_rights),
+        cmocka_unit_test(test_password_stands_in_one_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
