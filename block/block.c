@@ -181,7 +181,8 @@ static json_t *describe_medium(const struct block_options *o, const char *name, 
     bool device = o->format && !strncmp(o->format, "host_", 5), over = o->snapshot && !o->read_only;
     const char *format = !o->format || device || !strcmp(o->format, "file") ? "raw" : o->format;
     const char *top = over ? "file." : "", *file = over ? "file.file." : "file.";
-    json_t *options = json_object();
+    json_t *options = json_object(), *value;
+    const char *key;
 
     if (over)
         set_word(options, "", "driver", json_string("snapshot"));
@@ -193,6 +194,7 @@ static json_t *describe_medium(const struct block_options *o, const char *name, 
     set_word(options, file, "filename", json_string(name));
     if (fd >= 0)
         set_word(options, file, "fd", json_integer(fd));
+    json_object_foreach((json_t *)o->more, key, value) set_word(options, top, key, json_incref(value));
     return options;
 }
 
@@ -327,6 +329,11 @@ bool block_read_only(const struct block *block)
 uint64_t block_size(const struct block *block)
 {
     return block->root ? node_size(block->root) : 0;
+}
+
+bool block_write_through(const struct block *block)
+{
+    return block->write_through;
 }
 
 struct node *block_node(const struct block *block)

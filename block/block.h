@@ -10,6 +10,7 @@
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -87,6 +88,7 @@ struct block_options {
     bool keep_allocated; /* discard=ignore: what the guest discards stays where it is */
     bool write_through;  /* cache=writethrough: a write is done when it is on the disk */
     bool no_flush;       /* cache=unsafe: a flush does nothing */
+    const json_t *more;  /* other options of its topmost node, as node_open takes them; or NULL */
 };
 
 /*
@@ -107,6 +109,7 @@ bool block_removable(const struct block *block);     /* may it be empty, may the
 bool block_read_only(const struct block *block);     /* empty: as the slot was opened */
 uint64_t block_size(const struct block *block);      /* bytes, 0: empty */
 struct node *block_node(const struct block *block);  /* the medium's topmost node, NULL: empty */
+bool block_write_through(const struct block *block);
 const struct block_stats *block_stats(const struct block *block);
 
 /* One device may use a slot at a time; false: another has it. owner is the device's id or name for messages.

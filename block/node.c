@@ -207,7 +207,6 @@ static bool node_take_name(struct node *node, const char *name, struct error *er
     if (name && node_find(node->graph, name))
         return error_set(err, "the node name '%.60s' is taken", name);
     snprintf(made_up, sizeof(made_up), "#block%u", node->graph->serial++);
-    node->named = name;
     node->name = strdup(name ? name : made_up);
     return node->name || error_set(err, "no memory for a node");
 }

@@ -85,7 +85,8 @@ struct node {
     char *filename;              /* for people; NULL where there is none */
     struct node *file, *backing; /* children, or NULL */
     unsigned references;
-    bool named, implicit_read_only;
+    bool implicit_read_only;
+    bool kept; /* one of the references is the user's, until blockdev-del */
 
     uint64_t size; /* bytes */
     bool read_only;

@@ -3,6 +3,7 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "block/node.h"
 #include "console/hands.h"
 #include "control/options.h"
 #include "hw/backends.h"
@@ -17,6 +18,7 @@ struct fdset;
 struct control {
     struct machine m;
     struct backends backends;
+    struct node_graph nodes; /* of images */
     struct options options;
     struct drive *drives; /* drives.c: one for each -drive and its like, then the default ones */
     size_t drive_count;

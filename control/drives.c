@@ -9,6 +9,7 @@
 #include "base/xalloc.h"
 #include "block/block.h"
 #include "control/monitor.h"
+#include "control/nodes.h"
 
 enum interface { IF_IDE, IF_FLOPPY, IF_NONE };
 enum { IDE_PLACES = 4, FLOPPY_PLACES = 2 };
@@ -24,11 +25,39 @@ struct drive {
 
 /* ---- options ---- */
 
-static const char *const drive_keys[] = {
-    "file",    "if",     "index",  "bus",           "unit",         "media",           "format",
-    "cache",   "id",     "serial", "readonly",      "read-only",    "snapshot",        "aio",
-    "discard", "werror", "rerror", "detect-zeroes", "cache.direct", "cache.writeback", "cache.no-flush",
-    "driver",  NULL};
+static const char *const drive_keys[] = {"file",
+                                         "if",
+                                         "index",
+                                         "bus",
+                                         "unit",
+                                         "media",
+                                         "format",
+                                         "cache",
+                                         "id",
+                                         "serial",
+                                         "readonly",
+                                         "read-only",
+                                         "snapshot",
+                                         "aio",
+                                         "discard",
+                                         "werror",
+                                         "rerror",
+                                         "detect-zeroes",
+                                         "cache.direct",
+                                         "cache.writeback",
+                                         "cache.no-flush",
+                                         "driver",
+                                         "file.driver",
+                                         "file.filename",
+                                         "file.locking",
+                                         "file.aio",
+                                         "backing",
+                                         "backing.driver",
+                                         "backing.file.driver",
+                                         "backing.file.filename",
+                                         "offset",
+                                         "size",
+                                         NULL};
 
 static bool apply_drive(struct options *o, const char *option, const char *arg, struct error *err)
 {
@@ -83,13 +112,17 @@ const struct option drive_option_rows[] = {
     FUNCTION("hdd", "FILE", apply_hd, NULL),
     FUNCTION("fda", "FILE", apply_fd, "a floppy; -fdb is the other drive"),
     FUNCTION("fdb", "FILE", apply_fd, NULL),
-    FUNCTION("drive",
-             "[file=FILE][,if=ide|floppy|none][,index=N|,bus=N,unit=N][,media=disk|cdrom][,format=raw][,"
-             "readonly=on]"
-             "[,snapshot=on][,id=ID][,serial=TEXT][,cache=MODE]",
-             apply_drive, "a drive; if=none makes one that a -device names"),
-    FUNCTION("blockdev", "driver=file|host_device|raw,node-name=ID,filename=FILE[,read-only=on]",
-             apply_blockdev, "an image that a -device names; the JSON form is taken too"),
+    FUNCTION(
+        "drive",
+        "[file=FILE][,if=ide|floppy|none][,index=N|,bus=N,unit=N][,media=disk|cdrom][,format=raw|qcow2|vpc][,"
+        "readonly=on]"
+        "[,snapshot=on][,id=ID][,serial=TEXT][,cache=MODE]",
+        apply_drive, "a drive; if=none makes one that a -device names"),
+    FUNCTION("blockdev",
+             "driver=qcow2|vpc|raw|file|host_device|null-co,node-name=ID[,filename=FILE][,file=NODE|,file."
+             "driver=...][,read-only=on]",
+             apply_blockdev,
+             "an image, or a part of one, that a -device or another node names; the JSON form is taken too"),
     FLAG("snapshot", snapshot, "writes go to temporary files and are forgotten at the end"),
     OPTIONS_END};
 
@@ -195,14 +228,46 @@ static bool check_tuning(const struct opts *opts, struct error *err)
     return true;
 }
 
-/* What cache= and discard= mean to the block layer; the values are known to be good. */
-static void apply_tuning(const struct opts *opts, struct block_options *options)
+static bool cache_is(const struct opts *opts, const char *one, const char *other)
 {
-    const char *cache = opts_get(opts, "cache"), *discard = opts_get(opts, "discard");
+    const char *cache = opts_get(opts, "cache");
 
-    options->write_through = cache && (!strcmp(cache, "writethrough") || !strcmp(cache, "directsync"));
-    options->no_flush = cache && !strcmp(cache, "unsafe");
+    return cache && (!strcmp(cache, one) || !strcmp(cache, other));
+}
+
+/* What is the image's node's own to understand. */
+static json_t *node_words(const struct opts *opts, bool direct)
+{
+    static const char *const kept[] = {
+        "detect-zeroes",  "file.driver",         "file.locking",          "file.aio", "backing",
+        "backing.driver", "backing.file.driver", "backing.file.filename", "offset",   "size"};
+    json_t *words = json_pack("{s:b}", "cache.direct", direct);
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        if (opts_get(opts, kept[i]))
+            json_object_set_new(words, kept[i], json_string(opts_get(opts, kept[i])));
+    if (opts_get(opts, "aio"))
+        json_object_set_new(words, "file.aio", json_string(opts_get(opts, "aio")));
+    return words;
+}
+
+/* What the words about caching and discarding mean; those that take one of a few are known to be good. */
+static bool apply_tuning(const struct opts *opts, struct block_options *options, json_t **words,
+                         struct error *err)
+{
+    const char *discard = opts_get(opts, "discard");
+    bool direct = cache_is(opts, "none", "directsync"),
+         writeback = !cache_is(opts, "writethrough", "directsync");
+
+    options->no_flush = cache_is(opts, "unsafe", "unsafe");
     options->keep_allocated = discard && (!strcmp(discard, "ignore") || !strcmp(discard, "off"));
+    if (!opts_bool(opts, "cache.direct", &direct, err) ||
+        !opts_bool(opts, "cache.writeback", &writeback, err) ||
+        !opts_bool(opts, "cache.no-flush", &options->no_flush, err))
+        return false;
+    options->write_through = !writeback;
+    options->more = *words = node_words(opts, direct);
+    return true;
 }
 
 /* ---- slots ---- */
@@ -256,129 +321,45 @@ static bool open_drive(struct control *c, const struct drive *drive, struct erro
 {
     const struct opts *opts = drive->opts;
     const char *user = removable_user(c, drive->id);
-    bool cd = drive->cdrom || (user && !strcmp(user, "ide-cd"));
+    bool cd = drive->cdrom || (user && !strcmp(user, "ide-cd")), good;
+    json_t *words = NULL;
     struct block_options options = {
-        .file = opts_get(opts, "file"),
+        .file = opts_get(opts, opts_get(opts, "file.filename") ? "file.filename" : "file"),
+        .graph = &c->nodes,
         .format = opts_get(opts, "format") ? opts_get(opts, "format") : opts_get(opts, "driver"),
         .read_only = cd,
         .removable = cd || user || drive->interface == IF_FLOPPY,
         .serial = opts_get(opts, "serial"),
     };
 
-    apply_tuning(opts, &options);
     if (options.file && !options.file[0])
         options.file = NULL;
     if (!options.file && drive->interface == IF_NONE)
         options.removable = true;
     if (!options.file && !options.removable)
         return opts_error(opts, err, "a disk needs file=");
-    return opts_bool(opts, "readonly", &options.read_only, err) &&
+    good = opts_bool(opts, "readonly", &options.read_only, err) &&
            opts_bool(opts, "read-only", &options.read_only, err) &&
            opts_bool(opts, "snapshot", &options.snapshot, err) && check_tuning(opts, err) &&
-           open_slot(c, opts, drive->id, &options, err);
+           apply_tuning(opts, &options, &words, err) && open_slot(c, opts, drive->id, &options, err);
+    json_decref(words);
+    return good;
 }
 
-/* ---- -blockdev ---- */
-
-static const struct opts *find_node(const struct control *c, const char *name)
+/* A medium of -blockdev: the drive is called as the node is. */
+static bool open_node_slot(struct control *c, const struct opts *opts, struct error *err)
 {
-    const struct opts_list *nodes = &c->options.blockdevs;
+    const char *name = opts_get(opts, "node-name"), *user = removable_user(c, name);
+    struct node *node = nodes_take_medium(c, name);
+    struct block_options options = {.node = node, .removable = user};
+    bool good;
 
-    for (size_t i = 0; name && i < nodes->count; i++) {
-        const char *node = opts_get(nodes->items[i], "node-name");
-
-        if (node && !strcmp(node, name))
-            return nodes->items[i];
-    }
-    return NULL;
-}
-
-/* Does another node stand on this one? Then that one is the drive. */
-static bool is_lower_node(const struct control *c, const struct opts *opts)
-{
-    const struct opts_list *nodes = &c->options.blockdevs;
-    const char *name = opts_get(opts, "node-name");
-
-    for (size_t i = 0; i < nodes->count; i++) {
-        const char *file = opts_get(nodes->items[i], "file");
-
-        if (file && nodes->items[i] != opts && !strcmp(file, name))
-            return true;
-    }
-    return false;
-}
-
-static bool check_node_keys(const struct opts *opts, struct error *err)
-{
-    static const char *const known[] = {"driver",
-                                        "node-name",
-                                        "filename",
-                                        "file",
-                                        "file.driver",
-                                        "file.filename",
-                                        "file.aio",
-                                        "read-only",
-                                        "auto-read-only",
-                                        "discard",
-                                        "detect-zeroes",
-                                        "cache.direct",
-                                        "cache.no-flush",
-                                        "file.locking",
-                                        "locking",
-                                        "aio",
-                                        "file.read-only",
-                                        "file.cache.direct",
-                                        "file.discard",
-                                        "file.auto-read-only",
-                                        "file.cache.no-flush",
-                                        "file.node-name",
-                                        NULL};
-    static const char *const drivers[] = {"file", "raw", "host_device", "host_cdrom", NULL};
-    const char *driver = opts_get(opts, "driver");
-    size_t i;
-
-    for (i = 0; i < opts->count; i++) {
-        size_t k = 0;
-
-        while (known[k] && strcmp(known[k], opts->pairs[i].key))
-            k++;
-        if (!known[k])
-            return unknown_name(err, "suboption", opts->pairs[i].key, known) ||
-                   error_prefix(err, "%s %s", opts->option, opts->text);
-    }
-    if (!opts_get(opts, "node-name"))
-        return opts_error(opts, err, "node-name= is missing");
-    if (!driver)
-        return opts_error(opts, err, "driver= is missing");
-    for (i = 0; drivers[i]; i++)
-        if (!strcmp(drivers[i], driver))
-            return true;
-    return unknown_name(err, "driver", driver, drivers) ||
-           error_prefix(err, "%s %s", opts->option, opts->text);
-}
-
-static bool open_node(struct control *c, const struct opts *opts, struct error *err)
-{
-    const char *id = opts_get(opts, "node-name"), *user;
-    struct block_options options = {.format = "raw"};
-    const struct opts *lower = opts;
-
-    for (unsigned depth = 0; depth < 8 && lower && !options.file; depth++) {
-        options.file = opts_get(lower, "filename");
-        if (!options.file)
-            options.file = opts_get(lower, "file.filename");
-        if (!options.file && !opts_get(lower, "file"))
-            return opts_error(lower, err, "filename= is missing");
-        if (!options.file && !find_node(c, opts_get(lower, "file")))
-            return opts_error(lower, err, "there is no node '%s'", opts_get(lower, "file"));
-        lower = find_node(c, opts_get(lower, "file"));
-    }
-    if (!options.file)
-        return opts_error(opts, err, "its files lead to no file");
-    user = removable_user(c, id);
-    options.read_only = user && !strcmp(user, "ide-cd");
-    options.removable = user;
-    return opts_bool(opts, "read-only", &options.read_only, err) && open_slot(c, opts, id, &options, err);
+    if (!node)
+        return true;
+    options.read_only = node->read_only;
+    good = open_slot(c, opts, name, &options, err);
+    node_unref(node);
+    return good;
 }
 
 /* ---- all of them ---- */
@@ -458,9 +439,10 @@ bool drives_open(struct control *c, struct error *err)
     for (size_t i = 0; i < c->drive_count; i++)
         if (!open_drive(c, &c->drives[i], err))
             return false;
+    if (!nodes_open(c, err))
+        return false;
     for (size_t i = 0; i < nodes->count; i++)
-        if (!check_node_keys(nodes->items[i], err) ||
-            (!is_lower_node(c, nodes->items[i]) && !open_node(c, nodes->items[i], err)))
+        if (!open_node_slot(c, nodes->items[i], err))
             return false;
     return true;
 }

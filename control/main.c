@@ -20,6 +20,7 @@
 #include "control/confine.h"
 #include "control/display.h"
 #include "control/hotplug.h"
+#include "control/nodes.h"
 #include "control/qmp.h"
 #include "control/window.h"
 #include "net/net.h"
@@ -171,6 +172,7 @@ static void free_parts(struct control *c)
         c->backends.blocks = block_next(blocks);
         block_close(blocks);
     }
+    nodes_close(c);
     while ((chardevs = c->backends.chardevs)) {
         c->backends.chardevs = chardev_next(chardevs);
         chardev_close(chardevs);

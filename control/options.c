@@ -54,7 +54,11 @@ static void flatten_value(struct opts *opts, const char *name, json_t *value)
     else if (json_is_string(value))
         opts_add(opts, name, json_string_value(value));
     else
-        opts_add(opts, name, json_is_integer(value) ? number : json_is_true(value) ? "on" : "off");
+        opts_add(opts, name,
+                 json_is_integer(value) ? number
+                 : json_is_null(value)  ? ""
+                 : json_is_true(value)  ? "on"
+                                        : "off");
 }
 
 /* {"driver": "file", "cache": {"direct": true}} becomes driver=file,cache.direct=on; an array is its member's

@@ -20,9 +20,13 @@ enum {
     DEPTH_MAX = 64,        /* braces and brackets inside each other */
 };
 
-const struct qmp_command *const qmp_tables[] = {qmp_machine_commands, qmp_block_commands,
-                                                qmp_console_commands, qmp_fdset_commands,
-                                                qmp_migrate_commands, NULL};
+const struct qmp_command *const qmp_tables[] = {qmp_machine_commands,
+                                                qmp_block_commands,
+                                                qmp_console_commands,
+                                                qmp_node_commands,
+                                                qmp_fdset_commands,
+                                                qmp_migrate_commands,
+                                                NULL};
 
 /* ---- output ---- */
 

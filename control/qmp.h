@@ -29,7 +29,7 @@ struct qmp_command {
 extern const struct monitor_kind qmp_monitor;
 
 extern const struct qmp_command qmp_machine_commands[], qmp_block_commands[], qmp_console_commands[],
-    qmp_fdset_commands[], qmp_migrate_commands[];
+    qmp_node_commands[], qmp_fdset_commands[], qmp_migrate_commands[];
 extern const struct qmp_command *const qmp_tables[]; /* ends with NULL */
 
 /* Runs a command by name, with checked arguments; false: call->err. call->result is the caller's then. */

@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "control/fdset.h"
+#include "control/nodes.h"
 #include "control/qmp.h"
 
 /* ---- drives ---- */
@@ -123,11 +124,11 @@ static bool qmp_change(struct qmp_call *call)
 
 static json_t *describe_medium(const struct block *block)
 {
-    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:i, s:{s:s, s:s, s:I, s:I}}", "file", block_file(block),
-                     "drv", block_format(block), "ro", block_read_only(block), "encrypted", 0, "node-name",
-                     block_id(block), "detect_zeroes", "off", "backing_file_depth", 0, "image", "filename",
-                     block_file(block), "format", block_format(block), "virtual-size",
-                     (json_int_t)block_size(block), "actual-size", (json_int_t)block_size(block));
+    json_t *info = nodes_device_info(block_node(block));
+
+    json_object_set_new(json_object_get(info, "cache"), "writeback",
+                        json_boolean(!block_write_through(block)));
+    return info;
 }
 
 static bool query_block(struct qmp_call *call)
@@ -179,6 +180,9 @@ static bool query_blockstats(struct qmp_call *call)
     for (struct block *b = call->c->backends.blocks; b; b = block_next(b)) {
         json_t *item =
             json_pack("{s:s, s:o}", "device", block_id(b), "stats", describe_stats(block_stats(b)));
+
+        if (block_present(b))
+            json_object_set_new(item, "node-name", json_string(block_node(b)->name));
 
         if (block_owner(b))
             json_object_set_new(item, "qdev", json_string(block_owner(b)));
