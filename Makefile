@@ -180,8 +180,8 @@ FUZZ_SECONDS ?= 5
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 build/fuzz/%_fuzz: build/fuzz/obj/tests/fuzz/%_fuzz.o build/fuzz/obj/tests/fuzz/harness.o build/fuzz/libhvmdm.a
 	clang $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--whole-archive build/fuzz/libhvmdm.a -Wl,--no-whole-archive $(LIB_LIBS)
-# Not chips: what a viewer sends, and what comes over a wire.
-build/fuzz/vnc_fuzz build/fuzz/wires_fuzz: build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libhvmdm.a
+# Not chips: what a viewer sends, what comes over a wire, images.
+build/fuzz/vnc_fuzz build/fuzz/wires_fuzz build/fuzz/qcow2_fuzz build/fuzz/vpc_fuzz: build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libhvmdm.a
 	clang $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(FUZZ_TARGETS)
