@@ -167,7 +167,7 @@ bench-net: $(BUILD)/hvm-dm
 
 # A guest that means harm, for HOSTILE_SECONDS, with HOSTILE_SEED if it is to be the same as before; best with SANITIZE=1.
 HOSTILE_SECONDS ?= 20
-HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/moves.c tests/fuzz/watcher.c)
+HOSTILE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,tests/fuzz/hostile.c tests/fuzz/holds.c tests/fuzz/moves.c tests/fuzz/watcher.c)
 $(BUILD)/hostile: $(HOSTILE_OBJS) $(BUILD)/libtest.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 .PHONY: check-hostile

@@ -15,6 +15,8 @@
  * wake-up. */
 static _Thread_local struct loop *serving;
 
+enum { WAKING = 100 /* looks at whether the thread that waits for the lock is awake */ };
+
 /* Stands in a round's events for a watch that an earlier handler of the round removed. */
 static struct loop_fd unwatched;
 
@@ -32,6 +34,8 @@ bool loop_init(struct loop *loop, pthread_mutex_t *lock, struct clock *guest_clo
                           .lock = lock,
                           .guest_clock = guest_clock};
     pthread_mutex_init(&loop->work_lock, NULL);
+    pthread_cond_init(&loop->turn, NULL);
+    pthread_cond_init(&loop->passed, NULL);
     loop->last_work = &loop->first_work;
     clock_init(&loop->host_clock, CLOCK_RUNNING);
     loop->host_clock.rearm = guest_clock->rearm = rearm;
@@ -46,6 +50,8 @@ void loop_destroy(struct loop *loop)
     close(loop->wake_fd);
     close(loop->epoll_fd);
     pthread_mutex_destroy(&loop->work_lock);
+    pthread_cond_destroy(&loop->turn);
+    pthread_cond_destroy(&loop->passed);
 }
 
 bool loop_watch(struct loop *loop, struct loop_fd *watch, int fd, uint32_t events,
@@ -146,6 +152,81 @@ static struct loop_work *take_work(struct loop *loop)
     return work == &loop->round_end ? NULL : work;
 }
 
+/* ---- the lock ---- */
+
+/* Holding the lock: waits for a turn. */
+static void loop_take_turn(struct loop *loop)
+{
+    while (loop->wanted && !loop->passes)
+        pthread_cond_wait(&loop->turn, loop->lock);
+    if (loop->passes && --loop->passes == 0)
+        pthread_cond_signal(&loop->passed);
+    loop->entered++;
+    work_begin(&loop->work);
+}
+
+void loop_enter(struct loop *loop)
+{
+    atomic_fetch_add(&loop->waiting, 1);
+    pthread_mutex_lock(loop->lock);
+    loop_take_turn(loop);
+    atomic_fetch_sub(&loop->waiting, 1);
+}
+
+void loop_leave(struct loop *loop)
+{
+    pthread_mutex_unlock(loop->lock);
+}
+
+void loop_await(struct loop *loop, pthread_cond_t *cond)
+{
+    pthread_cond_wait(cond, loop->lock);
+    loop_take_turn(loop);
+}
+
+/* A mutex that is free again goes to whoever runs, which is this thread: the one that waits has to wake. */
+void loop_give_way(struct loop *loop)
+{
+    uint64_t entered = loop->entered;
+
+    loop_leave(loop);
+    for (unsigned i = 0; i < WAKING && loop->waiting; i++) {
+        if (loop->entered != entered)
+            break;
+        sched_yield();
+    }
+    loop_enter(loop);
+}
+
+/* The machine thread's way to the lock: others see that it is wanted. */
+static void loop_lock(struct loop *loop)
+{
+    uint64_t before = loop->entered, waited;
+
+    loop->wanted = true;
+    pthread_mutex_lock(loop->lock);
+    loop->wanted = false;
+    waited = loop->entered - before;
+    if (waited > loop->most_waited)
+        loop->most_waited = waited;
+    pthread_cond_broadcast(&loop->turn);
+}
+
+/* Between two handlers: where the loop has had the lock for long, the threads that wait have a turn each. */
+static void loop_next_piece(struct loop *loop)
+{
+    if (loop->waiting && work_spent(&loop->work)) {
+        loop->wanted = true;
+        loop->passes = loop->waiting;
+        pthread_cond_broadcast(&loop->turn);
+        while (loop->passes)
+            pthread_cond_wait(&loop->passed, loop->lock);
+        loop->wanted = false;
+        pthread_cond_broadcast(&loop->turn);
+    }
+    work_begin(&loop->work);
+}
+
 /* Work that is posted meanwhile, by itself perhaps, waits for the next round. */
 static void run_work(struct loop *loop)
 {
@@ -156,8 +237,10 @@ static void run_work(struct loop *loop)
     pthread_mutex_lock(&loop->work_lock);
     append_work(loop, &loop->round_end);
     pthread_mutex_unlock(&loop->work_lock);
-    while ((work = take_work(loop)))
+    while ((work = take_work(loop))) {
+        loop_next_piece(loop);
         work->run(work->opaque);
+    }
     if (loop_has_work(loop))
         loop_wake(loop);
 }
@@ -248,7 +331,7 @@ void loop_once(struct loop *loop, bool wait)
         sched_yield(); /* who shares this processor may be the one that is waited for */
     n = loop_wait(loop, timeout);
     why = errno;
-    pthread_mutex_lock(loop->lock);
+    loop_lock(loop);
     /* The events may name a watch that is gone by now; those of the others come again in the next round. */
     idle = n == 0 && !loop_has_work(loop) && !loop->unwatched_asleep;
     if (loop->unwatched_asleep)
@@ -265,13 +348,16 @@ void loop_once(struct loop *loop, bool wait)
             if (read(loop->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
                 break;
         } else if (watch != &unwatched) {
+            loop_next_piece(loop);
             watch->ready(watch->opaque, loop->events[i].events);
         }
     }
     loop->ready = 0;
     run_work(loop);
     serving = NULL;
+    loop_next_piece(loop);
     clock_run(&loop->host_clock);
+    loop_next_piece(loop);
     if (loop->guest_clock->mode == CLOCK_RUNNING)
         clock_run(loop->guest_clock);
     if (idle)

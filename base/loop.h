@@ -3,16 +3,23 @@
  * The event loop: file descriptors, clocks and work posted from other threads, served by one thread (the
  * machine thread) that holds the machine lock while it calls anybody. It sleeps until something happens:
  * there is no tick.
+ *
+ * Other threads come to the lock by loop_enter and loop_leave, and are served in between: the machine thread
+ * says when it wants the lock, and has it after the access that is under way (at most one more of each thread
+ * that was waiting on a condition of the lock); threads that wait get one turn between two handlers when the
+ * loop has held the lock for a while.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/work.h"
 
 struct loop_fd {
     void (*ready)(void *opaque, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
@@ -33,6 +40,13 @@ enum { LOOP_EVENTS = 32 }; /* served in one round */
 
 struct loop {
     int epoll_fd, wake_fd;
+    struct work work;      /* of the piece under way */
+    atomic_bool wanted;    /* by the machine thread */
+    atomic_uint waiting;   /* other threads, for the lock */
+    atomic_ullong entered; /* turns of other threads */
+    uint64_t most_waited;  /* turns that the machine thread waited for the lock, at most */
+    unsigned passes;       /* turns that other threads have although it is wanted */
+    pthread_cond_t turn, passed;
     pthread_mutex_t *lock; /* the machine lock: held by the loop's thread except while it sleeps */
     struct clock *guest_clock;
     struct clock host_clock; /* real time, never stops: views, monitors */
@@ -52,6 +66,16 @@ struct loop {
 /* False with errno on failure. guest_clock's rearm hook is taken. */
 bool loop_init(struct loop *loop, pthread_mutex_t *lock, struct clock *guest_clock);
 void loop_destroy(struct loop *loop);
+
+/*
+ * Another thread's way to the machine lock and back: a piece of work begins. Whoever waits on a condition
+ * with the lock does so with loop_await.
+ */
+void loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
+void loop_await(struct loop *loop, pthread_cond_t *cond);
+/* Leaves and enters, others have had their turn in between: for the next piece of a long request. */
+void loop_give_way(struct loop *loop);
 
 /* Runs until loop_quit, or until it cannot wait for events (failed); called with the lock held, returns with
  * it held. */

@@ -201,6 +201,7 @@ void chardev_write(struct chardev *chr, const uint8_t *data, size_t length)
         return;
     memcpy(chr->out + chr->out_length, data, length);
     chr->out_length += length;
+    work_add(&chr->loop->work, WORK_CALL);
     chardev_flush(chr);
     chardev_update_watch(chr);
 }

@@ -73,6 +73,7 @@ struct kvm {
     size_t run_size;
     struct slot slots[MAX_SLOTS];
     struct kvm_coalesced_mmio_ring *ring; /* NULL: the kernel has none */
+    struct loop_work drain_work;          /* what the ring holds still */
     uint64_t zone_base, zone_size;        /* the coalesced zone that is registered; size 0: none */
     struct kvm_irqchip chips[3];
     struct kvm_pit_state2 pit;
@@ -120,7 +121,7 @@ static void kvm_release(struct kvm *k)
 static bool wait_until_released(struct kvm *k)
 {
     while (atomic_load(&k->quiesced) && !k->quit)
-        pthread_cond_wait(&k->resumed, &k->m->lock);
+        loop_await(&k->m->loop, &k->resumed);
     return !k->quit;
 }
 
@@ -135,9 +136,9 @@ static bool kvm_enter(struct vcpu *v)
         if (!atomic_load(&k->quiesced))
             return true;
         atomic_store(&v->in_guest, false);
-        pthread_mutex_lock(&k->m->lock);
+        loop_enter(&k->m->loop);
         go_on = wait_until_released(k);
-        pthread_mutex_unlock(&k->m->lock);
+        loop_leave(&k->m->loop);
         if (!go_on)
             return false;
     }
@@ -153,6 +154,7 @@ static bool set_slot(struct kvm *k, unsigned n, const struct slot *slot)
                                                  .memory_size = slot->size,
                                                  .userspace_addr = (uintptr_t)slot->host};
 
+    work_add(&k->m->loop.work, WORK_MAPPING);
     if (ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &region) == 0)
         return true;
     log_limited("KVM refuses guest memory at 0x%llx, %llu KiB: %s", (unsigned long long)slot->gpa,
@@ -277,19 +279,23 @@ static void update_zone(struct kvm *k)
     k->zone_size = size;
 }
 
-static void kvm_drain(struct machine *m)
+/* Delivers as much as the piece's work allows; true: the ring was empty, or a whole ring was delivered. */
+static bool kvm_drain_some(struct machine *m)
 {
     struct kvm *k = m->accel_data;
     const uint32_t entries =
         (getpagesize() - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio);
 
     if (!k || !k->ring)
-        return;
+        return true;
     /* At most one ring full: processors that write on meanwhile are served next time. */
     for (uint32_t n = 0; n < entries && k->ring->first != k->ring->last; n++) {
         struct kvm_coalesced_mmio entry = k->ring->coalesced_mmio[k->ring->first];
         uint64_t value = 0;
 
+        if (work_spent(&m->loop.work))
+            return false;
+        work_add(&m->loop.work, WORK_ACCESS);
         atomic_thread_fence(memory_order_acquire);
         if (entry.len <= 8) {
             memcpy(&value, entry.data, entry.len);
@@ -298,6 +304,24 @@ static void kvm_drain(struct machine *m)
         atomic_thread_fence(memory_order_release);
         k->ring->first = (k->ring->first + 1) % entries;
     }
+    return true;
+}
+
+static void kvm_drain_rest(void *opaque)
+{
+    struct kvm *k = opaque;
+
+    if (!kvm_drain_some(k->m))
+        loop_post(&k->m->loop, &k->drain_work);
+}
+
+/* For the loop: what is left is delivered in its next rounds. */
+static void kvm_drain(struct machine *m)
+{
+    struct kvm *k = m->accel_data;
+
+    if (k)
+        kvm_drain_rest(k);
 }
 
 static void kvm_coalesce(struct machine *m, struct region *region, bool on)
@@ -385,32 +409,47 @@ static void kvm_watch_vram(struct machine *m, struct vram *vram, enum vram_watch
 
 /* ---- exits ---- */
 
-static void serve_io(struct kvm *k, struct kvm_run *run)
+/* Between two pieces of an exit. False: its rest is not wanted any more (a reset, or the end). */
+static bool kvm_give_way(struct kvm *k)
 {
-    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    uint64_t resets = k->resets;
 
-    if (run->io.direction == KVM_EXIT_IO_IN)
-        bus_read_block(&k->m->bus, SPACE_PORT, run->io.port, run->io.size, data, run->io.count);
-    else
-        bus_write_block(&k->m->bus, SPACE_PORT, run->io.port, run->io.size, data, run->io.count);
+    loop_give_way(&k->m->loop);
+    return wait_until_released(k) && resets == k->resets;
 }
 
+static void kvm_run_access(struct kvm *k, struct access *access)
+{
+    while (!access_run(k->m, access))
+        if (!kvm_give_way(k))
+            return;
+}
+
+static void serve_io(struct kvm *k, struct kvm_run *run)
+{
+    kvm_run_access(k, &(struct access){.space = SPACE_PORT,
+                                       .write = run->io.direction == KVM_EXIT_IO_OUT,
+                                       .size = run->io.size,
+                                       .addr = run->io.port,
+                                       .data = (uint8_t *)run + run->io.data_offset,
+                                       .count = run->io.count});
+}
+
+/* Lengths of 3, 5, 6, 7 come from accesses that cross a page: in aligned parts. */
 static void serve_mmio(struct kvm *k, struct kvm_run *run)
 {
-    uint64_t value = 0;
+    for (unsigned at = 0, size; at < run->mmio.len; at += size) {
+        uint64_t addr = run->mmio.phys_addr + at;
 
-    /* Lengths of 3, 5, 6, 7 come from accesses that cross a page: byte by byte. */
-    if (run->mmio.len & (run->mmio.len - 1)) {
-        if (run->mmio.is_write)
-            bus_write_mem(&k->m->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
-        else
-            bus_read_mem(&k->m->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
-    } else if (run->mmio.is_write) {
-        memcpy(&value, run->mmio.data, run->mmio.len);
-        bus_write(&k->m->bus, SPACE_MEM, run->mmio.phys_addr, run->mmio.len, value);
-    } else {
-        value = bus_read(&k->m->bus, SPACE_MEM, run->mmio.phys_addr, run->mmio.len);
-        memcpy(run->mmio.data, &value, run->mmio.len);
+        size = run->mmio.len;
+        while (size & (size - 1) || size > run->mmio.len - at)
+            size = size & (size - 1) ? size & (size - 1) : size / 2;
+        kvm_run_access(k, &(struct access){.space = SPACE_MEM,
+                                           .write = run->mmio.is_write,
+                                           .size = size,
+                                           .addr = addr,
+                                           .data = run->mmio.data + at,
+                                           .count = 1});
     }
 }
 
@@ -476,7 +515,9 @@ static void serve_exit(struct vcpu *v)
     struct kvm *k = v->kvm;
     char why[64];
 
-    kvm_drain(k->m);
+    while (!kvm_drain_some(k->m))
+        if (!kvm_give_way(k))
+            return;
     switch (v->run->exit_reason) {
     case KVM_EXIT_IO:
         serve_io(k, v->run);
@@ -509,7 +550,7 @@ static void serve_exit(struct vcpu *v)
 static void wait_for_control(struct kvm *k)
 {
     while (machine_control_pending(k->m) && !k->quit)
-        pthread_cond_wait(&k->resumed, &k->m->lock);
+        loop_await(&k->m->loop, &k->resumed);
 }
 
 static void *vcpu_thread(void *opaque)
@@ -527,7 +568,7 @@ static void *vcpu_thread(void *opaque)
         atomic_store(&v->in_guest, false);
         if (rc < 0 && (error == EINTR || error == EAGAIN))
             continue;
-        pthread_mutex_lock(&k->m->lock);
+        loop_enter(&k->m->loop);
         if (wait_until_released(k) && resets == k->resets) {
             if (rc < 0)
                 kvm_give_up(v, strerror(error));
@@ -535,7 +576,7 @@ static void *vcpu_thread(void *opaque)
                 serve_exit(v);
             wait_for_control(k);
         }
-        pthread_mutex_unlock(&k->m->lock);
+        loop_leave(&k->m->loop);
     }
     return NULL;
 }
@@ -786,6 +827,7 @@ static void kvm_stop(struct machine *m)
     if (!k)
         return;
     m->bus.listener = NULL;
+    loop_cancel(&m->loop, &k->drain_work);
     quiesce(k);
     k->quit = true;
     pthread_cond_broadcast(&k->resumed);
@@ -817,6 +859,7 @@ static bool kvm_start(struct machine *m, struct error *err)
         return error_set(err, "out of memory");
     m->accel_data = k;
     k->m = m;
+    k->drain_work = (struct loop_work){.run = kvm_drain_rest, .opaque = k};
     k->fd = k->vm = -1;
     k->vcpus = calloc(m->config.cpus, sizeof(*k->vcpus));
     pthread_cond_init(&k->resumed, NULL);
@@ -852,6 +895,7 @@ static void kvm_set_line(struct machine *m, unsigned line, bool level)
     struct kvm *k = m->accel_data;
     struct kvm_irq_level irq = {.irq = line, .level = level};
 
+    work_add(&m->loop.work, WORK_CALL);
     if (k)
         ioctl(k->vm, KVM_IRQ_LINE, &irq);
 }

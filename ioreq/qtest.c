@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -54,7 +55,14 @@ struct qtest {
     unsigned missed, skip;        /* moments without a command, up to now; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
     struct loop_work idle_work;
-    bool barrier; /* not answered yet, and what came after it waits */
+    bool barrier;         /* not answered yet, and what came after it waits */
+    struct access access; /* of the command under way: a long one takes several pieces */
+    uint64_t value;       /* its data, if it is no string */
+    uint8_t *string;      /* or they are here; freed at its end */
+    bool timed;
+    bool unfinished; /* the loop goes on with it, and with the lines behind it */
+    struct loop_work go_on_work;
+    int64_t longest, worked; /* ns of a piece since somebody asked, and of the processor's time */
     struct machine_section section;
     struct loop_work flush_work; /* for lines that change on their own, between commands */
 };
@@ -123,26 +131,106 @@ static bool number(const char *word, uint64_t *value)
     return end != word && !*end && !errno;
 }
 
+static void access_done(struct qtest *q)
+{
+    const char *format = q->access.space == SPACE_PORT ? "OK 0x%04llx\n" : "OK 0x%016llx\n";
+
+    if (q->access.write)
+        qtest_answer(q, "OK\n");
+    else
+        qtest_answer(q, format, (unsigned long long)q->value);
+    free(q->string);
+    q->string = NULL;
+}
+
+static int64_t processor_time(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+static void note_longest(int64_t *longest, int64_t ns)
+{
+    if (ns > *longest)
+        *longest = ns;
+}
+
+/* A piece of the command; the loop has its turn before the next. */
+static void run_piece(struct qtest *q)
+{
+    const struct clock *clock = &q->m->loop.host_clock;
+    int64_t begun = q->timed ? clock_now(clock) : 0, processor = q->timed ? processor_time() : 0;
+
+    work_begin(&q->m->loop.work);
+    q->unfinished = !access_run(q->m, &q->access);
+    if (q->timed) {
+        note_longest(&q->longest, clock_now(clock) - begun);
+        note_longest(&q->worked, processor_time() - processor);
+    }
+    if (q->unfinished)
+        loop_post(&q->m->loop, &q->go_on_work);
+    else
+        access_done(q);
+}
+
+static void begin_access(struct qtest *q, enum space space, bool write, unsigned size, uint64_t addr)
+{
+    q->access = (struct access){.space = space,
+                                .write = write,
+                                .size = size,
+                                .addr = space == SPACE_PORT ? addr & 0xFFFF : addr,
+                                .data = (uint8_t *)&q->value,
+                                .count = 1};
+    run_piece(q);
+}
+
 static void access_verb(struct qtest *q, enum space space, bool write, unsigned size, char **words)
 {
-    uint64_t addr, value;
+    uint64_t addr, value = 0;
 
     if (!number(words[1], &addr) || (write && !number(words[2], &value))) {
         qtest_answer(q, "ERR %s: bad or missing number\n", words[0]);
         return;
     }
-    if (space == SPACE_PORT)
-        addr &= 0xFFFF;
-    if (write) {
-        bus_write(&q->m->bus, space, addr, size, value);
-        qtest_answer(q, "OK\n");
-    } else {
-        value = bus_read(&q->m->bus, space, addr, size);
-        if (space == SPACE_PORT)
-            qtest_answer(q, "OK 0x%04llx\n", (unsigned long long)value);
-        else
-            qtest_answer(q, "OK 0x%016llx\n", (unsigned long long)value);
+    q->value = value;
+    begin_access(q, space, write, size, addr);
+}
+
+/* outs PORT SIZE COUNT VALUE: rep outs of so many elements of one value, as one request. */
+static void outs_verb(struct qtest *q, char **words)
+{
+    uint64_t port, size, count, value;
+
+    if (!number(words[1], &port) || !number(words[2], &size) || !number(words[3], &count) ||
+        !number(words[4], &value) || (size != 1 && size != 2 && size != 4) || !count ||
+        count > MAX_TRANSFER / 4 || !(q->string = malloc(count * size))) {
+        qtest_answer(q, "ERR outs: bad port, size, count or value\n");
+        return;
     }
+    for (uint64_t i = 0; i < count; i++)
+        memcpy(q->string + i * size, &value, size);
+    q->access = (struct access){.space = SPACE_PORT,
+                                .write = true,
+                                .size = size,
+                                .addr = port & 0xFFFF,
+                                .data = q->string,
+                                .count = count};
+    run_piece(q);
+}
+
+/* The largest piece of work, how many there were, and of a command's the longest and the most of the
+ * processor's time in ns, since this was asked. Times from the first question on. */
+static void work_verb(struct qtest *q, char **words)
+{
+    struct work *work = &q->m->loop.work;
+
+    qtest_answer(q, "OK %llu %llu %lld %lld\n", (unsigned long long)work->largest,
+                 (unsigned long long)work->pieces, (long long)q->longest, (long long)q->worked);
+    q->timed = true;
+    *work = (struct work){0};
+    q->longest = q->worked = 0;
 }
 
 /* addr and size of a bulk verb; NULL: answered with an error. */
@@ -361,7 +449,8 @@ static void qtest_execute(struct qtest *q, char **words)
         {"read", bulk_verb},       {"write", bulk_verb},           {"memset", bulk_verb},
         {"b64read", bulk_verb},    {"b64write", bulk_verb},        {"clock_step", clock_verb},
         {"clock_set", clock_verb}, {"irq_intercept_in", irq_verb}, {"irq_intercept_out", irq_verb},
-        {"set_irq_in", irq_verb},  {"barrier", barrier_verb},
+        {"set_irq_in", irq_verb},  {"barrier", barrier_verb},      {"outs", outs_verb},
+        {"work", work_verb},
     };
 
     for (size_t i = 0; i < COUNT(accesses); i++)
@@ -398,7 +487,7 @@ static void serve_lines(struct qtest *q)
 {
     char *start = q->in.data, *end = q->in.data + q->in.length, *newline;
 
-    while (!q->barrier && (newline = memchr(start, '\n', end - start))) {
+    while (!q->barrier && !q->unfinished && (newline = memchr(start, '\n', end - start))) {
         *newline = '\0';
         serve_line(q, start);
         start = newline + 1;
@@ -475,6 +564,15 @@ static void qtest_ready(void *opaque, uint32_t events)
         qtest_hang_up(q);
 }
 
+/* The command before is over: what came behind it. */
+static void qtest_serve_on(struct qtest *q)
+{
+    serve_lines(q);
+    q->serving = false;
+    if (!qtest_flush(q))
+        qtest_hang_up(q);
+}
+
 static void qtest_idle(void *opaque)
 {
     struct qtest *q = opaque;
@@ -484,10 +582,18 @@ static void qtest_idle(void *opaque)
     q->barrier = false;
     qtest_answer(q, "OK\n");
     q->serving = true;
-    serve_lines(q);
-    q->serving = false;
-    if (!qtest_flush(q))
-        qtest_hang_up(q);
+    qtest_serve_on(q);
+}
+
+static void qtest_go_on(void *opaque)
+{
+    struct qtest *q = opaque;
+
+    if (q->watch.fd < 0)
+        return;
+    q->serving = true;
+    run_piece(q);
+    qtest_serve_on(q);
 }
 
 static void qtest_flush_later(void *opaque)
@@ -562,6 +668,7 @@ static bool qtest_start(struct machine *m, struct error *err)
     q->watch.fd = -1;
     q->flush_work = (struct loop_work){.run = qtest_flush_later, .opaque = q};
     q->idle_work = (struct loop_work){.run = qtest_idle, .opaque = q};
+    q->go_on_work = (struct loop_work){.run = qtest_go_on, .opaque = q};
     for (unsigned i = 0; i < IRQ_LINES; i++)
         machine_irq(m, &q->inputs[i], i);
     q->section =
@@ -586,6 +693,8 @@ static void qtest_stop(struct machine *m)
     loop_cancel(&m->loop, &q->flush_work);
     loop_when_idle(&m->loop, NULL);
     machine_remove_section(m, &q->section);
+    loop_cancel(&m->loop, &q->go_on_work);
+    free(q->string);
     free(q->in.data);
     free(q->out.data);
     free(q);

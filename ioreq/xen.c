@@ -37,9 +37,10 @@ enum {
  * by without one.
  */
 #define POLL_NS (15 * NS_PER_US)
+/* Others get the thread after so long, or when a piece's work is done. */
+#define BURST_NS NS_PER_MS
 
 enum {
-    BURST = 32,        /* requests served before others get the thread */
     POLLED = 4,        /* vCPUs whose next request is polled for: those that were served last */
     MOST_SKIPPED = 64, /* answers between two polls, at most */
     NO_VCPU = 0xFFFF,
@@ -54,6 +55,13 @@ struct range_list {
     unsigned count;
 };
 
+/* A vCPU's request that was taken from the page and is not answered yet. */
+struct taken {
+    bool active;
+    struct ioreq req; /* a copy that nobody changes */
+    struct xen_request progress;
+};
+
 struct server {
     struct xen x; /* first: m->accel_data */
     ioservid_t id;
@@ -61,7 +69,11 @@ struct server {
     xenforeignmemory_resource_handle *resource;
     struct shared_iopage *requests;
     struct buffered_iopage *ring;
-    uint32_t ring_port;     /* local event channel port of the ring */
+    uint32_t ring_port;  /* local event channel port of the ring */
+    struct taken *taken; /* of each vCPU */
+    bool *owed;          /* each vCPU: its request has to be served, or to be gone on with */
+    unsigned next_owed;  /* whose turn it is */
+    struct loop_work go_on_work;
     uint32_t *ports;        /* local port of each vCPU */
     uint16_t *port_vcpu;    /* and the other way round: by local port, a vCPU or NO_VCPU */
     uint32_t port_capacity; /* of port_vcpu */
@@ -135,6 +147,7 @@ static void difference(struct server *s, enum space space, const struct range_li
 
 static void claim(struct server *s, enum space space, uint64_t start, uint64_t end)
 {
+    work_add(&s->x.m->loop.work, WORK_CALL);
     if (xendevicemodel_map_io_range_to_ioreq_server(
             s->x.dm, s->x.domid, s->id, space == SPACE_MEM ? MMIO_TYPE : PORT_TYPE, start, end) < 0)
         log_limited("Xen does not take the range 0x%llx-0x%llx: %s", (unsigned long long)start,
@@ -143,6 +156,7 @@ static void claim(struct server *s, enum space space, uint64_t start, uint64_t e
 
 static void xen_give_back(struct server *s, enum space space, uint64_t start, uint64_t end)
 {
+    work_add(&s->x.m->loop.work, WORK_CALL);
     if (xendevicemodel_unmap_io_range_from_ioreq_server(
             s->x.dm, s->x.domid, s->id, space == SPACE_MEM ? MMIO_TYPE : PORT_TYPE, start, end) < 0)
         log_limited("Xen does not give back the range 0x%llx-0x%llx: %s", (unsigned long long)start,
@@ -180,23 +194,17 @@ static void function_changed(void *opaque, unsigned devfn, bool present)
 
 static void serve_buffered(struct xen *x, const struct buf_ioreq *slot, uint32_t high)
 {
-    struct ioreq req = {.type = IOREQ_TYPE_COPY,
-                        .addr = slot->addr,
-                        .data = slot->data | (uint64_t)high << 32,
-                        .count = 1,
-                        .size = 1u << slot->size,
-                        .dir = IOREQ_WRITE};
-
     if (slot->type == IOREQ_TYPE_COPY && slot->dir == IOREQ_WRITE)
-        xen_serve(x, &req);
+        bus_write(&x->m->bus, SPACE_MEM, slot->addr, 1u << slot->size, slot->data | (uint64_t)high << 32);
 }
 
 /*
- * Takes what is in the ring, at most one ring full. Xen may subtract a multiple of the ring's size from both
+ * Takes what is in the ring, at most one ring full, as far as the piece's work allows; false: more is in it.
+ * Xen may subtract a multiple of the ring's size from both
  * pointers at any time, so the pair is read until it is consistent and the read pointer is only ever added
  * to.
  */
-static void drain_ring(struct server *s)
+static bool drain_ring(struct server *s)
 {
     _Atomic uint32_t *read_pointer = (_Atomic uint32_t *)&s->ring->read_pointer;
     _Atomic uint32_t *write_pointer = (_Atomic uint32_t *)&s->ring->write_pointer;
@@ -208,13 +216,16 @@ static void drain_ring(struct server *s)
         if (from != atomic_load(read_pointer))
             continue;
         if (from == to)
-            return;
+            return true;
+        if (work_spent(&s->x.m->loop.work))
+            return false;
+        work_add(&s->x.m->loop.work, WORK_ACCESS);
         slot = s->ring->buf_ioreq[from % IOREQ_BUFFER_SLOT_NUM];
         if (slot.size == 3) {
             if (to - from < 2) {
                 log_limited("the ring of buffered writes holds half a quadword: dropped");
                 atomic_fetch_add(read_pointer, 1);
-                return;
+                return true;
             }
             high = s->ring->buf_ioreq[(from + 1) % IOREQ_BUFFER_SLOT_NUM].data;
             used = 2;
@@ -222,14 +233,20 @@ static void drain_ring(struct server *s)
         atomic_fetch_add(read_pointer, used);
         serve_buffered(&s->x, &slot, high);
     }
+    return true;
+}
+
+static void xen_go_on_later(struct server *s)
+{
+    loop_post(&s->x.m->loop, &s->go_on_work);
 }
 
 static void xen_drain(struct machine *m)
 {
     struct server *s = server_of(m);
 
-    if (s && s->ring)
-        drain_ring(s);
+    if (s && s->ring && !drain_ring(s))
+        xen_go_on_later(s);
 }
 
 /* ---- events ---- */
@@ -241,24 +258,77 @@ static bool xen_ready(const struct server *s, unsigned vcpu)
     return *((const volatile uint8_t *)shared + offsetof(struct ioreq, type) - 1) % 16 == STATE_IOREQ_READY;
 }
 
-/* Takes the request of a vCPU and answers it; false: there is none. */
-static bool serve_vcpu(struct server *s, unsigned vcpu)
+static void xen_take(struct server *s, unsigned vcpu)
 {
-    struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu], req;
+    struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu];
+    struct taken *taken = &s->taken[vcpu];
 
-    if (!xen_ready(s, vcpu))
-        return false;
     atomic_thread_fence(memory_order_acquire);
-    memcpy(&req, shared, sizeof(req)); /* from here on only the copy counts */
+    memcpy(&taken->req, shared, sizeof(taken->req)); /* from here on only the copy counts */
     shared->state = STATE_IOREQ_INPROCESS;
-    drain_ring(s);
-    xen_serve(&s->x, &req);
-    if (req.dir == IOREQ_READ && !req.data_is_ptr)
-        shared->data = req.data;
+    taken->progress.at = 0;
+    taken->progress.access = (struct access){0};
+    taken->active = true;
+}
+
+static void xen_answer(struct server *s, unsigned vcpu)
+{
+    struct ioreq *shared = &s->requests->vcpu_ioreq[vcpu];
+    const struct ioreq *req = &s->taken[vcpu].req;
+
+    s->taken[vcpu].active = false;
+    if (req->dir == IOREQ_READ && !req->data_is_ptr)
+        shared->data = req->data;
     atomic_thread_fence(memory_order_release);
     shared->state = STATE_IORESP_READY;
     xenevtchn_notify(s->x.evtchn, s->ports[vcpu]);
+}
+
+/* Takes the request of a vCPU and answers it; false: there is none, or the loop has to go on with it. */
+static bool serve_vcpu(struct server *s, unsigned vcpu)
+{
+    struct taken *taken = &s->taken[vcpu];
+
+    s->owed[vcpu] = false;
+    if (!taken->active && !xen_ready(s, vcpu))
+        return false;
+    if (!drain_ring(s)) { /* writes that came before */
+        s->owed[vcpu] = true;
+    } else {
+        if (!taken->active)
+            xen_take(s, vcpu);
+        s->owed[vcpu] = !xen_serve(&s->x, &taken->req, &taken->progress);
+    }
+    if (s->owed[vcpu]) {
+        xen_go_on_later(s);
+        return false;
+    }
+    xen_answer(s, vcpu);
     return true;
+}
+
+/* What did not fit into a piece, a vCPU after the other. */
+static void xen_go_on(void *opaque)
+{
+    struct server *s = opaque;
+    unsigned first = s->next_owed;
+
+    if (!s->enabled || !drain_ring(s)) {
+        if (s->enabled)
+            xen_go_on_later(s);
+        return;
+    }
+    for (unsigned i = 0; i < s->vcpus && !work_spent(&s->x.m->loop.work); i++) {
+        unsigned vcpu = (first + i) % s->vcpus;
+
+        if (s->owed[vcpu]) {
+            s->next_owed = (vcpu + 1) % s->vcpus;
+            serve_vcpu(s, vcpu);
+        }
+    }
+    for (unsigned i = 0; i < s->vcpus; i++)
+        if (s->owed[i])
+            xen_go_on_later(s);
 }
 
 /* Moves the vCPU to the front of those that are polled. */
@@ -317,8 +387,13 @@ static unsigned xen_busy_poll(struct server *s)
 /* Serves the vCPU whose event came, and what follows closely, its own next requests first of all. */
 static void serve_burst(struct server *s, unsigned vcpu)
 {
-    for (unsigned n = 0; n < BURST && vcpu != NO_VCPU && serve_vcpu(s, vcpu); n++) {
+    const struct loop *loop = &s->x.m->loop;
+    int64_t end = clock_now(&loop->host_clock) + BURST_NS;
+
+    while (vcpu != NO_VCPU && serve_vcpu(s, vcpu)) {
         remember(s, vcpu);
+        if (work_spent(&loop->work) || clock_now(&loop->host_clock) >= end)
+            break;
         vcpu = xen_busy_poll(s);
     }
     xen_vram_life(&s->x);
@@ -341,7 +416,7 @@ static void xen_event(void *opaque, uint32_t events)
     }
     xenevtchn_unmask(s->x.evtchn, port);
     if ((uint32_t)port == s->ring_port)
-        drain_ring(s);
+        xen_drain(s->x.m);
     else
         xenpv_event(&s->x.pv, port);
 }
@@ -429,7 +504,9 @@ static bool create_server(struct server *s, struct error *err)
         return error_set(err, "domain %u has %u vCPUs; at most %d are possible", s->x.domid, s->vcpus,
                          MACHINE_MAX_CPUS);
     s->ports = calloc(s->vcpus, sizeof(*s->ports));
-    if (!s->ports)
+    s->taken = calloc(s->vcpus, sizeof(*s->taken));
+    s->owed = calloc(s->vcpus, sizeof(*s->owed));
+    if (!s->ports || !s->taken || !s->owed)
         return error_set(err, "out of memory");
     return xen_map_pages(s, err) && bind_ports(s, err);
 }
@@ -444,6 +521,7 @@ static void xen_stop(struct machine *m)
         return;
     m->bus.listener = NULL;
     m->pci.function_changed = NULL;
+    loop_cancel(&m->loop, &s->go_on_work);
     xenpv_stop(&s->x.pv);
     if (s->watch.fd >= 0)
         loop_unwatch(&m->loop, &s->watch);
@@ -480,6 +558,8 @@ static void xen_destroy(struct machine *m)
     if (s->x.store)
         xs_close(s->x.store);
     free(s->ports);
+    free(s->taken);
+    free(s->owed);
     free(s->port_vcpu);
     free(s);
     m->accel_data = NULL;
@@ -521,6 +601,7 @@ static bool xen_alloc_ram(struct machine *m, struct error *err)
     s->x.m = m;
     s->x.domid = m->config.xen_domid;
     s->watch.fd = -1;
+    s->go_on_work = (struct loop_work){.run = xen_go_on, .opaque = s};
     m->accel_data = s;
     if (!open_handles(&s->x, err))
         return false;
@@ -577,8 +658,8 @@ static void set_enabled(struct machine *m, bool enabled)
 
     if (s->enabled == enabled)
         return;
-    if (!enabled)
-        drain_ring(s);
+    while (!enabled && !drain_ring(s)) /* what it has written is part of its state */
+        work_begin(&m->loop.work);
     if (xendevicemodel_set_ioreq_server_state(s->x.dm, s->x.domid, s->id, enabled) < 0)
         log_line("domain %u: the ioreq server's state cannot be changed: %s", s->x.domid, strerror(errno));
     s->enabled = enabled;
@@ -587,6 +668,7 @@ static void set_enabled(struct machine *m, bool enabled)
 static void xen_resume(struct machine *m)
 {
     set_enabled(m, true);
+    xen_go_on_later(server_of(m));
     tell_running(&server_of(m)->x);
     xenpv_resume(&server_of(m)->x.pv);
 }
@@ -615,6 +697,7 @@ static void xen_set_line(struct machine *m, unsigned line, bool level)
 {
     struct server *s = server_of(m);
 
+    work_add(&m->loop.work, WORK_CALL);
     if (line < 16)
         xendevicemodel_set_isa_irq_level(s->x.dm, s->x.domid, line, level);
 }
@@ -623,6 +706,7 @@ static void xen_set_intx(struct machine *m, unsigned slot, unsigned pin, bool le
 {
     struct server *s = server_of(m);
 
+    work_add(&m->loop.work, WORK_CALL);
     xendevicemodel_set_pci_intx_level(s->x.dm, s->x.domid, 0, 0, slot, pin, level);
 }
 

@@ -214,7 +214,7 @@ bool xen_vram_alloc(struct machine *m, struct vram *vram, struct error *err)
 
     if (x->screen.vram)
         return error_set(err, "%s: under Xen one graphics adapter is possible", vram->region.name);
-    x->screen.parking = x->screen.gfn = end / XC_PAGE_SIZE;
+    x->screen.parking = x->screen.gfn = x->screen.target = x->screen.wanted = end / XC_PAGE_SIZE;
     if (!(m->config.incoming ? reserve_vram(vram, err) : make_vram(x, vram, err)))
         return false;
     timer_init(&x->screen.poll, &m->clock, poll_log, x);
@@ -238,27 +238,63 @@ static void stop_tracking(struct xen *x)
     x->screen.tracked = false;
 }
 
+/* Pages moved at a time; a page costs Xen about half a microsecond. */
+enum { MOVE_PAGES = 256, WORK_PAGE = 600 };
+
+/* The next pages; where both places overlap, those first whose new place is free or was left. */
+static void xen_vram_move_pages(struct xen *x)
+{
+    struct xen_vram *screen = &x->screen;
+    uint64_t pages = screen->vram->size / XC_PAGE_SIZE, left = pages - screen->moved;
+    uint64_t n = left < MOVE_PAGES ? left : MOVE_PAGES;
+    uint64_t at = screen->target < screen->gfn ? screen->moved : left - n;
+
+    work_add(&x->m->loop.work, n * WORK_PAGE);
+    if (xendevicemodel_relocate_memory(x->dm, x->domid, n, screen->gfn + at, screen->target + at) < 0)
+        log_limited("video memory cannot be moved to 0x%llx: %s",
+                    (unsigned long long)(screen->target + at) * XC_PAGE_SIZE, strerror(errno));
+    screen->moved += n;
+    if (screen->moved < pages)
+        return;
+    screen->gfn = screen->target;
+    if (screen->gfn != screen->parking)
+        xendevicemodel_pin_memory_cacheattr(x->dm, x->domid, screen->gfn, screen->gfn + pages - 1,
+                                            MEMORY_WRITE_BACK);
+}
+
+/* Moves it as far as the piece's work allows; true: it is where it is wanted. */
+static bool xen_vram_move(void *opaque)
+{
+    struct xen *x = opaque;
+    struct xen_vram *screen = &x->screen;
+
+    if (!screen->vram)
+        return true;
+    for (;;) {
+        if (screen->target == screen->gfn) {
+            if (screen->wanted == screen->gfn)
+                return true;
+            stop_tracking(x);
+            screen->target = screen->wanted;
+            screen->moved = 0;
+        }
+        if (work_spent(&x->m->loop.work))
+            return false;
+        xen_vram_move_pages(x);
+    }
+}
+
 void xen_vram_follow(struct xen *x)
 {
     struct vram *vram = x->screen.vram;
-    uint64_t pages, gfn;
 
     if (!vram)
         return;
-    pages = vram->size / XC_PAGE_SIZE;
-    gfn = vram->region.mapped && vram->region.space == SPACE_MEM ? vram->region.base / XC_PAGE_SIZE
-                                                                 : x->screen.parking;
-    if (gfn == x->screen.gfn)
-        return;
-    stop_tracking(x);
-    if (xendevicemodel_relocate_memory(x->dm, x->domid, pages, x->screen.gfn, gfn) < 0) {
-        log_limited("video memory cannot be moved to 0x%llx: %s", (unsigned long long)gfn * XC_PAGE_SIZE,
-                    strerror(errno));
-        return;
-    }
-    x->screen.gfn = gfn;
-    if (gfn != x->screen.parking)
-        xendevicemodel_pin_memory_cacheattr(x->dm, x->domid, gfn, gfn + pages - 1, MEMORY_WRITE_BACK);
+    x->screen.wanted = vram->region.mapped && vram->region.space == SPACE_MEM
+                           ? vram->region.base / XC_PAGE_SIZE
+                           : x->screen.parking;
+    if (!xen_vram_move(x))
+        machine_unfinished(x->m, xen_vram_move, x);
 }
 
 void xen_vram_sync(struct machine *m, struct vram *vram)
@@ -267,7 +303,7 @@ void xen_vram_sync(struct machine *m, struct vram *vram)
     uint64_t pages = vram->size / XC_PAGE_SIZE;
     unsigned long *bitmap;
 
-    if (x->screen.vram != vram || x->screen.gfn == x->screen.parking)
+    if (x->screen.vram != vram || x->screen.gfn == x->screen.parking || x->screen.target != x->screen.gfn)
         return;
     bitmap = calloc((pages + 63) / 64, sizeof(*bitmap));
     if (!bitmap || xendevicemodel_track_dirty_vram(x->dm, x->domid, x->screen.gfn, pages, bitmap) < 0) {
@@ -351,9 +387,12 @@ STATE_TABLE(xen_state, struct xen_state, XEN_STATE);
 
 static void xen_save(void *opaque, struct state_writer *w)
 {
-    const struct xen *x = opaque;
-    struct xen_state s = {.screen_gfn = x->screen.gfn};
+    struct xen *x = opaque;
+    struct xen_state s = {0};
 
+    while (!xen_vram_move(x)) /* what was begun */
+        work_begin(&x->m->loop.work);
+    s.screen_gfn = x->screen.gfn;
     state_save(w, &xen_state, &s);
 }
 
@@ -399,7 +438,7 @@ static bool xen_load(void *opaque, struct state_reader *r, enum state_load how, 
     state_load(&again, &xen_state, &s, STATE_APPLY, NULL);
     if (how == STATE_CHECK)
         return (s.screen_gfn == x->screen.gfn && !x->m->config.incoming) || map_vram_at(x, s.screen_gfn, err);
-    x->screen.gfn = s.screen_gfn;
+    x->screen.gfn = x->screen.target = x->screen.wanted = s.screen_gfn;
     x->m->config.incoming = false; /* from now on it is there */
     lower_lines(x);
     return true;

@@ -32,7 +32,10 @@ struct chunk {
 };
 
 struct xen_vram {
-    uint64_t gfn;      /* where the video memory is now */
+    uint64_t gfn;      /* where the video memory is now, or comes from */
+    uint64_t target;   /* where it moves to, if it is not there, */
+    uint64_t moved;    /* and how many pages are there */
+    uint64_t wanted;   /* where it is to be at last */
     uint64_t parking;  /* where it is while its BAR is not decoded */
     struct timer poll; /* of the log, while armed */
     int64_t pause;     /* until the next poll after that */
@@ -56,9 +59,24 @@ struct xen {
     struct xen_vram screen; /* one video memory is guest memory; vram NULL: none */
 };
 
-/* Serves a request of the guest's: for reads, req->data becomes the answer. */
+/* How far a request of the guest's has come: strings and what a device cannot do at once take several pieces.
+ */
+enum { XEN_BLOCK = 4096 };
+struct xen_request {
+    uint32_t at; /* elements done before those of the access */
+    struct access access;
+    union {
+        uint64_t value;           /* of the access */
+        uint8_t block[XEN_BLOCK]; /* of a string of a port */
+    };
+};
+
+/*
+ * Serves a request that begins with at 0 and an access of zeroes, as far as the piece's work allows: true, it
+ * is done, and for reads req->data is the answer.
+ */
 struct ioreq;
-void xen_serve(struct xen *x, struct ioreq *req);
+bool xen_serve(struct xen *x, struct ioreq *req, struct xen_request *r);
 
 /* Guest RAM by foreign mappings: sets m->ram.ops. */
 void xen_memory_init(struct xen *x);

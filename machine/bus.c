@@ -8,7 +8,7 @@
 
 void bus_init(struct bus *bus)
 {
-    *bus = (struct bus){.port_range = calloc(PORTS, sizeof(*bus->port_range))};
+    *bus = (struct bus){.port_range = calloc(PORTS, sizeof(*bus->port_range)), .work = &bus->own_work};
 }
 
 void bus_destroy(struct bus *bus)
@@ -300,46 +300,72 @@ void bus_write(struct bus *bus, enum space space, uint64_t addr, unsigned size, 
             bus_write(bus, space, next_byte(space, addr, i), 1, value >> i * 8 & 0xFF);
 }
 
-void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
-                    uint32_t count)
+/* What moving so many bytes at once costs. */
+static uint64_t bus_copy_cost(uint64_t bytes)
 {
-    uint32_t done = 0;
-
-    while (done < count) {
-        struct flat_range *range = bus_find(bus, space, addr);
-        uint32_t n = 0;
-        uint64_t value;
-
-        if (whole(range, addr, size) && range->region->ops && range->region->ops->read_block)
-            n = range->region->ops->read_block(range->region->opaque, addr - range->start + range->offset,
-                                               size, data + (size_t)done * size, count - done);
-        done += n;
-        if (n)
-            continue;
-        value = bus_read(bus, space, addr, size);
-        memcpy(data + (size_t)done++ * size, &value, size);
-    }
+    return WORK_ACCESS + bytes / 8;
 }
 
-void bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, const uint8_t *data,
-                     uint32_t count)
+static uint32_t bus_read_elements(struct bus *bus, enum space space, uint64_t addr, unsigned size,
+                                  uint8_t *data, uint32_t count)
+{
+    struct flat_range *range = bus_find(bus, space, addr);
+    uint32_t n = 0;
+    uint64_t value;
+
+    if (count > 1 && whole(range, addr, size) && range->region->ops && range->region->ops->read_block)
+        n = range->region->ops->read_block(range->region->opaque, addr - range->start + range->offset, size,
+                                           data, count);
+    if (n)
+        return n;
+    value = bus_read(bus, space, addr, size);
+    memcpy(data, &value, size);
+    return 1;
+}
+
+static uint32_t bus_write_elements(struct bus *bus, enum space space, uint64_t addr, unsigned size,
+                                   const uint8_t *data, uint32_t count)
+{
+    struct flat_range *range = bus_find(bus, space, addr);
+    uint32_t n = 0;
+    uint64_t value = 0;
+
+    if (count > 1 && whole(range, addr, size) && range->region->ops && range->region->ops->write_block)
+        n = range->region->ops->write_block(range->region->opaque, addr - range->start + range->offset, size,
+                                            data, count);
+    if (n)
+        return n;
+    memcpy(&value, data, size);
+    bus_write(bus, space, addr, size, value);
+    return 1;
+}
+
+uint32_t bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
+                        uint32_t count)
 {
     uint32_t done = 0;
 
-    while (done < count) {
-        struct flat_range *range = bus_find(bus, space, addr);
-        uint32_t n = 0;
-        uint64_t value = 0;
+    do {
+        uint32_t n = bus_read_elements(bus, space, addr, size, data + (size_t)done * size, count - done);
 
-        if (whole(range, addr, size) && range->region->ops && range->region->ops->write_block)
-            n = range->region->ops->write_block(range->region->opaque, addr - range->start + range->offset,
-                                                size, data + (size_t)done * size, count - done);
+        work_add(bus->work, bus_copy_cost((uint64_t)n * size));
         done += n;
-        if (n)
-            continue;
-        memcpy(&value, data + (size_t)done++ * size, size);
-        bus_write(bus, space, addr, size, value);
-    }
+    } while (done < count && !work_spent(bus->work));
+    return done;
+}
+
+uint32_t bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, const uint8_t *data,
+                         uint32_t count)
+{
+    uint32_t done = 0;
+
+    do {
+        uint32_t n = bus_write_elements(bus, space, addr, size, data + (size_t)done * size, count - done);
+
+        work_add(bus->work, bus_copy_cost((uint64_t)n * size));
+        done += n;
+    } while (done < count && !work_spent(bus->work));
+    return done;
 }
 
 /* The widest naturally aligned access, up to 4 bytes, at addr with length bytes to go. */

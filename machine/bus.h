@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/work.h"
+
 enum space { SPACE_PORT, SPACE_MEM, SPACES };
 
 struct region_ops {
@@ -87,6 +89,8 @@ struct flat_view {
 };
 
 struct bus {
+    struct work *work; /* where accesses are counted; at first the bus's own */
+    struct work own_work;
     struct {
         struct region **regions; /* mapped ones, in order of mapping */
         size_t count, capacity;
@@ -121,11 +125,14 @@ void bus_commit(struct bus *bus);
 uint64_t bus_read(struct bus *bus, enum space space, uint64_t addr, unsigned size);
 void bus_write(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint64_t value);
 
-/* String forms: count elements at one address (a data port), packed in data. */
-void bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
-                    uint32_t count);
-void bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, const uint8_t *data,
-                     uint32_t count);
+/*
+ * String forms: count elements at one address (a data port), packed in data. They stop when the piece's work
+ * is spent, after one element at least, and return how many elements were moved.
+ */
+uint32_t bus_read_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, uint8_t *data,
+                        uint32_t count);
+uint32_t bus_write_block(struct bus *bus, enum space space, uint64_t addr, unsigned size, const uint8_t *data,
+                         uint32_t count);
 
 /* Any length at ascending memory addresses: RAM as memory, device windows by accesses of up to 4 bytes. */
 void bus_read_mem(struct bus *bus, uint64_t addr, uint8_t *data, uint64_t length);

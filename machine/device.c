@@ -457,6 +457,7 @@ void device_delete(struct device *dev)
 {
     struct device **at = &dev->machine->devices;
 
+    dev->machine->deletions++;
     while (*at && *at != dev)
         at = &(*at)->next;
     if (*at)

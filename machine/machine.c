@@ -61,6 +61,7 @@ bool machine_init(struct machine *m, const struct machine_config *config, const 
     pthread_mutex_lock(&m->lock);
     clock_init(&m->clock, mode);
     bus_init(&m->bus);
+    m->bus.work = m->ram.work = &m->loop.work;
     m->lines.changed = line_changed;
     m->lines.opaque = m;
     isa_bus_init(&m->isa, m);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "machine/accel.h"
+#include "machine/access.h"
 #include "machine/boot_order.h"
 #include "machine/bus.h"
 #include "machine/cpu_model.h"
@@ -120,6 +121,12 @@ struct machine {
     int64_t start_wall_ns;     /* host UTC, ns since 1970, at guest time 0: for the RTC */
     struct backends *backends; /* what options made and devices use; NULL until given */
     struct property_source sources[PROP_KINDS];
+    /* access.h */
+    bool accessing;
+    struct unfinished unfinished; /* by the access under way */
+    struct unfinished later;      /* by nobody's access: the loop goes on with it */
+    struct loop_work later_work;
+    uint64_t deletions; /* of devices */
     int64_t rtc_change; /* seconds from what the clock would say by config.rtc_offset to what the guest set */
     int exit_status;
 };

@@ -92,6 +92,8 @@ static bool ram_copy(struct ram *ram, uint64_t gpa, uint8_t *to, const uint8_t *
 
     if (!length)
         return true;
+    if (ram->work)
+        work_add(ram->work, 20 + length / 8);
     if (!ram_contains(ram, gpa, length))
         return false;
     for (uint64_t done = 0; done < length; done += n) {

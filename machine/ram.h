@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/work.h"
+
 #define RAM_HIGH_BASE 0x100000000ull
 
 struct ram;
@@ -32,6 +34,7 @@ struct ram {
     uint8_t *host; /* the low part, then the high part, in one piece; NULL where ops are used */
     const struct ram_ops *ops;
     void *opaque;
+    struct work *work; /* where copies are counted; NULL: nowhere */
 };
 
 /* Splits size bytes into the low part, at most low_limit, and the high part. Does not allocate. */

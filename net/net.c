@@ -79,6 +79,7 @@ bool net_send(struct net_port *port, const struct net_frame *frame)
     if (!port || !port->link_up || !frame->length ||
         frame->length > (frame->cut ? NET_MAX_LARGE : NET_MAX_FRAME))
         return true;
+    work_add(&port->loop->work, WORK_FRAME + frame->length / (frame->cut ? 1 : 4));
     return port->offloads ? hand_over(port, frame) : send_finished(port, frame);
 }
 

@@ -76,6 +76,8 @@ enum {
 struct cirrus {
     struct pci_device pci;
     uint32_t vgamem_mb;
+    bool drawing; /* a blit's lines, piece by piece */
+    bool again;   /* and another blit was started meanwhile */
     struct region bar0, bar1, tail;
     STATE_MEMBERS(CIRRUS_STATE);
 };
@@ -165,7 +167,7 @@ static void load_blt(struct cirrus *s)
 static void end_blt(struct cirrus *s)
 {
     s->gr[0x31] &= ~(GR31_START | GR31_BUSY | GR31_PROGRESS);
-    s->feeding = false;
+    s->feeding = s->drawing = false;
     follow_mapping(s);
 }
 
@@ -175,33 +177,91 @@ static void mark_lines(struct cirrus *s, uint32_t from, uint32_t to)
         vram_mark(&s->vga.vram, cirrus_blt_line_start(&s->blt, y), cirrus_blt_line_length(&s->blt));
 }
 
-static void start_blt(struct cirrus *s)
+static struct work *cirrus_work(struct cirrus *s)
+{
+    return &s->pci.dev.machine->loop.work;
+}
+
+static void cirrus_begin_drawing(struct cirrus *s, const uint8_t *pattern)
+{
+    s->gr[0x31] |= GR31_START | GR31_BUSY | GR31_PROGRESS;
+    cirrus_blt_begin(&s->blt, pattern);
+    s->drawing = true;
+}
+
+static void cirrus_begin_feeding(struct cirrus *s)
+{
+    s->gr[0x31] |= GR31_START | GR31_BUSY | GR31_PROGRESS;
+    s->feeding = true;
+    s->chunk = s->filled = 0;
+    follow_mapping(s);
+}
+
+static void cirrus_begin_blt(struct cirrus *s)
 {
     load_blt(s);
-    if (!cirrus_blt_valid(&s->blt)) {
+    if (!cirrus_blt_valid(&s->blt))
         end_blt(s);
-        return;
-    }
-    if (s->blt.mode & BLT_FROM_SYSTEM) {
-        s->gr[0x31] |= GR31_START | GR31_BUSY | GR31_PROGRESS;
-        s->feeding = true;
-        s->chunk = s->filled = 0;
-        follow_mapping(s);
-        return;
-    }
-    cirrus_blt_run(&s->blt);
-    mark_lines(s, 0, s->blt.height);
+    else if (s->blt.mode & BLT_FROM_SYSTEM)
+        cirrus_begin_feeding(s);
+    else
+        cirrus_begin_drawing(s, NULL);
+}
+
+/*
+ * Draws as many lines as the piece's work allows; true: all there are. Registers may say 16 million pixels on
+ * one and the same line (pitch 0), which take a tenth of a second.
+ */
+static bool cirrus_draw(void *opaque)
+{
+    struct cirrus *s = opaque;
+    uint32_t from = s->blt.y;
+    bool more = true;
+
+    if (!s->drawing)
+        return true; /* a reset ended it */
+    do {
+        work_add(cirrus_work(s), cirrus_blt_line_cost(&s->blt));
+        more = cirrus_blt_next_line(&s->blt);
+    } while (more && !work_spent(cirrus_work(s)));
+    mark_lines(s, from, s->blt.y);
+    if (more)
+        return false;
     end_blt(s);
+    if (s->again)
+        cirrus_begin_blt(s);
+    s->again = false;
+    return !s->drawing;
+}
+
+/* The processor waits for its blit, as it would for the bus. */
+static void cirrus_draw_all(struct cirrus *s)
+{
+    if (!cirrus_draw(s))
+        machine_unfinished(s->pci.dev.machine, cirrus_draw, s);
+}
+
+static void start_blt(struct cirrus *s)
+{
+    if (s->drawing)
+        s->again = true; /* by another processor */
+    else
+        cirrus_begin_blt(s);
+    cirrus_draw_all(s);
 }
 
 static void finish_chunk(struct cirrus *s)
 {
-    cirrus_blt_chunk(&s->blt, s->chunk, s->data);
-    if (s->blt.mode & BLT_PATTERN)
-        mark_lines(s, 0, s->blt.height);
-    else
-        mark_lines(s, s->chunk, s->chunk + 1);
     s->filled = 0;
+    if (s->blt.mode & BLT_PATTERN) {
+        s->feeding = false;
+        cirrus_begin_drawing(s, s->data);
+        cirrus_draw_all(s);
+        return;
+    }
+    work_add(cirrus_work(s), cirrus_blt_line_cost(&s->blt));
+    cirrus_blt_chunk(&s->blt, s->chunk, s->data);
+    mark_lines(s, s->chunk, s->chunk + 1);
     if (++s->chunk == cirrus_blt_chunks(&s->blt))
         end_blt(s);
 }
@@ -826,7 +886,17 @@ static void cirrus_reset(struct device *dev)
     s->hidden_dac = s->hidden_dac_reads = 0;
     s->cursor_x = s->cursor_y = 0;
     s->chunk = s->filled = 0;
+    s->again = false;
     end_blt(s);
+}
+
+static void cirrus_settle(struct device *dev)
+{
+    struct cirrus *s = (struct cirrus *)dev;
+
+    do
+        work_begin(cirrus_work(s));
+    while (!cirrus_draw(s));
 }
 
 static bool cirrus_check(const struct device *dev, struct error *err)
@@ -874,6 +944,7 @@ static const struct device_class cirrus_class = {
     .realize = cirrus_realize,
     .unrealize = cirrus_unrealize,
     .reset = cirrus_reset,
+    .settle = cirrus_settle,
     .check = cirrus_check,
     .loaded = cirrus_loaded,
 };

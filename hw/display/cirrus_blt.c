@@ -235,53 +235,63 @@ static void write_line(struct cirrus_blt *blt, uint32_t y, const uint8_t *bits)
 /* ---- whole blits ---- */
 
 /* The pattern's lines start with the one that the low 3 bits of the source address say. */
-static void run_pattern(struct cirrus_blt *blt, const uint8_t *pattern)
+static void cirrus_blt_pattern_line(struct cirrus_blt *blt)
 {
-    uint8_t copy[8 * 32]; /* the destination may cover the pattern */
+    const uint8_t *row = blt->pattern + ((blt->src + blt->y) & 7) * pattern_pitch(blt);
 
-    if (!is_solid(blt))
-        memcpy(copy, pattern, 8 * pattern_pitch(blt));
-    for (uint32_t y = 0; y < blt->height; y++) {
-        const uint8_t *row = copy + ((blt->src + y) & 7) * pattern_pitch(blt);
-
-        if (blt->mode & BLT_EXPAND)
-            expand_line(blt, row);
-        else
-            pattern_line(blt, row);
-        write_line(blt, y, row);
-    }
+    if (blt->mode & BLT_EXPAND)
+        expand_line(blt, row);
+    else
+        pattern_line(blt, row);
+    write_line(blt, blt->y, row);
 }
 
-static void run_expand(struct cirrus_blt *blt)
+static void cirrus_blt_expanded_line(struct cirrus_blt *blt)
 {
     uint8_t bits[BLT_MAX_WIDTH / 8 + 4];
 
-    for (uint32_t y = 0; y < blt->height; y++) {
-        memcpy(bits, blt->vram + blt->src + (uint64_t)y * mono_bytes(blt), mono_bytes(blt));
-        expand_line(blt, bits);
-        write_line(blt, y, bits);
-    }
+    memcpy(bits, blt->vram + blt->src + (uint64_t)blt->y * mono_bytes(blt), mono_bytes(blt));
+    expand_line(blt, bits);
+    write_line(blt, blt->y, bits);
 }
 
-static void run_plain(struct cirrus_blt *blt)
+static void cirrus_blt_plain_line(struct cirrus_blt *blt)
 {
-    for (uint32_t y = 0; y < blt->height; y++) {
-        uint64_t offset = (uint64_t)y * blt->src_pitch;
-        uint64_t from = is_backwards(blt) ? blt->src - offset - (blt->width - 1) : blt->src + offset;
+    uint64_t offset = (uint64_t)blt->y * blt->src_pitch;
+    uint64_t from = is_backwards(blt) ? blt->src - offset - (blt->width - 1) : blt->src + offset;
 
-        memcpy(blt->line, blt->vram + from, blt->width);
-        write_line(blt, y, NULL);
-    }
+    memcpy(blt->line, blt->vram + from, blt->width);
+    write_line(blt, blt->y, NULL);
 }
 
-void cirrus_blt_run(struct cirrus_blt *blt)
+void cirrus_blt_begin(struct cirrus_blt *blt, const uint8_t *pattern)
+{
+    blt->y = 0;
+    if (!(blt->mode & BLT_PATTERN) || is_solid(blt))
+        return;
+    memcpy(blt->pattern, pattern ? pattern : blt->vram + (blt->src & ~7u), 8 * pattern_pitch(blt));
+}
+
+bool cirrus_blt_next_line(struct cirrus_blt *blt)
 {
     if (blt->mode & BLT_PATTERN)
-        run_pattern(blt, blt->vram + (is_solid(blt) ? 0 : blt->src & ~7u));
+        cirrus_blt_pattern_line(blt);
     else if (blt->mode & BLT_EXPAND)
-        run_expand(blt);
+        cirrus_blt_expanded_line(blt);
     else
-        run_plain(blt);
+        cirrus_blt_plain_line(blt);
+    return ++blt->y < blt->height;
+}
+
+uint32_t cirrus_blt_line_cost(const struct cirrus_blt *blt)
+{
+    uint32_t length = cirrus_blt_line_length(blt), cost = 50 + length / 4;
+
+    if (blt->mode & BLT_EXPAND)
+        cost += 5 * pixels(blt);
+    if (blt->mode & BLT_TRANSPARENT)
+        cost += 4 * pixels(blt);
+    return cost;
 }
 
 uint32_t cirrus_blt_chunk_bytes(const struct cirrus_blt *blt)
@@ -300,10 +310,6 @@ uint32_t cirrus_blt_chunks(const struct cirrus_blt *blt)
 
 void cirrus_blt_chunk(struct cirrus_blt *blt, uint32_t chunk, const uint8_t *data)
 {
-    if (blt->mode & BLT_PATTERN) {
-        run_pattern(blt, data);
-        return;
-    }
     if (blt->mode & BLT_EXPAND)
         expand_line(blt, data);
     else

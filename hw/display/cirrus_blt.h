@@ -53,6 +53,8 @@ struct cirrus_blt {
     uint8_t *vram;
     uint64_t vram_size;
     STATE_MEMBERS(CIRRUS_BLT_STATE);
+    uint32_t y;                 /* lines done */
+    uint8_t pattern[8 * 32];    /* as it was at the beginning: the destination may cover it */
     uint8_t line[BLT_MAX_LINE]; /* scratch: one line of source pixels */
 };
 extern const struct state_table cirrus_blt_state;
@@ -60,10 +62,15 @@ extern const struct state_table cirrus_blt_state;
 /* Is all that the rectangle reads and writes in the memory, and is the mode one that the engine has? */
 bool cirrus_blt_valid(const struct cirrus_blt *blt);
 
-/* The whole of a valid blit whose source is video memory. */
-void cirrus_blt_run(struct cirrus_blt *blt);
+/* The beginning of a valid blit; pattern: its source if that is no video memory, NULL: it is. */
+void cirrus_blt_begin(struct cirrus_blt *blt, const uint8_t *pattern);
+/* The next line, of a blit from video memory or of a pattern; false: it was the last. */
+bool cirrus_blt_next_line(struct cirrus_blt *blt);
+/* What a line costs, in units of work (base/work.h). */
+uint32_t cirrus_blt_line_cost(const struct cirrus_blt *blt);
 
-/* A valid blit from system memory: it takes `chunks` pieces of `bytes` each: lines, or the one pattern. */
+/* A valid blit from system memory: it takes `chunks` of `bytes` each: lines, which are drawn as they come. A
+ * pattern's only chunk goes to cirrus_blt_begin. */
 uint32_t cirrus_blt_chunk_bytes(const struct cirrus_blt *blt);
 uint32_t cirrus_blt_chunks(const struct cirrus_blt *blt);
 void cirrus_blt_chunk(struct cirrus_blt *blt, uint32_t chunk, const uint8_t *data);

@@ -24,6 +24,7 @@ enum {
     MMIO_EXTENDED_ENDIAN = 0x604,
     EXTENDED_SIZE = 8,
     LITTLE_ENDIAN_MAGIC = 0x1E1E1E1E,
+    CLEAR_STEP = 64 * 1024,
 };
 
 enum dispi_index {
@@ -62,6 +63,7 @@ struct stdvga {
     bool has_edid;
     uint8_t edid[EDID_SIZE]; /* zeros without */
     struct region dispi_ports, mmio;
+    uint64_t clear_at, clear_end; /* of the memory that enabling a mode clears, piece by piece */
     STATE_MEMBERS(STDVGA_STATE);
 };
 STATE_TABLE(stdvga_state, struct stdvga, STDVGA_STATE);
@@ -162,14 +164,31 @@ static void stdvga_follow(struct stdvga *s)
     vga_changed(&s->vga);
 }
 
+/* As much as the piece's work allows; true: all. */
+static bool stdvga_clear(void *opaque)
+{
+    struct stdvga *s = opaque;
+    struct work *work = &s->pci.dev.machine->loop.work;
+
+    while (s->clear_at < s->clear_end && !work_spent(work)) {
+        uint64_t left = s->clear_end - s->clear_at, n = left < CLEAR_STEP ? left : CLEAR_STEP;
+
+        memset(s->vga.vram.host + s->clear_at, 0, n);
+        vram_mark(&s->vga.vram, s->clear_at, n);
+        s->clear_at += n;
+        work_add(work, n / 2); /* with what the host does for pages that nobody has touched yet */
+    }
+    return s->clear_at == s->clear_end;
+}
+
 static void clear_screen(struct stdvga *s)
 {
     uint64_t length = stdvga_line_bytes(s) * s->dispi[DISPI_YRES];
 
-    if (length > s->vga.vram.size)
-        length = s->vga.vram.size;
-    memset(s->vga.vram.host, 0, length);
-    vram_mark(&s->vga.vram, 0, length);
+    s->clear_at = 0;
+    s->clear_end = length < s->vga.vram.size ? length : s->vga.vram.size;
+    if (!stdvga_clear(s))
+        machine_unfinished(s->pci.dev.machine, stdvga_clear, s);
 }
 
 static uint8_t replace_bits(uint8_t value, uint8_t clear, uint8_t set)
@@ -433,6 +452,7 @@ static void stdvga_reset(struct device *dev)
     struct stdvga *s = (struct stdvga *)dev;
 
     s->index = 0;
+    s->clear_at = s->clear_end = 0;
     memset(s->dispi, 0, sizeof(s->dispi));
     s->dispi[DISPI_ID] = DISPI_ID5;
     s->dispi[DISPI_XRES] = 640;
@@ -440,6 +460,13 @@ static void stdvga_reset(struct device *dev)
     s->dispi[DISPI_BPP] = 8;
     vga_reset(&s->vga);
     stdvga_follow(s);
+}
+
+static void stdvga_settle(struct device *dev)
+{
+    do
+        work_begin(&dev->machine->loop.work);
+    while (!stdvga_clear(dev));
 }
 
 static bool stdvga_check(const struct device *dev, struct error *err)
@@ -491,6 +518,7 @@ static const struct device_class stdvga_class = {
     .realize = stdvga_realize,
     .unrealize = stdvga_unrealize,
     .reset = stdvga_reset,
+    .settle = stdvga_settle,
     .check = stdvga_check,
     .loaded = stdvga_loaded,
 };

@@ -10,7 +10,7 @@
  * guest that hangs shall not cost much. */
 enum { FIRST_RETRY = 50 * NS_PER_US, LAST_RETRY = 8 * NS_PER_MS };
 
-enum { STEPS = 256 /* of a transmitter at a time */ };
+enum { WORK_STEP_OF_NIC = 1000 /* a descriptor, beside what it moves */ };
 
 STATE_PUBLIC_TABLE(nic_state, struct nic, NIC_STATE);
 
@@ -105,14 +105,17 @@ void nic_retry(struct nic *nic)
 
 void nic_transmit(struct nic *nic, struct loop_work *work, bool (*step)(void *opaque))
 {
-    unsigned left = STEPS;
+    struct loop *loop = &nic->pci->dev.machine->loop;
+    bool more;
 
     net_begin_burst(nic->port);
-    while (left && step(work->opaque))
-        left--;
+    do {
+        work_add(&loop->work, WORK_STEP_OF_NIC);
+        more = step(work->opaque);
+    } while (more && !work_spent(&loop->work));
     net_end_burst(nic->port);
-    if (!left)
-        loop_post(&nic->pci->dev.machine->loop, work);
+    if (more)
+        loop_post(loop, work);
 }
 
 void nic_settle(struct nic *nic, const struct loop_work *work)

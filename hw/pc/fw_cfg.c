@@ -39,6 +39,7 @@ enum {
 
     /* Reading beyond an item's end gives zeroes; no client wants more of them than a file's worth. */
     DMA_MAX_PADDING = 1 << 24,
+    DMA_STEP = 64 * 1024,
 };
 
 static const uint8_t dma_signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'};
@@ -46,6 +47,14 @@ static const uint8_t dma_signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'}
 struct item {
     uint8_t *data;
     uint32_t size;
+};
+
+/* Bytes on their way to guest memory, which was checked to be there. */
+struct dma_transfer {
+    uint16_t key;
+    uint32_t offset;  /* in the item; beyond its end are zeroes */
+    uint64_t at, end; /* guest memory still to be written */
+    uint64_t control; /* where the request lies */
 };
 
 #define FW_CFG_STATE(S)                                                                                      \
@@ -61,6 +70,8 @@ struct fw_cfg {
     uint32_t files;
     void (*refresh)(void *opaque);
     void *refresh_opaque;
+    bool dma_active; /* a DMA goes on, piece by piece */
+    struct dma_transfer dma;
     STATE_MEMBERS(FW_CFG_STATE);
 };
 STATE_TABLE(fw_cfg_state, struct fw_cfg, FW_CFG_STATE);
@@ -269,13 +280,18 @@ static void fw_cfg_advance(struct fw_cfg *cfg, uint32_t length)
     cfg->offset = length > UINT32_MAX - cfg->offset ? UINT32_MAX : cfg->offset + length;
 }
 
-/* What is left of the selected item. */
+/* What is left of an item from offset on. */
+static const uint8_t *fw_cfg_rest(struct fw_cfg *cfg, uint16_t key, uint32_t offset, uint32_t *left)
+{
+    const struct item *item = find_item(cfg, key);
+
+    *left = item && offset < item->size ? item->size - offset : 0;
+    return *left ? item->data + offset : NULL;
+}
+
 static const uint8_t *rest(struct fw_cfg *cfg, uint32_t *left)
 {
-    const struct item *item = find_item(cfg, cfg->key);
-
-    *left = item && cfg->offset < item->size ? item->size - cfg->offset : 0;
-    return *left ? item->data + cfg->offset : NULL;
+    return fw_cfg_rest(cfg, cfg->key, cfg->offset, left);
 }
 
 static uint64_t fw_cfg_ports_read(void *opaque, uint64_t offset, unsigned size)
@@ -322,32 +338,23 @@ static const struct region_ops ports_ops = {
     .max_size = 2,
 };
 
-static bool dma_pad(struct ram *ram, uint64_t address, uint32_t length)
-{
-    static const uint8_t zeroes[4096];
-
-    if (length > DMA_MAX_PADDING || !ram_contains(ram, address, length))
-        return false;
-    for (uint32_t done = 0, n; done < length; done += n) {
-        n = length - done < sizeof(zeroes) ? length - done : sizeof(zeroes);
-        if (!ram_write(ram, address + done, zeroes, n))
-            return false;
-    }
-    return true;
-}
-
-static bool dma_read(struct fw_cfg *cfg, uint64_t address, uint32_t length)
+/* What is to go to guest memory, checked; the bytes follow in pieces. */
+static bool fw_cfg_dma_begin(struct fw_cfg *cfg, const struct dma_access *access)
 {
     struct ram *ram = &cfg->dev.machine->ram;
+    uint64_t end = access->address + access->length;
     uint32_t left;
-    const uint8_t *data = rest(cfg, &left);
 
-    if (left > length)
-        left = length;
-    if (address + length < address || (left && !ram_write(ram, address, data, left)))
+    rest(cfg, &left);
+    if (left > access->length)
+        left = access->length;
+    if (end < access->address || access->length - left > DMA_MAX_PADDING ||
+        (access->length && !ram_contains(ram, access->address, access->length)))
         return false;
-    fw_cfg_advance(cfg, length);
-    return left == length || dma_pad(ram, address + left, length - left);
+    cfg->dma =
+        (struct dma_transfer){.key = cfg->key, .offset = cfg->offset, .at = access->address, .end = end};
+    fw_cfg_advance(cfg, access->length);
+    return true;
 }
 
 static bool dma_process(struct fw_cfg *cfg, const struct dma_access *access)
@@ -355,11 +362,49 @@ static bool dma_process(struct fw_cfg *cfg, const struct dma_access *access)
     if (access->control & DMA_SELECT)
         select_item(cfg, access->control >> 16);
     if (access->control & DMA_READ)
-        return dma_read(cfg, access->address, access->length);
+        return fw_cfg_dma_begin(cfg, access);
     if (access->control & DMA_WRITE)
         return access->length == 0; /* no item can be written */
     if (access->control & DMA_SKIP)
         fw_cfg_advance(cfg, access->length);
+    return true;
+}
+
+static void fw_cfg_dma_end(struct fw_cfg *cfg, bool good)
+{
+    uint32_t result = htobe32(good ? 0 : DMA_ERROR);
+
+    cfg->dma_active = false;
+    ram_write(&cfg->dev.machine->ram, cfg->dma.control, &result, sizeof(result));
+}
+
+/* As many bytes as the piece's work allows, of the item and then zeroes; true: all. */
+static bool fw_cfg_dma_move(void *opaque)
+{
+    static const uint8_t zeroes[DMA_STEP];
+    struct fw_cfg *cfg = opaque;
+    struct dma_transfer *dma = &cfg->dma;
+    struct machine *m = cfg->dev.machine;
+
+    while (cfg->dma_active && dma->at < dma->end) {
+        uint64_t n = dma->end - dma->at;
+        uint32_t left;
+        const uint8_t *data = fw_cfg_rest(cfg, dma->key, dma->offset, &left);
+
+        if (work_spent(&m->loop.work))
+            return false;
+        n = left && n > left ? left : n;
+        n = n < DMA_STEP ? n : DMA_STEP;
+        if (!ram_write(&m->ram, dma->at, data ? data : zeroes, n)) {
+            fw_cfg_dma_end(cfg, false);
+            return true;
+        }
+        work_add(&m->loop.work, n / 2); /* pages that nobody has touched yet */
+        dma->at += n;
+        dma->offset += data ? n : 0;
+    }
+    if (cfg->dma_active)
+        fw_cfg_dma_end(cfg, true);
     return true;
 }
 
@@ -369,17 +414,24 @@ static void dma_start(struct fw_cfg *cfg)
     struct ram *ram = &cfg->dev.machine->ram;
     uint64_t at = cfg->dma_address;
     struct dma_access access = {0};
-    uint32_t result = htobe32(DMA_ERROR);
+    bool good = ram_read(ram, at, &access, sizeof(access));
 
     cfg->dma_address = 0;
-    if (ram_read(ram, at, &access, sizeof(access))) {
+    if (cfg->dma_active)
+        return; /* another processor's, which nobody can have meant */
+    cfg->dma = (struct dma_transfer){0};
+    if (good) {
         access.control = be32toh(access.control);
         access.length = be32toh(access.length);
         access.address = be64toh(access.address);
-        if (dma_process(cfg, &access))
-            result = 0;
+        good = dma_process(cfg, &access);
     }
-    ram_write(ram, at, &result, sizeof(result));
+    cfg->dma.control = at;
+    cfg->dma_active = true;
+    if (!good)
+        fw_cfg_dma_end(cfg, false);
+    else if (!fw_cfg_dma_move(cfg))
+        machine_unfinished(cfg->dev.machine, fw_cfg_dma_move, cfg);
 }
 
 static uint64_t fw_cfg_dma_ports_read(void *opaque, uint64_t offset, unsigned size)
@@ -442,6 +494,14 @@ static void fw_cfg_reset(struct device *dev)
 
     select_item(cfg, FW_CFG_SIGNATURE);
     cfg->dma_address = 0;
+    cfg->dma_active = false;
+}
+
+static void fw_cfg_settle(struct device *dev)
+{
+    do
+        work_begin(&dev->machine->loop.work);
+    while (!fw_cfg_dma_move(dev));
 }
 
 static const struct device_class fw_cfg_class = {
@@ -454,5 +514,6 @@ static const struct device_class fw_cfg_class = {
     .realize = fw_cfg_realize,
     .unrealize = fw_cfg_unrealize,
     .reset = fw_cfg_reset,
+    .settle = fw_cfg_settle,
 };
 DEVICE_CLASS(fw_cfg_class);

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/work.h"
+#include "tests/fuzz/holds.h"
 #include "tests/fuzz/moves.h"
 #include "tests/fuzz/watcher.h"
 
@@ -61,7 +63,10 @@ struct session {
     pid_t watcher;
     struct log *log;
     size_t sent, answered; /* lines of the log */
+    const struct moves *moves;
 };
+
+static struct holds holds;
 
 static jmp_buf failed;
 static char *failure_text;
@@ -216,42 +221,57 @@ static void send_command(struct qtest *q, const char *command)
     free(text);
 }
 
+/*
+ * The answers to a line and to the question behind it: how much work it was. More than the promised at once
+ * is a fault like a crash.
+ */
+static void take_answer(struct session *s)
+{
+    const char *line = s->log->lines[s->answered];
+    unsigned long units;
+    char *text;
+
+    qtest_answer(s->q);
+    units = holds_add(&holds, s->moves, line, qtest_answer(s->q));
+    s->answered++;
+    if (units <= WORK_LIMIT)
+        return;
+    if (asprintf(&text, "%lu units of work in one piece, at most %d are promised: %.80s", units, WORK_LIMIT,
+                 line) < 0)
+        abort();
+    qtest_fail(s->q, "%s", text);
+}
+
 /* Sends lines [from, to) of the log, and takes their answers; QMP commands end a batch. */
 static void send_lines(struct session *s, size_t to)
 {
     while (s->sent < to) {
         const char *line = s->log->lines[s->sent];
         if (strncmp(line, "qmp ", 4) == 0) {
-            while (s->answered < s->sent) {
-                qtest_answer(s->q);
-                s->answered++;
-            }
+            while (s->answered < s->sent)
+                take_answer(s);
             send_command(s->q, line + 4);
             s->answered = ++s->sent;
             continue;
         }
         qtest_send(s->q, line, strlen(line));
-        qtest_send(s->q, "\n", 1);
+        qtest_send(s->q, "\nwork\n", 6);
         s->sent++;
         if (s->sent - s->answered >= BATCH)
-            while (s->answered < s->sent) {
-                qtest_answer(s->q);
-                s->answered++;
-            }
+            while (s->answered < s->sent)
+                take_answer(s);
     }
-    while (s->answered < s->sent) {
-        qtest_answer(s->q);
-        s->answered++;
-    }
+    while (s->answered < s->sent)
+        take_answer(s);
 }
 
 /* Runs a whole log. True: the machine lived, and ended well. */
 static bool run_log(struct log *log)
 {
     static struct session s; /* not on the stack: it is read after longjmp */
-    struct moves scan = {0};
+    static struct moves scan;
 
-    s = (struct session){.log = log, .sent = 1, .answered = 1};
+    s = (struct session){.log = log, .sent = 1, .answered = 1, .moves = &scan};
     if (setjmp(failed)) {
         watcher_stop(s.watcher);
         return false;
@@ -280,7 +300,7 @@ static bool run_session(struct log *log, const struct machine *machine, uint64_t
 
     log_clear(log);
     log_add(log, machine->args);
-    s = (struct session){.log = log, .sent = 1, .answered = 1};
+    s = (struct session){.log = log, .sent = 1, .answered = 1, .moves = &moves};
     if (setjmp(failed)) {
         watcher_stop(s.watcher);
         /* What was made and not sent is no part of it. */
@@ -365,6 +385,7 @@ static int run_sessions(double seconds, uint64_t seed, const char *logs)
             faults++;
         }
     }
+    holds_print(&holds);
     printf("hostile guest: %u sessions, %lu lines, %.0f s\n", session, lines, now() - start);
     printf("%u passed, %u failed\n", session - faults, faults);
     log_clear(&log);

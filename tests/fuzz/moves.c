@@ -164,6 +164,16 @@ static void random_port(struct moves *m)
         emit(m, "out%c 0x%x 0x%lx", size, port, any_value(m));
 }
 
+/* rep outs of one value: the same access again and again, in one request. */
+static void string_port(struct moves *m)
+{
+    static const uint16_t ports[] = {0x3CF, 0x3CF, 0x3C5, 0xCFC, 0x1CF, 0x1F0, 0x1F7, 0x3F5, 0x60, 0x511};
+    uint16_t port = one_in(m, 3) ? any_port(m) : ports[below(m, COUNT(ports))];
+    unsigned size = 1u << below(m, 3), count = 1 + below(m, one_in(m, 4) ? 4096 : 64);
+
+    emit(m, "outs 0x%x %u %u 0x%lx", port, size, count, one_in(m, 2) ? 0x02 : any_value(m));
+}
+
 static uint64_t any_memory(struct moves *m)
 {
     switch (below(m, 4)) {
@@ -966,12 +976,30 @@ static const struct {
     void (*make)(struct moves *m);
     unsigned weight;
 } kinds[] = {
-    {random_port, 60},   {random_memory, 40}, {random_block, 10}, {random_config, 12},
-    {ide, 30},           {disk_command, 12},  {cd_command, 12},   {floppy, 16},
-    {floppy_command, 6}, {vga, 60},           {blit, 30},         {rtc, 8},
-    {keyboard, 12},      {serial, 6},         {fw_cfg, 8},        {power, 6},
-    {reset_line, 1},     {card, 30},          {rtl8139, 12},      {pcnet, 12},
-    {e1000, 12},         {usb, 12},           {command, 3},
+    {random_port, 60},
+    {string_port, 6},
+    {random_memory, 40},
+    {random_block, 10},
+    {random_config, 12},
+    {ide, 30},
+    {disk_command, 12},
+    {cd_command, 12},
+    {floppy, 16},
+    {floppy_command, 6},
+    {vga, 60},
+    {blit, 30},
+    {rtc, 8},
+    {keyboard, 12},
+    {serial, 6},
+    {fw_cfg, 8},
+    {power, 6},
+    {reset_line, 1},
+    {card, 30},
+    {rtl8139, 12},
+    {pcnet, 12},
+    {e1000, 12},
+    {usb, 12},
+    {command, 3},
 };
 
 void moves_next(struct moves *m)

@@ -59,6 +59,26 @@ static uint8_t combine(uint8_t rop, uint8_t s, uint8_t d)
     return result;
 }
 
+static void draw_all(struct cirrus_blt *blt)
+{
+    cirrus_blt_begin(blt, NULL);
+    while (cirrus_blt_next_line(blt))
+        assert_in_range(blt->y, 1, blt->height - 1);
+}
+
+/* step: from a chunk to the next. */
+static void feed_all(struct cirrus_blt *blt, const uint8_t *data, uint32_t step)
+{
+    if (blt->mode & BLT_PATTERN) {
+        cirrus_blt_begin(blt, data);
+        while (cirrus_blt_next_line(blt))
+            ;
+        return;
+    }
+    for (uint32_t c = 0; c < cirrus_blt_chunks(blt); c++)
+        cirrus_blt_chunk(blt, c, data + c * step);
+}
+
 static unsigned pixel_bytes(const struct cirrus_blt *blt)
 {
     return (blt->mode >> 4 & 3) + 1;
@@ -153,7 +173,7 @@ static void run_and_compare(struct bench *b)
 {
     assert_true(cirrus_blt_valid(&b->blt));
     reference(b, NULL);
-    cirrus_blt_run(&b->blt);
+    draw_all(&b->blt);
     assert_expected(b);
 }
 
@@ -180,7 +200,7 @@ static void copies_backwards(void **state)
         blt->src += (blt->height - 1) * blt->src_pitch + blt->width - 1;
         blt->mode |= BLT_BACKWARDS;
         assert_true(cirrus_blt_valid(blt));
-        cirrus_blt_run(blt);
+        draw_all(blt);
         assert_expected(b);
     }
 }
@@ -198,14 +218,14 @@ static void overlapping_scrolls_keep_the_picture(void **state)
     for (uint32_t y = 0; y < lines; y++) /* up, forwards */
         memcpy(b->expected + y * pitch, blt->vram + (y + down) * pitch, width);
     blt->src = down * pitch;
-    cirrus_blt_run(blt);
+    draw_all(blt);
     assert_expected(b);
     for (uint32_t y = lines; y-- > 0;) /* and down, backwards */
         memcpy(b->expected + (y + down) * pitch, blt->vram + y * pitch, width);
     blt->mode = BLT_BACKWARDS;
     blt->src = (lines - 1) * pitch + width - 1;
     blt->dst = (lines - 1 + down) * pitch + width - 1;
-    cirrus_blt_run(blt);
+    draw_all(blt);
     assert_expected(b);
 }
 
@@ -251,8 +271,7 @@ static void from_system_memory(void **state)
         for (size_t k = 0; k < sizeof(data); k++)
             data[k] = b->seed = b->seed * 1103515245 + 12345;
         reference(b, data);
-        for (uint32_t c = 0; c < cirrus_blt_chunks(&b->blt); c++)
-            cirrus_blt_chunk(&b->blt, c, data + c * cirrus_blt_chunk_bytes(&b->blt));
+        feed_all(&b->blt, data, cirrus_blt_chunk_bytes(&b->blt));
         assert_expected(b);
     }
 }
@@ -295,10 +314,9 @@ static void random_registers_never_leave_the_memory(void **state)
             continue;
         valid++;
         if (blt->mode & BLT_FROM_SYSTEM)
-            for (uint32_t c = 0; c < cirrus_blt_chunks(blt); c++)
-                cirrus_blt_chunk(blt, c, data);
+            feed_all(blt, data, 0);
         else
-            cirrus_blt_run(blt);
+            draw_all(blt);
     }
     assert_true(valid > 100);
     assert_memory_equal(b->memory, before, GUARD);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -235,6 +237,127 @@ static void a_loop_that_cannot_wait_ends(void **state)
     close(no_epoll);
 }
 
+/* ---- B3: the lock is fair ---- */
+
+enum { THREADS = 3 };
+
+struct busy_thread {
+    struct loop *loop;
+    pthread_t thread;
+    atomic_bool end;
+    atomic_ulong turns;
+    bool pieces; /* one request for ever, in pieces */
+};
+
+/* A processor that does nothing but slow accesses, back to back. */
+static void *busy_processor(void *opaque)
+{
+    struct busy_thread *t = opaque;
+
+    loop_enter(t->loop);
+    while (!t->end) {
+        for (volatile unsigned i = 0; i < 2000; i++)
+            ;
+        t->turns++;
+        if (t->pieces) {
+            loop_give_way(t->loop);
+        } else {
+            loop_leave(t->loop);
+            loop_enter(t->loop);
+        }
+    }
+    loop_leave(t->loop);
+    return NULL;
+}
+
+static void start_busy(struct loop_state *s, struct busy_thread *threads, bool pieces)
+{
+    for (unsigned i = 0; i < THREADS; i++) {
+        threads[i] = (struct busy_thread){.loop = &s->loop, .pieces = pieces};
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, busy_processor, &threads[i]), 0);
+    }
+}
+
+static void end_busy(struct loop_state *s, struct busy_thread *threads)
+{
+    for (unsigned i = 0; i < THREADS; i++)
+        threads[i].end = true;
+    pthread_mutex_unlock(&s->lock);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i].thread, NULL);
+    pthread_mutex_lock(&s->lock);
+}
+
+static void b3_the_machine_thread_waits_for_few_turns(void **state)
+{
+    struct loop_state *s = *state;
+    struct busy_thread threads[THREADS];
+
+    for (unsigned pieces = 0; pieces < 2; pieces++) {
+        unsigned long turns = 0;
+
+        start_busy(s, threads, pieces);
+        for (unsigned rounds = 0; rounds < 200 || turns < 2000; rounds++) {
+            turns = 0;
+            loop_once(&s->loop, false);
+            for (unsigned i = 0; i < THREADS; i++)
+                turns += threads[i].turns;
+        }
+        end_busy(s, threads);
+        assert_in_range(s->loop.most_waited, 0, THREADS);
+    }
+}
+
+static void spend(void *opaque)
+{
+    struct loop_state *s = opaque;
+
+    work_add(&s->loop.work, WORK_BUDGET);
+}
+
+/* The other way round: a loop with much to do lets each thread that waits have a turn between two handlers.
+ */
+static void b3_a_busy_loop_gives_turns(void **state)
+{
+    enum { HANDLERS = 100 };
+    struct loop_state *s = *state;
+    struct busy_thread threads[THREADS];
+    struct loop_work works[HANDLERS];
+    uint64_t before;
+
+    start_busy(s, threads, false);
+    loop_once(&s->loop, false);
+    while (s->loop.waiting < THREADS) { /* those that are not yet there */
+        pthread_mutex_unlock(&s->lock);
+        sched_yield();
+        pthread_mutex_lock(&s->lock);
+    }
+    before = s->loop.entered;
+    for (unsigned i = 0; i < HANDLERS; i++) {
+        works[i] = (struct loop_work){.run = spend, .opaque = s};
+        loop_post(&s->loop, &works[i]);
+    }
+    loop_once(&s->loop, false);
+    assert_in_range(s->loop.entered - before, HANDLERS - 1, 100000);
+    end_busy(s, threads);
+}
+
+/* ---- B2: what a handler did is counted anew for the next ---- */
+
+static void b2_each_handler_is_a_piece(void **state)
+{
+    struct loop_state *s = *state;
+    struct loop_work works[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        works[i] = (struct loop_work){.run = spend, .opaque = s};
+        loop_post(&s->loop, &works[i]);
+    }
+    loop_once(&s->loop, false);
+    assert_int_equal(s->loop.work.largest, WORK_BUDGET);
+    assert_in_range(s->loop.work.pieces, 4, 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +369,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_watch_removed_while_the_loop_waits_for_the_lock_is_not_told, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(b3_the_machine_thread_waits_for_few_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(b3_a_busy_loop_gives_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(b2_each_handler_is_a_piece, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("event loop", tests, NULL, NULL);
