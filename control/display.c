@@ -87,21 +87,18 @@ const struct option display_option_rows[] = {
     FUNCTION("sdl", NULL, apply_sdl, "the same as -display sdl"),
     FUNCTION("full-screen", NULL, apply_full_screen, "the window fills the screen"),
     FLAG("nographic", nographic, "no screen; the first serial line and the monitor are the terminal"),
-    TEXT("k", "LAYOUT", keyboard_layout, "the viewers' keyboard layout, such as de or fr (default en-us)"),
+    TEXT("k", "LAYOUT", keyboard_layout,
+         "the guest's keyboard layout: one of xkeyboard-config, such as de, fr or us(intl) (default en-us)"),
     OPTIONS_END};
 
 /* ---- the viewers' server ---- */
 
 bool display_check(const struct control *c, struct error *err)
 {
-    const char *layout = c->options.keyboard_layout;
+    const struct options *o = &c->options;
+    bool viewers = o->display == DISPLAY_VNC; /* whose server reads the layout itself */
 
-    if (!window_check(c, err))
-        return false;
-    for (size_t i = 0; layout && vnc_layouts[i]; i++)
-        if (!strcmp(layout, vnc_layouts[i]))
-            return true;
-    return !layout || unknown_name(err, "keyboard layout", layout, vnc_layouts) || error_prefix(err, "-k");
+    return window_check(c, err) && (viewers || !o->keyboard_layout || vnc_layout_check(o->keyboard_layout, err));
 }
 
 static bool load_vnc_password(struct control *c, const char *id, struct error *err)
@@ -161,6 +158,7 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
     struct vnc_options options = {
         .address = opts_get(opts, "address"),
         .layout = c->options.keyboard_layout,
+        .layout_now = c->options.chroot,
         .name = c->m.config.name[0] ? c->m.config.name : NULL,
         .lock_key_sync = true,
         .password = secret,

@@ -74,7 +74,7 @@ static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer,
         .vnc = vnc, .fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .peer = *peer, .key = key};
     pixman_region32_init(&v->dirty);
     pthread_cond_init(&v->inputs_taken, NULL);
-    keyboard_init(&v->keyboard, vnc->map, viewer_key, v);
+    keyboard_init(&v->keyboard, NULL, viewer_key, v);
     hand_join(&v->hand, vnc->console);
     tune_socket(fd);
     pthread_mutex_lock(&vnc->lock);

@@ -3,24 +3,17 @@
 
 #include <rfb/keysym.h>
 #include <string.h>
+#include <xkbcommon/xkbcommon.h>
 
 #include "console/console.h"
 
 enum { KEY_SHIFT_L = 0x2A, KEY_SHIFT_R = 0x36, KEY_CTRL_L = 0x1D, KEY_CTRL_R = 0xE01D, KEY_ALT_L = 0x38 };
-enum { KEY_ALTGR = 0xE038, KEY_SPACE = 0x39 };
+enum { KEY_ALTGR = 0xE038, KEY_SPACE = 0x39, KEY_LSGT = 0x56 };
 enum { LED_NUM = 2, LED_CAPS = 4 };
 
 /* Key symbols that rfb/keysym.h does not name. */
+enum { XK_Hangul_ = 0xFF31, XK_Hangul_Hanja_ = 0xFF34 };
 enum { XK_ISO_Left_Tab_ = 0xFE20, XK_ISO_Level3_Shift_ = 0xFE03, XK_Super_L_ = 0xFFEB, XK_Super_R_ = 0xFFEC };
-
-/* The keys of the main block in the order of a layout's strings; the last two are those of Japan (yen) and
- * Brazil. */
-static const uint8_t main_block[] = {
-    0x29, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, /* left of 1, 1 ... */
-    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1A, 0x1B,       /* Q ... */
-    0x1E, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2B,       /* A ... */
-    0x56, 0x2C, 0x2D, 0x2E, 0x2F, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x7D, 0x73, /* left of Z, Z ... */
-};
 
 /* Keys that give no character. */
 static const struct {
@@ -71,8 +64,13 @@ static const struct {
     {XK_KP_Equal, 0x59},
     {XK_KP_Begin, 0x4C},
     {XK_Kanji, 0x29},
+    {XK_Hangul_, 0x72},
+    {XK_Hangul_Hanja_, 0x71},
     {XK_Muhenkan, 0x7B},
     {XK_Henkan, 0x79},
+    {XK_Hiragana, 0x70},
+    {XK_Katakana, 0x70},
+    {XK_Romaji, 0x70},
     {XK_Hiragana_Katakana, 0x70},
     {XK_Zenkaku_Hankaku, 0x29},
     {XK_Eisu_toggle, 0x3A},
@@ -112,14 +110,6 @@ static const struct {
     {XK_KP_Decimal, XK_KP_Delete, 0x53, 0x34, 0xE053}, {XK_KP_Separator, XK_KP_Delete, 0x53, 0x33, 0xE053},
 };
 
-const struct keymap *keymap_find(const char *name)
-{
-    for (size_t i = 0; i < keymap_count; i++)
-        if (strcmp(keymaps[i].name, name) == 0)
-            return &keymaps[i];
-    return NULL;
-}
-
 static uint32_t dead_key(uint32_t keysym)
 {
     /* dead_grave (FE50) and what follows it */
@@ -131,89 +121,52 @@ static uint32_t dead_key(uint32_t keysym)
 
 uint32_t keymap_character(uint32_t keysym)
 {
-    if ((keysym >= 0x20 && keysym < 0x7F) || (keysym >= 0xA0 && keysym <= 0xFF))
-        return keysym;
-    if (keysym >= 0x01000100 && keysym <= 0x0110FFFF)
-        return keysym - 0x01000000;
-    for (size_t i = 0; i < keysym_char_count; i++)
-        if (keysym_chars[i].keysym == keysym)
-            return keysym_chars[i].character;
+    uint32_t character = xkb_keysym_to_utf32(keysym);
+
+    if (character >= 0x20 && character != 0x7F)
+        return character;
     return dead_key(keysym);
 }
 
-/* The next character of UTF-8 that is known to be good. */
-static uint32_t next_character(const char **text)
+bool keymap_has(const struct keymap *map, uint32_t character)
 {
-    const uint8_t *s = (const uint8_t *)*text;
-    unsigned length = s[0] < 0x80 ? 1 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    uint32_t character = length == 1 ? s[0] : s[0] & (0x7F >> length);
-
-    for (unsigned i = 1; i < length; i++)
-        character = character << 6 | (s[i] & 0x3F);
-    *text += length;
-    return character;
+    for (unsigned i = 0; i < map->count; i++)
+        if (map->places[i].character == character)
+            return true;
+    return false;
 }
 
-/* Where a layout has a character: the key, and with what. */
-struct place {
-    uint8_t code; /* 0: nowhere */
-    uint8_t level;
-    bool letter; /* Caps Lock works on it */
-};
-
-static bool is_capital_of(uint32_t capital, uint32_t small)
+/* Is a place better than another that has the same character: on the level that is held, else the lower one;
+ * the key left of Z, which not every keyboard has, comes last. */
+static bool is_better(const struct key_place *place, const struct key_place *than, unsigned held)
 {
-    if (small == 0xD7 || small == 0xF7 || capital == 0xD7)
-        return false;
-    if ((small >= 'a' && small <= 'z') || (small >= 0xE0 && small <= 0xFE) ||
-        (small >= 0x430 && small <= 0x44F))
-        return capital == small - 0x20;
-    if (small >= 0x450 && small <= 0x45F)
-        return capital == small - 0x50;
-    return small >= 0x100 && small < 0x180 && capital == small - 1;
+    if (!than->code)
+        return true;
+    if ((place->code == KEY_LSGT) != (than->code == KEY_LSGT))
+        return than->code == KEY_LSGT;
+    if ((place->level == held) != (than->level == held))
+        return place->level == held;
+    return place->level < than->level;
 }
 
-static uint32_t character_at(const struct keymap *map, unsigned level, unsigned index)
+static struct key_place find_place(const struct keymap *map, uint32_t character, unsigned held)
 {
-    const char *text = map->levels[level];
-    uint32_t character = 0;
-
-    for (unsigned i = 0; i <= index; i++) {
-        if (!*text)
-            return 0;
-        character = next_character(&text);
-    }
-    return character == ' ' ? 0 : character;
-}
-
-/* Looks for a character, on the level that is held now if it is there, else on the lowest. */
-static struct place find_place(const struct keymap *map, uint32_t character, unsigned held)
-{
-    struct place place = {0};
+    struct key_place best = {0};
 
     if (character == ' ')
-        return (struct place){.code = KEY_SPACE, .level = held};
-    for (unsigned level = 0; level < KEYMAP_LEVELS; level++) {
-        const char *text = map->levels[level];
-
-        for (unsigned i = 0; *text && i < sizeof(main_block); i++) {
-            if (next_character(&text) != character || (place.code && level != held))
-                continue;
-            place =
-                (struct place){main_block[i], level,
-                               is_capital_of(character_at(map, 1, i), character_at(map, 0, i)) && level < 2};
-            if (level == held)
-                return place;
-        }
-    }
-    return place;
+        return (struct key_place){.code = KEY_SPACE, .level = held};
+    for (unsigned i = 0; map && i < map->count; i++)
+        if (map->places[i].character == character && is_better(&map->places[i], &best, held))
+            best = map->places[i];
+    return best;
 }
 
 /* ---- keys ---- */
 
-static bool has_altgr(const struct keymap *map)
+/* Does AltGr choose characters: in the guest's layout, or in the viewer's alone? */
+static bool altgr_chooses(const struct keyboard *kb)
 {
-    return map->levels[2][0] || map->levels[3][0];
+    return kb->third_level || (kb->map && kb->map->altgr);
 }
 
 static unsigned bit_of(uint16_t code)
@@ -243,7 +196,7 @@ void keyboard_code(struct keyboard *kb, uint16_t code, bool down)
 static unsigned held_level(const struct keyboard *kb)
 {
     return (is_down(kb, KEY_SHIFT_L) || is_down(kb, KEY_SHIFT_R) ? KEYMAP_SHIFT : 0) |
-           (has_altgr(kb->map) && is_down(kb, KEY_ALTGR) ? KEYMAP_ALTGR : 0);
+           (altgr_chooses(kb) && is_down(kb, KEY_ALTGR) ? KEYMAP_ALTGR : 0);
 }
 
 static bool holds_command_key(const struct keyboard *kb)
@@ -273,7 +226,7 @@ static void press_on_level(struct keyboard *kb, uint16_t code, unsigned level)
         keyboard_code(kb, changed[count], !is_down(kb, changed[count]));
 }
 
-static void press_place(struct keyboard *kb, const struct place *place, uint8_t leds)
+static void press_place(struct keyboard *kb, const struct key_place *place, uint8_t leds)
 {
     unsigned level = place->level;
 
@@ -288,10 +241,10 @@ static void press_place(struct keyboard *kb, const struct place *place, uint8_t 
 
 /* A character that the layout makes with a dead key: presses and releases that one first; returns the place
  * of the other. */
-static struct place compose(struct keyboard *kb, const struct keymap *map, uint32_t character)
+static struct key_place compose(struct keyboard *kb, const struct keymap *map, uint32_t character)
 {
     for (size_t i = 0; i < composition_count; i++) {
-        struct place mark, base;
+        struct key_place mark, base;
 
         if (compositions[i].character != character)
             continue;
@@ -303,17 +256,17 @@ static struct place compose(struct keyboard *kb, const struct keymap *map, uint3
         keyboard_code(kb, mark.code, false);
         return base;
     }
-    return (struct place){0};
+    return (struct key_place){0};
 }
 
 static uint16_t press_character(struct keyboard *kb, uint32_t character, uint8_t leds)
 {
-    struct place place = find_place(kb->map, character, held_level(kb));
+    struct key_place place = find_place(kb->map, character, held_level(kb));
 
     if (!place.code)
         place = compose(kb, kb->map, character);
-    if (!place.code) /* Latin letters where the layout has others: Ctrl+C in Russian */
-        place = find_place(keymap_find("en-us"), character, held_level(kb));
+    if (!place.code) /* where the layout has none: Ctrl+C in Russian */
+        place = find_place(kb->map ? kb->map->latin : NULL, character, held_level(kb));
     if (place.code)
         press_place(kb, &place, leds);
     return place.code;
@@ -343,8 +296,8 @@ static uint16_t other_code(uint32_t keysym, uint8_t leds)
         return 0x3B + (keysym - XK_F1);
     if (keysym == XK_F11 || keysym == XK_F12)
         return 0x57 + (keysym - XK_F11);
-    if (keysym >= XK_F13 && keysym <= XK_F23)
-        return 0x64 + (keysym - XK_F13);
+    if (keysym >= XK_F13 && keysym <= XK_F24)
+        return keysym == XK_F24 ? 0x76 : 0x64 + (keysym - XK_F13);
     for (size_t i = 0; i < sizeof(other_keys) / sizeof(other_keys[0]); i++)
         if (other_keys[i].keysym == keysym)
             return other_keys[i].code;
@@ -370,10 +323,8 @@ static void press(struct keyboard *kb, uint32_t keysym, uint8_t leds)
     uint16_t code = other_code(keysym, leds);
     uint32_t character;
 
-    /* AltGr on the viewer's side alone: it makes characters there, and the guest's layout does not know it.
-     */
-    if (code == KEY_ALTGR && keysym != XK_Alt_R && keysym != XK_Meta_R && !has_altgr(kb->map))
-        return;
+    if (code == KEY_ALTGR)
+        kb->third_level = keysym != XK_Alt_R && keysym != XK_Meta_R;
     if (code) {
         keyboard_code(kb, code, true);
     } else {

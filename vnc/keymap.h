@@ -14,22 +14,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KEYMAP_SHIFT = 1, KEYMAP_ALTGR = 2, KEYMAP_LEVELS = 4 };
+#include "base/error.h"
 
-struct keymap {
-    const char *name;
-    const char *levels[KEYMAP_LEVELS]; /* UTF-8; see layouts.c */
+enum { KEYMAP_SHIFT = 1, KEYMAP_ALTGR = 2, KEYMAP_LEVELS = 4, KEYMAP_PLACES = 256 };
+
+#define KEYMAP_DATA "/usr/share/X11/xkb"
+
+/* Where a layout has a character: the key, and with what. */
+struct key_place {
+    uint32_t character; /* Unicode; a combining mark is a dead key */
+    uint8_t code;       /* of set 1, without prefix; 0: nowhere */
+    uint8_t level;      /* KEYMAP_SHIFT, KEYMAP_ALTGR */
+    bool letter;        /* Caps Lock works on it */
 };
 
-/* NULL: no such layout. The names are vnc_layouts of vnc.h. */
-const struct keymap *keymap_find(const char *name);
+struct keymap {
+    struct key_place places[KEYMAP_PLACES];
+    unsigned count;
+    bool altgr;           /* it has characters with AltGr */
+    struct keymap *latin; /* where it lacks some of ASCII: a layout that has it, else NULL */
+};
+
+/*
+ * A layout of xkeyboard-config, "LAYOUT" or "LAYOUT(VARIANT)", or one of QEMU's names. Takes some 20 ms.
+ * NULL: *err.
+ */
+struct keymap *keymap_open(const char *name, struct error *err);
+void keymap_close(struct keymap *map);
+bool keymap_has(const struct keymap *map, uint32_t character);
 
 /* The character of a key symbol, 0: none. */
 uint32_t keymap_character(uint32_t keysym);
 
 /* The keyboard of one viewer. */
 struct keyboard {
-    const struct keymap *map;
+    const struct keymap *map; /* NULL: keys without characters only */
     /* Where the keys go: codes as console_key takes them. */
     void (*key)(void *opaque, uint16_t code, bool down);
     void *opaque;
@@ -39,6 +58,7 @@ struct keyboard {
         uint16_t code;
     } held[16]; /* which key a held symbol is; the release may come with other modifiers */
     unsigned held_count;
+    bool third_level; /* AltGr is held by a symbol that only chooses characters */
 };
 
 void keyboard_init(struct keyboard *kb, const struct keymap *map,
@@ -51,19 +71,11 @@ void keyboard_code(struct keyboard *kb, uint16_t code, bool down);
 /* Releases what is down. */
 void keyboard_release_all(struct keyboard *kb);
 
-/* The data, in layouts.c. */
-extern const struct keymap keymaps[];
-extern const size_t keymap_count;
-struct keysym_char {
-    uint16_t keysym, character;
-};
-extern const struct keysym_char keysym_chars[];
-extern const size_t keysym_char_count;
+/* The data, in compositions.c. */
 struct composed {
     uint16_t character, base, mark;
 };
 extern const struct composed compositions[];
 extern const size_t composition_count;
-extern const char *const vnc_layouts[];
 
 #endif

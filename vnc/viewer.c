@@ -248,6 +248,7 @@ static bool viewer_enter(struct viewer *v)
     struct pollfd fd = {.fd = v->wake_fd, .events = POLLIN};
     bool in;
 
+    vnc_need_map(vnc);
     pthread_mutex_lock(&vnc->lock);
     if (v->stage == VIEWER_HANDSHAKE)
         v->stage = VIEWER_ADMITTED;

@@ -89,7 +89,9 @@ struct vnc {
     struct console *console;
     struct console_view view;
     bool watching; /* the view is in the console */
-    const struct keymap *map;
+    char *layout;
+    pthread_mutex_t map_lock;
+    struct keymap *map; /* NULL until the first viewer comes; map lock while it is read */
     char *name;
     bool need_password;
     enum vnc_share share;
@@ -135,6 +137,9 @@ void vnc_connection(void *opaque);
 /* A line of the log about somebody who is not let in, the nth of its kind from there. Not one that the
  * guest's lines use up: those that are worth a line become fewer by themselves. */
 void vnc_log_refused(const struct vnc_endpoint *peer, const char *what, unsigned nth);
+
+/* Reads the keyboard layout if nobody has; the viewer's thread. */
+void vnc_need_map(struct vnc *vnc);
 
 /* vnc.c: lock held, or not for the last two. */
 unsigned vnc_count_stage(const struct vnc *vnc, enum viewer_stage stage);

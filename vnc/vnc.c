@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "vnc/viewer.h"
 
 #define VIEW_OF(view_) ((struct vnc *)((char *)(view_)-offsetof(struct vnc, view)))
@@ -35,6 +36,8 @@ void vnc_disconnect(struct viewer *v)
     pthread_cond_broadcast(&v->inputs_taken);
     wake(v);
 }
+
+#define DEFAULT_LAYOUT "en-us"
 
 /* How long the machine thread takes input at a time: what floods in must not keep others from the machine. */
 #define INPUT_SLICE NS_PER_MS
@@ -260,6 +263,7 @@ static void let_in(struct vnc *vnc, struct viewer *v)
     if (ready && !v->quit && may_enter(vnc, v)) {
         v->absolute = console_pointer_is_absolute(vnc->console);
         v->leds = console_leds(vnc->console);
+        v->keyboard.map = vnc->map;
         v->stage = VIEWER_ACTIVE;
         wake(v);
     } else {
@@ -443,24 +447,39 @@ static void vnc_work(void *opaque)
     free_old_pictures(vnc);
 }
 
+/* Without its layout a viewer has the keys that give no characters. */
+void vnc_need_map(struct vnc *vnc)
+{
+    struct error err;
+
+    pthread_mutex_lock(&vnc->map_lock);
+    if (!vnc->map) {
+        vnc->map = keymap_open(vnc->layout, &err);
+        if (!vnc->map) {
+            log_line("vnc: %s", err.text);
+            vnc->map = calloc(1, sizeof(*vnc->map));
+        }
+    }
+    pthread_mutex_unlock(&vnc->map_lock);
+}
+
 struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_options *options,
                       struct error *err)
 {
-    const char *layout = options->layout ? options->layout : "en-us";
-    const struct keymap *map = keymap_find(layout);
+    const char *layout = options->layout ? options->layout : DEFAULT_LAYOUT;
+    struct keymap *map = NULL;
     struct vnc *vnc;
     bool opened;
 
-    if (!map) {
-        const char *near = error_nearest(layout, vnc_layouts);
-
-        error_set(err, "-k %s: no such keyboard layout%s%s%s", layout, near ? "; did you mean " : "",
-                  near ? near : "", near ? "?" : "");
-        return NULL;
+    if (options->layout_now || strcmp(layout, DEFAULT_LAYOUT) != 0) {
+        map = keymap_open(layout, err);
+        if (!map)
+            return NULL;
     }
     vnc = calloc(1, sizeof(*vnc));
     if (!vnc) {
         error_set(err, "vnc: out of memory");
+        keymap_close(map);
         return NULL;
     }
     *vnc = (struct vnc){.loop = loop,
@@ -471,12 +490,14 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                                  .pointer = vnc_pointer_changed},
                         .canvas_room = VNC_PICTURE_MEMORY,
                         .map = map,
+                        .layout = strdup(layout),
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,
                         .share = options->share,
                         .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
                         .work = {.run = vnc_work, .opaque = vnc}};
     pthread_mutex_init(&vnc->lock, NULL);
+    pthread_mutex_init(&vnc->map_lock, NULL);
     opened = listen_start(vnc, options->address, options->to, err);
     if (opened)
         return vnc;
@@ -505,6 +526,9 @@ void vnc_stop(struct vnc *vnc)
     free_old_pictures(vnc);
     loop_cancel(vnc->loop, &vnc->work);
     pthread_mutex_destroy(&vnc->lock);
+    pthread_mutex_destroy(&vnc->map_lock);
+    keymap_close(vnc->map);
+    free(vnc->layout);
     explicit_bzero(vnc->password, sizeof(vnc->password));
     free(vnc->socket_path);
     free(vnc->name);

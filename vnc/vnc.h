@@ -42,7 +42,9 @@ struct vnc_options {
     unsigned to; /* to=N: take the first free display of DISPLAY..N; 0, or less than DISPLAY: only DISPLAY */
     bool password; /* password=on: refuse everybody until vnc_set_password */
     enum vnc_share share;
-    const char *layout; /* -k: keyboard layout, NULL: en-us */
+    /* -k: keyboard layout; NULL or "en-us": read when the first viewer comes, or with layout_now at once. */
+    const char *layout;
+    bool layout_now;
     const char *name;   /* title for the viewers, NULL: "hvm-dm" */
     bool lock_key_sync; /* press Caps Lock and Num Lock where the viewer's state differs from the guest's */
 };
@@ -75,7 +77,7 @@ struct vnc_info {
 };
 void vnc_query(struct vnc *vnc, struct vnc_info *info);
 
-/* The names that layout takes; ends with NULL. */
-extern const char *const vnc_layouts[];
+/* Is there such a keyboard layout? False: *err. Takes some 20 ms. */
+bool vnc_layout_check(const char *layout, struct error *err);
 
 #endif
