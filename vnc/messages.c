@@ -223,6 +223,9 @@ static bool set_encodings(struct session *s, const uint8_t *m, size_t length)
         return false;
     if (extended_keys && !send_pseudo(s, EXTENDED_KEY_EVENT, 0, NULL, 0))
         return false;
+    pthread_mutex_lock(&s->v->vnc->lock);
+    s->v->shows_lights = s->led_state;
+    pthread_mutex_unlock(&s->v->vnc->lock);
     s->told_absolute = true; /* what viewers begin with */
     s->told_leds = LEDS_UNKNOWN;
     return messages_tell_changes(s);
@@ -280,7 +283,10 @@ static uint16_t code_of_qnum(uint32_t qnum)
 static void messages_key_event(struct viewer *v, bool down, uint32_t symbol, uint32_t qnum)
 {
     uint16_t code = code_of_qnum(qnum);
-    struct input in = {.kind = code ? INPUT_CODE : INPUT_SYMBOL, .down = down, .key = code ? code : symbol};
+    struct input in = {.kind = code ? INPUT_CODE : INPUT_SYMBOL,
+                       .down = down,
+                       .key = code ? code : symbol,
+                       .symbol = symbol};
 
     post_input(v, &in);
 }

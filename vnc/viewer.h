@@ -21,6 +21,7 @@
 #include "console/hands.h"
 #include "vnc/guesses.h"
 #include "vnc/keymap.h"
+#include "vnc/lock_sync.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
 
@@ -41,6 +42,7 @@ struct input {
     enum input_kind kind;
     bool down;
     uint32_t key;       /* SYMBOL: key symbol; CODE: as console_key takes it */
+    uint32_t symbol;    /* CODE: what the key gives at the viewer's */
     int x, y;           /* POSITION: in the picture; MOVEMENT: right and down positive */
     int from_x, from_y; /* POSITION: the first of those that one event sums up */
     int width, height;  /* POSITION: of the picture */
@@ -70,6 +72,7 @@ struct viewer {
     bool spoke;                          /* it answered in the handshake */
     bool quit;                           /* to be disconnected */
     bool exclusive;                      /* asked for the screen alone */
+    bool shows_lights;                   /* it follows the guest's lock keys by itself */
     bool absolute;                       /* how pointer events reach the guest */
     uint8_t leds;                        /* the guest's keyboard lights, as console_leds has them */
     bool hungry;                         /* waits for a change of the picture */
@@ -94,6 +97,8 @@ struct vnc {
     struct keymap *map; /* NULL until the first viewer comes; map lock while it is read */
     char *name;
     bool need_password;
+    bool lock_key_sync;
+    struct lock_sync locks;
     enum vnc_share share;
     struct vnc_endpoint server;
     char *socket_path;

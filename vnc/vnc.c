@@ -45,6 +45,11 @@ void vnc_disconnect(struct viewer *v)
 /* Changes that no viewer takes for so long, because all are stalled, are drawn at that pace. */
 #define SELDOM (NS_PER_SECOND / 4)
 
+static int64_t vnc_now(const struct vnc *vnc)
+{
+    return clock_now(&vnc->loop->host_clock);
+}
+
 /* ---- the picture ---- */
 
 void vnc_release_picture(struct vnc *vnc, struct picture *picture)
@@ -179,6 +184,7 @@ static void vnc_leds_changed(struct console_view *view)
 {
     struct vnc *vnc = VIEW_OF(view);
 
+    lock_sync_lights(&vnc->locks, console_leds(vnc->console));
     pthread_mutex_lock(&vnc->lock);
     for (struct viewer *v = vnc->viewers; v; v = v->next) {
         v->leds = console_leds(vnc->console);
@@ -276,6 +282,8 @@ void viewer_key(void *opaque, uint16_t code, bool down)
 {
     struct viewer *v = opaque;
 
+    if (down)
+        lock_sync_pressed(&v->vnc->locks, code, console_leds(v->vnc->console), vnc_now(v->vnc));
     hand_key(&v->hand, code, down);
 }
 
@@ -332,6 +340,36 @@ static void release_buttons(struct viewer *v)
 
 /* ---- input ---- */
 
+static bool holds_any(const struct viewer *v, const uint16_t *codes, unsigned count)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < count; i++)
+        any |= hand_holds(&v->hand, codes[i]);
+    return any;
+}
+
+/* Before a key whose meaning at the viewer's depends on a lock key that the guest has otherwise. */
+static void sync_lock_keys(struct viewer *v, const struct input *in)
+{
+    static const uint16_t shifts[] = {0x2A, 0x36}, commands[] = {0x1D, 0xE01D, 0x38, 0xE038, 0xE05B, 0xE05C};
+    struct vnc *vnc = v->vnc;
+    uint16_t lock_key;
+    bool shows;
+
+    pthread_mutex_lock(&vnc->lock);
+    shows = v->shows_lights;
+    pthread_mutex_unlock(&vnc->lock);
+    if (!vnc->lock_key_sync || shows || !in->down || holds_any(v, commands, 6))
+        return;
+    lock_key = lock_sync_before(&vnc->locks, in->key, in->symbol, holds_any(v, shifts, 2),
+                                console_leds(vnc->console), vnc_now(vnc));
+    if (lock_key) {
+        viewer_key(v, lock_key, true);
+        viewer_key(v, lock_key, false);
+    }
+}
+
 static void handle_input(struct viewer *v, const struct input *in)
 {
     switch (in->kind) {
@@ -339,6 +377,7 @@ static void handle_input(struct viewer *v, const struct input *in)
         keyboard_symbol(&v->keyboard, in->key, in->down, console_leds(v->vnc->console));
         break;
     case INPUT_CODE:
+        sync_lock_keys(v, in);
         keyboard_code(&v->keyboard, in->key, in->down);
         break;
     case INPUT_POSITION:
@@ -494,6 +533,7 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,
                         .share = options->share,
+                        .lock_key_sync = options->lock_key_sync,
                         .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
                         .work = {.run = vnc_work, .opaque = vnc}};
     pthread_mutex_init(&vnc->lock, NULL);

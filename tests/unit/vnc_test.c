@@ -32,6 +32,7 @@
 #include "tests/lib/viewer.h"
 #include "tests/lib/wait.h"
 #include "vnc/guesses.h"
+#include "vnc/lock_sync.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
 
@@ -1501,6 +1502,102 @@ static void test_extended_keys(void **state)
     KEYS(0x9E, 0xB0);
 }
 
+static void send_code(int fd, bool down, uint32_t keysym, uint8_t qnum)
+{
+    uint8_t message[12] = {0xFF, 0, 0, down, keysym >> 24, keysym >> 16, keysym >> 8, keysym, 0, 0, 0, qnum};
+
+    say(fd, message, sizeof(message));
+}
+
+static void tap_code(int fd, uint32_t keysym, uint8_t qnum)
+{
+    send_code(fd, true, keysym, qnum);
+    send_code(fd, false, keysym, qnum);
+}
+
+static void set_lights(uint8_t lights)
+{
+    lock();
+    console_set_leds(t.console, lights);
+    unlock();
+}
+
+/* A browser sends scan codes and cannot set its lock keys: the guest's follow what the keys give. */
+static void test_lock_keys_follow_the_viewer(void **state)
+{
+    int fd;
+
+    start_options((struct vnc_options){.name = "guest", .lock_key_sync = true});
+    fd = enter();
+    tap_code(fd, 'a', 0x1E);
+    KEYS(0x1E, 0x9E);
+    tap_code(fd, 'A', 0x1E); /* Caps Lock is on there; what follows at once finds it so */
+    tap_code(fd, 'B', 0x30);
+    KEYS(0x3A, 0xBA, 0x1E, 0x9E, 0x30, 0xB0);
+    set_lights(LOCK_CAPS);
+    tap_code(fd, 'C', 0x2E);
+    tap_code(fd, '1', 0x02);
+    KEYS(0x2E, 0xAE, 0x02, 0x82);
+    send_code(fd, true, 0xFFE1, 0x2A);
+    tap_code(fd, 'c', 0x2E); /* with shift and Caps Lock */
+    send_code(fd, false, 0xFFE1, 0x2A);
+    KEYS(0x2A, 0x2E, 0xAE, 0xAA);
+    send_code(fd, true, 0xFFE3, 0x1D);
+    tap_code(fd, 'c', 0x2E); /* Ctrl+C */
+    send_code(fd, false, 0xFFE3, 0x1D);
+    KEYS(0x1D, 0x2E, 0xAE, 0x9D);
+    tap_code(fd, 0xFFE5, 0x3A); /* the viewer's own Caps Lock comes through, and is not undone */
+    tap_code(fd, 'd', 0x20);
+    KEYS(0x3A, 0xBA, 0x20, 0xA0);
+    set_lights(0);
+    tap_code(fd, 0xFFB7, 0x47); /* keypad 7 */
+    KEYS(0x45, 0xC5, 0x47, 0xC7);
+    set_lights(LOCK_NUM);
+    tap_code(fd, 0xFF95, 0x47); /* keypad Home */
+    KEYS(0x45, 0xC5, 0x47, 0xC7);
+    close(fd);
+}
+
+/* Not where the viewer follows the guest's lights, or is told not to. */
+static void test_lock_keys_are_left_alone(void **state)
+{
+    uint8_t bytes[17];
+    int fd;
+
+    start_options((struct vnc_options){.name = "guest", .lock_key_sync = true});
+    fd = enter();
+    SAY(fd, "\2\0\0\1\xFF\xFF\xFE\xFB");
+    hear(fd, bytes, 17);
+    tap_code(fd, 'A', 0x1E);
+    KEYS(0x1E, 0x9E);
+    close(fd);
+    EVENTUALLY(viewers() == 0);
+    lock();
+    vnc_stop(t.vnc);
+    unlock();
+    start();
+    fd = enter();
+    tap_code(fd, 'A', 0x1E);
+    KEYS(0x1E, 0x9E);
+    close(fd);
+}
+
+/* A guest that does not switch its lights is not sent lock keys again and again. */
+static void test_lock_sync_without_lights(void **state)
+{
+    struct lock_sync sync = {0};
+    const int64_t second = 1000000000;
+
+    assert_int_equal(lock_sync_before(&sync, 0x1E, 'A', false, 0, 0), SCAN_CAPS_LOCK);
+    lock_sync_pressed(&sync, SCAN_CAPS_LOCK, 0, 0);
+    assert_int_equal(lock_sync_before(&sync, 0x1E, 'A', false, 0, second / 2), 0);
+    assert_int_equal(lock_sync_before(&sync, 0x1E, 'A', false, 0, 2 * second), 0);
+    assert_int_equal(lock_sync_before(&sync, 0x1E, 'a', false, LOCK_CAPS, 2 * second), 0);
+    lock_sync_lights(&sync, 0);
+    assert_int_equal(lock_sync_before(&sync, 0x1E, 'A', false, 0, 3 * second), SCAN_CAPS_LOCK);
+    assert_int_equal(lock_sync_before(&sync, 0x29, 0xDF, false, LOCK_CAPS, 3 * second), 0); /* sharp s */
+}
+
 static void test_many_keys_all_arrive(void **state)
 {
     int fd;
@@ -1885,6 +1982,9 @@ int main(void)
         TEST(test_random_messages),
         TEST(test_keys),
         TEST(test_extended_keys),
+        TEST(test_lock_keys_follow_the_viewer),
+        TEST(test_lock_keys_are_left_alone),
+        cmocka_unit_test(test_lock_sync_without_lights),
         TEST(test_many_keys_all_arrive),
         TEST(test_keys_of_a_leaving_viewer_arrive),
         TEST(test_keys_are_counted_by_viewer),
