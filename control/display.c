@@ -13,8 +13,8 @@
 
 /* ---- options ---- */
 
-static const char *const vnc_keys[] = {"address",       "to", "password", "password-secret", "share",
-                                       "lock-key-sync", "id", NULL};
+static const char *const vnc_keys[] = {
+    "address", "to", "password", "password-secret", "share", "lock-key-sync", "tls-creds", "id", NULL};
 
 static bool apply_vnc(struct options *o, const char *option, const char *arg, struct error *err)
 {
@@ -72,7 +72,8 @@ static bool apply_full_screen(struct options *o, const char *option, const char 
 }
 
 const struct option display_option_rows[] = {
-    FUNCTION("vnc", "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,share=POLICY]|none",
+    FUNCTION("vnc",
+             "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,tls-creds=ID][,share=POLICY]|none",
              apply_vnc,
              "serve the screen to VNC viewers (default localhost:0,to=99); to: take the first free display "
              "up to N"),
@@ -98,7 +99,8 @@ bool display_check(const struct control *c, struct error *err)
     const struct options *o = &c->options;
     bool viewers = o->display == DISPLAY_VNC; /* whose server reads the layout itself */
 
-    return window_check(c, err) && (viewers || !o->keyboard_layout || vnc_layout_check(o->keyboard_layout, err));
+    return window_check(c, err) &&
+           (viewers || !o->keyboard_layout || vnc_layout_check(o->keyboard_layout, err));
 }
 
 static bool load_vnc_password(struct control *c, const char *id, struct error *err)
@@ -154,7 +156,7 @@ void display_tell_port(struct control *c)
 
 static bool start_vnc(struct control *c, const struct opts *opts, struct error *err)
 {
-    const char *secret = opts_get(opts, "password-secret");
+    const char *secret = opts_get(opts, "password-secret"), *tls = opts_get(opts, "tls-creds");
     struct vnc_options options = {
         .address = opts_get(opts, "address"),
         .layout = c->options.keyboard_layout,
@@ -173,6 +175,8 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
         !parse_share(opts, &options.share, err))
         return false;
     options.to = to;
+    if (tls && !(options.tls = objects_open_tls(c, tls, err)))
+        return error_prefix(err, "%s", opts->option);
     c->vnc = vnc_start(&c->m.loop, c->backends.console, &options, err);
     if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
         return error_prefix(err, "%s", opts->option);

@@ -70,8 +70,12 @@ static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer,
         vnc_refuse(fd, "out of memory");
         return;
     }
-    *v = (struct viewer){
-        .vnc = vnc, .fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .peer = *peer, .key = key};
+    *v = (struct viewer){.vnc = vnc,
+                         .fd = fd,
+                         .network = -1,
+                         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                         .peer = *peer,
+                         .key = key};
     pixman_region32_init(&v->dirty);
     pthread_cond_init(&v->inputs_taken, NULL);
     keyboard_init(&v->keyboard, NULL, viewer_key, v);

@@ -23,6 +23,11 @@ enum {
         60000, /* an answer that is not looked at by then, for others from there were wrong, is refused */
     SECURITY_NONE = 1,
     SECURITY_VNC = 2,
+    SECURITY_VENCRYPT = 19,
+    VENCRYPT_TLS_NONE = 257,
+    VENCRYPT_TLS_VNC = 258,
+    VENCRYPT_X509_NONE = 260,
+    VENCRYPT_X509_VNC = 261,
     APPLE_MINOR = 889, /* of Mac OS X: sends no ClientInit after "none" */
 };
 
@@ -126,12 +131,58 @@ static bool exchange_versions(struct viewer *v, unsigned *minor, int64_t deadlin
 
 static bool choose_security(struct viewer *v, unsigned minor, uint8_t type, int64_t deadline)
 {
+    static const char old[] = "this server wants an encrypted connection, which your viewer is too old for";
     uint8_t offer[2] = {1, type}, choice;
 
+    if (minor < 7 && type == SECURITY_VENCRYPT)
+        return send32(v, 0) && send32(v, strlen(old)) && viewer_send(v, old, strlen(old)) && false;
     if (minor < 7)
         return send32(v, type);
     return viewer_send(v, offer, sizeof(offer)) && handshake_receive(v, &choice, 1, deadline) &&
            choice == type;
+}
+
+/* The socket that is spoken over from now on carries what the tunnel decrypts. */
+static bool enter_tunnel(struct viewer *v, int64_t deadline)
+{
+    struct vnc *vnc = v->vnc;
+    char line[160];
+    const char *why;
+    int fd = tunnel_open(&v->tunnel, vnc->tls, v->fd, deadline, &why);
+
+    pthread_mutex_lock(&vnc->lock);
+    if (fd >= 0) {
+        v->network = v->fd;
+        v->fd = fd;
+    } else {
+        snprintf(line, sizeof(line), "TLS: %s", why);
+        vnc_log_refused(&v->peer, line, guesses_crowded(&vnc->guesses, &v->key, viewer_now()));
+    }
+    pthread_mutex_unlock(&vnc->lock);
+    return fd >= 0;
+}
+
+/* VeNCrypt 0.2 (rfbproto): one kind is offered, TLS with or without certificates, then what this server asks.
+ */
+static bool encrypt(struct viewer *v, int64_t deadline)
+{
+    bool x509 = vnc_tls_has_certificate(v->vnc->tls), secret = v->vnc->need_password;
+    uint32_t kind = secret ? (x509 ? VENCRYPT_X509_VNC : VENCRYPT_TLS_VNC)
+                           : (x509 ? VENCRYPT_X509_NONE : VENCRYPT_TLS_NONE);
+    uint8_t version[2] = {0, 2}, choice[4], offer[6] = {0, 1, kind >> 24, kind >> 16, kind >> 8, kind},
+            answer = 1;
+
+    if (!viewer_send(v, version, 2) || !handshake_receive(v, version, 2, deadline))
+        return false;
+    if (version[0] != 0 || version[1] != 2)
+        return viewer_send(v, &answer, 1) && false;
+    if (!viewer_send(v, offer, sizeof(offer)) || !handshake_receive(v, choice, sizeof(choice), deadline))
+        return false;
+    if (memcmp(choice, offer + 2, sizeof(choice)) != 0) {
+        answer = 0;
+        return viewer_send(v, &answer, 1) && false;
+    }
+    return viewer_send(v, &answer, 1) && enter_tunnel(v, deadline);
 }
 
 static bool right_answer(struct viewer *v, const uint8_t challenge[VNC_CHALLENGE_SIZE],
@@ -210,11 +261,16 @@ static bool receive_client_init(struct viewer *v, int64_t deadline)
 bool viewer_handshake(struct viewer *v)
 {
     int64_t deadline = viewer_now() + HANDSHAKE_MS;
-    bool secret = v->vnc->need_password, right = true;
+    bool secret = v->vnc->need_password, encrypted = v->vnc->tls, right = true;
     unsigned minor;
 
     if (!exchange_versions(v, &minor, deadline) ||
-        !choose_security(v, minor, secret ? SECURITY_VNC : SECURITY_NONE, deadline))
+        !choose_security(v, minor,
+                         encrypted ? SECURITY_VENCRYPT
+                         : secret  ? SECURITY_VNC
+                                   : SECURITY_NONE,
+                         deadline) ||
+        (encrypted && !encrypt(v, deadline)))
         return false;
     if (secret && !authenticate(v, &right, deadline))
         return false;

@@ -275,9 +275,10 @@ void *viewer_main(void *opaque)
 
     if (viewer_handshake(v) && viewer_enter(v))
         viewer_serve(v);
+    shutdown(v->fd, SHUT_RDWR); /* the tunnel says what is left */
+    tunnel_join(v->tunnel);
     pthread_mutex_lock(&v->vnc->lock);
     v->stage = VIEWER_GONE;
-    shutdown(v->fd, SHUT_RDWR);
     vnc_ask(v->vnc);
     pthread_mutex_unlock(&v->vnc->lock);
     return NULL;

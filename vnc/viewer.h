@@ -22,6 +22,7 @@
 #include "vnc/guesses.h"
 #include "vnc/keymap.h"
 #include "vnc/lock_sync.h"
+#include "vnc/tls.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_auth.h"
 
@@ -62,7 +63,9 @@ struct viewer {
     struct vnc *vnc;
     struct viewer *next;
     pthread_t thread;
-    int fd;
+    int fd;      /* what RFB is spoken over; changed by the viewer's thread, vnc->lock held */
+    int network; /* the connection, where fd is its tunnel's other end; else -1 */
+    struct tunnel *tunnel;
     int wake_fd; /* eventfd: the machine thread has something for this viewer */
     struct vnc_endpoint peer;
     struct peer_key key;
@@ -97,6 +100,7 @@ struct vnc {
     struct keymap *map; /* NULL until the first viewer comes; map lock while it is read */
     char *name;
     bool need_password;
+    struct vnc_tls *tls; /* NULL: nothing is encrypted */
     bool lock_key_sync;
     struct lock_sync locks;
     enum vnc_share share;

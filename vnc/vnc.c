@@ -33,6 +33,8 @@ void vnc_disconnect(struct viewer *v)
     v->quit = true;
     v->hungry = false;
     shutdown(v->fd, SHUT_RDWR);
+    if (v->network >= 0)
+        shutdown(v->network, SHUT_RDWR);
     pthread_cond_broadcast(&v->inputs_taken);
     wake(v);
 }
@@ -290,6 +292,8 @@ void viewer_key(void *opaque, uint16_t code, bool down)
 void viewer_free(struct viewer *v)
 {
     close(v->fd);
+    if (v->network >= 0)
+        close(v->network);
     close(v->wake_fd);
     pixman_region32_fini(&v->dirty);
     pthread_cond_destroy(&v->inputs_taken);
@@ -532,6 +536,7 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                         .layout = strdup(layout),
                         .name = strdup(options->name ? options->name : "hvm-dm"),
                         .need_password = options->password,
+                        .tls = options->tls,
                         .share = options->share,
                         .lock_key_sync = options->lock_key_sync,
                         .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
@@ -568,6 +573,7 @@ void vnc_stop(struct vnc *vnc)
     pthread_mutex_destroy(&vnc->lock);
     pthread_mutex_destroy(&vnc->map_lock);
     keymap_close(vnc->map);
+    vnc_tls_close(vnc->tls);
     free(vnc->layout);
     explicit_bzero(vnc->password, sizeof(vnc->password));
     free(vnc->socket_path);
@@ -589,7 +595,10 @@ bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
 
 void vnc_query(struct vnc *vnc, struct vnc_info *info)
 {
-    *info = (struct vnc_info){.server = vnc->server, .auth = vnc->need_password ? "vnc" : "none"};
+    *info = (struct vnc_info){.server = vnc->server,
+                              .auth = vnc->tls             ? "vencrypt"
+                                      : vnc->need_password ? "vnc"
+                                                           : "none"};
     pthread_mutex_lock(&vnc->lock);
     for (struct viewer *v = vnc->viewers; v && info->viewers < VNC_MAX_VIEWERS; v = v->next)
         if (v->stage == VIEWER_ACTIVE && !v->quit)

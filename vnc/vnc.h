@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/loop.h"
 #include "console/console.h"
+#include "vnc/tls.h"
 
 #define VNC_MAX_VIEWERS 64
 #define VNC_BASE_PORT   5900
@@ -40,7 +41,8 @@ struct vnc_options {
      */
     const char *address;
     unsigned to; /* to=N: take the first free display of DISPLAY..N; 0, or less than DISPLAY: only DISPLAY */
-    bool password; /* password=on: refuse everybody until vnc_set_password */
+    bool password;       /* password=on: refuse everybody until vnc_set_password */
+    struct vnc_tls *tls; /* NULL: not encrypted; else the server's own from now on (of vnc_tls_open) */
     enum vnc_share share;
     /* -k: keyboard layout; NULL or "en-us": read when the first viewer comes, or with layout_now at once. */
     const char *layout;
@@ -71,7 +73,7 @@ struct vnc_endpoint {
 };
 struct vnc_info {
     struct vnc_endpoint server;
-    const char *auth; /* none, vnc */
+    const char *auth; /* none, vnc, vencrypt */
     size_t viewers;   /* those that are through with authentication */
     struct vnc_endpoint viewer[VNC_MAX_VIEWERS];
 };
