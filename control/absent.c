@@ -148,12 +148,22 @@ static bool apply_spice(struct options *o, const char *option, const char *arg, 
     return error_set(err, "%s %s: SPICE is not supported; VNC is", option, arg);
 }
 
+/* Until there is a filter of system calls, nobody is told that there is one. */
+static bool apply_sandbox(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return !strncmp(arg, "off", 3) ||
+           error_set(err,
+                     "%s %s: there is no filter of system calls; -runas, -chroot and -xen-domid-restrict "
+                     "take rights away",
+                     option, arg);
+}
+
 const struct option absent_option_rows[] = {FUNCTION("xen-attach", NULL, apply_attach, NULL),
                                             FUNCTION("kernel", "FILE", apply_kernel, NULL),
                                             FUNCTION("initrd", "FILE", apply_kernel, NULL),
                                             FUNCTION("append", "TEXT", apply_kernel, NULL),
                                             FUNCTION("spice", "OPTIONS", apply_spice, NULL),
-                                            FUNCTION("sandbox", "ARG", apply_refused, NULL),
+                                            FUNCTION("sandbox", "on|off", apply_sandbox, NULL),
                                             IGNORED("msg", "timestamp=on"),
                                             IGNORED("trace", "ARG"),
                                             IGNORED("D", "FILE"),

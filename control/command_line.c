@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "control/absent.h"
+#include "control/config_file.h"
 #include "control/devices.h"
 #include "control/display.h"
 #include "control/drives.h"
@@ -89,6 +90,21 @@ static bool apply_version(struct options *o, const char *option, const char *arg
     return true;
 }
 
+static bool apply_readconfig(struct options *o, const char *option, const char *arg, struct error *err);
+
+static bool apply_writeconfig(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    o->write_config = arg;
+    return true;
+}
+
+static const struct option file_option_rows[] = {
+    FUNCTION("readconfig", "FILE", apply_readconfig,
+             "options from a file of sections: [device \"ID\"], then lines of the form KEY = \"VALUE\""),
+    FUNCTION("writeconfig", "FILE", apply_writeconfig,
+             "write the options that have such sections there (-: standard output), and run"),
+    OPTIONS_END};
+
 static const struct option help_option_rows[] = {
     FUNCTION("version", NULL, apply_version, "show the version and end"),
     FUNCTION("help", NULL, apply_help, "show this text and end"), FUNCTION("h", NULL, apply_help, NULL),
@@ -98,7 +114,7 @@ static const struct option help_option_rows[] = {
 static const struct option *const tables[] = {
     machine_option_rows, drive_option_rows,  device_option_rows, usb_option_rows,     graphics_option_rows,
     display_option_rows, object_option_rows, line_option_rows,   network_option_rows, migrate_option_rows,
-    process_option_rows, help_option_rows,   test_option_rows,   absent_option_rows,
+    process_option_rows, file_option_rows,   help_option_rows,   test_option_rows,    absent_option_rows,
 };
 
 /* ---- help ---- */
@@ -253,6 +269,21 @@ static bool apply_option(struct options *o, const struct option *option, const c
     return option->apply(o, name, arg, err);
 }
 
+/* By name, whatever its row: an option of the command line, or a section of a file. */
+static bool apply_named(struct options *o, const char *name, const char *arg, struct error *err)
+{
+    const struct option *option = find_option(name);
+
+    if (arg && option->arg)
+        config_file_note(o, name, arg);
+    return apply_option(o, option, arg, err);
+}
+
+static bool apply_readconfig(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return config_file_read(o, arg, apply_named, err) || error_prefix(err, "%s", option);
+}
+
 static bool check_together(struct options *o, struct error *err)
 {
     bool xen = o->config.xen_domid || (o->accel && !strcmp(o->accel, "xen"));
@@ -298,8 +329,10 @@ bool command_line_parse(struct options *o, int argc, char **argv, struct error *
                 return error_set(err, "%s needs an argument: %s", name, option->arg);
             arg = argv[++i];
         }
-        if (!apply_option(o, option, arg, err))
+        if (!apply_named(o, option->name, arg, err))
             return false;
     }
-    return o->nothing_to_run || check_together(o, err);
+    if (o->nothing_to_run)
+        return true;
+    return check_together(o, err) && (!o->write_config || config_file_write(o, o->write_config, err));
 }

@@ -114,7 +114,7 @@ static bool apply_chardev(struct options *o, const char *option, const char *arg
 
 static bool apply_mon(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    static const char *const known[] = {"chardev", "mode", "pretty", NULL};
+    static const char *const known[] = {"chardev", "mode", "pretty", "id", NULL};
 
     return options_collect(&o->monitors, option, arg, "chardev", known, err);
 }

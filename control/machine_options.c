@@ -137,6 +137,7 @@ static bool apply_accel(struct options *o, const char *option, const char *arg, 
         o->nothing_to_run = true;
         return true;
     }
+    arg += strncmp(arg, "accel=", 6) ? 0 : 6;
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, ","), arg);
     return set_accel(o, option, name, err);
 }
@@ -219,6 +220,31 @@ static bool apply_rtc(struct options *o, const char *option, const char *arg, st
     return ok;
 }
 
+/* Hexadecimal digits in groups of 8, 4, 4, 4 and 12. */
+static bool parse_uuid(const char *text, uint8_t uuid[16])
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    unsigned n = 0, byte;
+
+    if (strlen(text) != strlen(form))
+        return false;
+    for (size_t i = 0; form[i]; i++)
+        if (form[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
+            return false;
+    for (size_t i = 0; form[i]; i += 2) {
+        i += form[i] == '-';
+        sscanf(text + i, "%2x", &byte);
+        uuid[n++] = byte;
+    }
+    return true;
+}
+
+static bool apply_uuid(struct options *o, const char *option, const char *arg, struct error *err)
+{
+    return parse_uuid(arg, o->config.uuid) ||
+           error_set(err, "%s %s: not of the form 12345678-9abc-def0-1234-56789abcdef0", option, arg);
+}
+
 static bool apply_no_acpi(struct options *o, const char *option, const char *arg, struct error *err)
 {
     o->config.acpi = false;
@@ -292,6 +318,7 @@ const struct option machine_option_rows[] = {
              "processors, up to 32 (Xen: 128; default 1)"),
     FUNCTION("name", "NAME[,process=NAME]", apply_name,
              "the guest's name, shown to viewers; the process's name"),
+    FUNCTION("uuid", "UUID", apply_uuid, "the machine's number, as SMBIOS tells it to the guest"),
     FUNCTION("rtc", "base=utc|localtime|DATE[,clock=host]", apply_rtc,
              "what the guest's clock says at start; a date is like 2024-02-29T12:00:00"),
     FUNCTION("no-acpi", NULL, apply_no_acpi, "no ACPI"),

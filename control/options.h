@@ -38,7 +38,9 @@ struct options {
     const char *vga;             /* NULL: not given */
     const char *keyboard_layout; /* NULL: en-us */
     const char *qtest, *qtest_log;
-    const char *incoming; /* -incoming; NULL: the guest starts afresh */
+    const char *incoming;             /* -incoming; NULL: the guest starts afresh */
+    const char *write_config;         /* -writeconfig; NULL: not given */
+    struct opts_list config_sections; /* what it writes */
     const char *pidfile, *chroot, *run_as, *process_name;
     bool start_paused, snapshot, daemonize, nographic, no_user_config;
     bool nothing_to_run; /* -help, -version and the like were answered */

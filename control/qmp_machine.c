@@ -47,6 +47,17 @@ static bool query_name(struct qmp_call *call)
     return true;
 }
 
+static bool query_uuid(struct qmp_call *call)
+{
+    const uint8_t *u = call->c->m.config.uuid;
+    char text[40];
+
+    snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+             u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    call->result = json_pack("{s:s}", "UUID", text);
+    return true;
+}
+
 static bool query_kvm(struct qmp_call *call)
 {
     call->result = json_pack("{s:b, s:b}", "enabled", !strcmp(call->c->m.accel->name, "kvm"), "present",
@@ -417,6 +428,7 @@ const struct qmp_command qmp_machine_commands[] = {
     {"query-command-line-options", "option:s?", query_command_line_options},
     {"query-name", NULL, query_name},
     {"query-kvm", NULL, query_kvm},
+    {"query-uuid", NULL, query_uuid},
     {"query-target", NULL, query_target},
     {"query-machines", NULL, query_machines},
     {"qom-list-types", "implements:s? abstract:b?", qom_list_types},

@@ -67,6 +67,7 @@ struct device_global {
 /* What the options say of the board; strings are owned by whoever filled it in and outlive the machine. */
 struct machine_config {
     const char *name;     /* -name, "" if none */
+    uint8_t uuid[16];     /* -uuid, in the order of its text; zeros if not given */
     uint64_t ram_size;    /* bytes */
     uint64_t max_low_ram; /* max-ram-below-4g, 0: the board's choice */
     unsigned cpus, max_cpus;

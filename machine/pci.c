@@ -20,6 +20,12 @@ static const struct property pci_properties[] = {
              .help = "show the option ROM in a BAR"),
     PROPERTY(PROP_BOOL, struct pci_device, multifunction, "multifunction",
              .help = "the slot has several functions"),
+    PROPERTY(PROP_INT32, struct pci_device, revision_id, "revision_id", .initial = "-1",
+             .help = "revision that guests see; -1: the chip's"),
+    PROPERTY(PROP_INT32, struct pci_device, subvendor_id, "subvendor_id", .initial = "-1",
+             .help = "subsystem vendor likewise"),
+    PROPERTY(PROP_INT32, struct pci_device, subsystem_id, "subsystem_id", .initial = "-1",
+             .help = "subsystem likewise"),
     {.name = NULL},
 };
 
@@ -330,6 +336,29 @@ static bool choose_devfn(struct pci_device *pci_dev, struct error *err)
     return true;
 }
 
+/* What the properties say of the identity goes before the class's word. */
+static bool set_identity(struct pci_device *pci_dev, struct error *err)
+{
+    const struct {
+        const char *name;
+        int32_t value, max;
+        uint8_t offset, size;
+    } ids[] = {
+        {"revision_id", pci_dev->revision_id, UINT8_MAX, PCI_REVISION_ID, 1},
+        {"subvendor_id", pci_dev->subvendor_id, UINT16_MAX, PCI_SUBSYSTEM_VENDOR_ID, 2},
+        {"subsystem_id", pci_dev->subsystem_id, UINT16_MAX, PCI_SUBSYSTEM_ID, 2},
+    };
+
+    for (size_t i = 0; i < COUNT(ids); i++) {
+        if (ids[i].value > ids[i].max)
+            return error_set(err, "device %s: property %s takes a number up to 0x%x", pci_dev->dev.cls->name,
+                             ids[i].name, ids[i].max);
+        for (unsigned byte = 0; ids[i].value >= 0 && byte < ids[i].size; byte++)
+            pci_dev->config[ids[i].offset + byte] = ids[i].value >> 8 * byte;
+    }
+    return true;
+}
+
 static void init_header(struct pci_device *pci_dev, const struct pci_info *info)
 {
     bool own_subsystem = info->subsystem_vendor || info->subsystem_device;
@@ -404,7 +433,7 @@ static bool pci_plug(struct bus_node *node, struct device *dev, struct error *er
     if (!choose_devfn(pci_dev, err))
         return false;
     init_header(pci_dev, pci_info_of(dev->cls));
-    return true;
+    return set_identity(pci_dev, err);
 }
 
 static bool pci_plugged(struct bus_node *node, struct device *dev, struct error *err)

@@ -103,6 +103,7 @@ struct pci_device {
     uint8_t *rom;  /* the ROM's bytes, owned */
     struct region rom_region;
     bool multifunction;
+    int32_t revision_id, subvendor_id, subsystem_id; /* -1: the class's */
 };
 
 /*

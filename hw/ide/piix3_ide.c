@@ -333,6 +333,7 @@ static const struct pci_info info = {.vendor = 0x8086, .device = 0x7010, .class_
 
 static const struct device_class piix3_ide_class = {
     .name = "piix3-ide",
+    .alias = "piix3-ide-xen",
     .description = "Intel PIIX3 IDE controller",
     .bus = &pci_bus_ops,
     .internal = true,

@@ -80,6 +80,7 @@ _Static_assert(sizeof(struct loader_entry) == 128, "as the firmware reads it");
 
 struct acpi_build {
     struct machine *m;
+    bool s3; /* suspend to RAM is offered */
     uint8_t data[TABLES_SIZE];
     size_t size;
     size_t table; /* where the one being written begins */
@@ -198,6 +199,16 @@ static void acpi_set_name(uint8_t *aml, size_t size, const char name[4], uint32_
         }
 }
 
+/* A sleep state of dsdt.asl that nobody looks for any more: _S3 becomes XS3. */
+static void acpi_hide_state(uint8_t *aml, size_t size, char state)
+{
+    const char name[] = {0x08, '_', 'S', state, '_'}; /* NameOp */
+
+    for (size_t i = TABLE_HEADER; i + sizeof(name) <= size; i++)
+        if (!memcmp(aml + i, name, sizeof(name)))
+            aml[i + 1] = 'X';
+}
+
 static bool acpi_has_port(struct machine *m, uint16_t port)
 {
     return bus_find(&m->bus, SPACE_PORT, port) != NULL;
@@ -224,6 +235,8 @@ static void acpi_dsdt(struct acpi_build *b)
     acpi_set_name(aml, sizeof(dsdt_aml_code), "PWHI", PCI_WINDOW_LAST);
     acpi_set_name(aml, sizeof(dsdt_aml_code), "PRTS", acpi_ports(b->m));
     acpi_set_name(aml, sizeof(dsdt_aml_code), "NCPU", max_u64(config->cpus, config->max_cpus));
+    if (!b->s3)
+        acpi_hide_state(aml, sizeof(dsdt_aml_code), '3');
     acpi_end(b, false);
 }
 
@@ -362,7 +375,7 @@ static void acpi_build_all(struct acpi_build *b, uint16_t pm_base)
     acpi_rsdp(b, b->table);
 }
 
-bool acpi_publish(struct machine *m, struct device *fw_cfg, uint16_t pm_base, struct error *err)
+bool acpi_publish(struct machine *m, struct device *fw_cfg, uint16_t pm_base, bool s3, struct error *err)
 {
     struct acpi_build *b = calloc(1, sizeof(*b));
     bool ok;
@@ -370,6 +383,7 @@ bool acpi_publish(struct machine *m, struct device *fw_cfg, uint16_t pm_base, st
     if (!b)
         return error_set(err, "no memory for the ACPI tables");
     b->m = m;
+    b->s3 = s3;
     acpi_build_all(b, pm_base);
     ok = fw_cfg_set_file(fw_cfg, TABLES_FILE, b->data, b->size, err) &&
          fw_cfg_set_file(fw_cfg, RSDP_FILE, b->rsdp, RSDP_SIZE, err) &&

@@ -17,9 +17,9 @@ struct machine;
 
 /*
  * Puts the tables of the machine as it is now into fw_cfg. pm_base: where the firmware put the power
- * management ports (82371AB PMBASE). All is of the same size at each call, so that a guest that has read the
- * directory is not misled. False with *err: out of memory, or too many files.
+ * management ports (82371AB PMBASE). s3: suspend to RAM is offered. All is of the same size at each call, so
+ * that a guest that has read the directory is not misled. False with *err: out of memory, or too many files.
  */
-bool acpi_publish(struct machine *m, struct device *fw_cfg, uint16_t pm_base, struct error *err);
+bool acpi_publish(struct machine *m, struct device *fw_cfg, uint16_t pm_base, bool s3, struct error *err);
 
 #endif

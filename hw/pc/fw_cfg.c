@@ -230,16 +230,17 @@ bool fw_cfg_add_e820(struct device *dev, uint64_t base, uint64_t length, enum fw
     return ok;
 }
 
-bool fw_cfg_set_standard(struct device *dev, struct error *err)
+bool fw_cfg_set_standard(struct device *dev, bool s3, struct error *err)
 {
     /* A byte for S0 to S5: bit 7 says that the state is offered, the rest is its SLP_TYP. No suspend to disk.
      */
-    static const uint8_t system_states[6] = {0x80, 0, 0, 0x81, 2, 0x80};
+    const uint8_t system_states[6] = {0x80, 0, 0, s3 ? 0x81 : 1, 2, 0x80};
     const struct machine_config *config = &dev->machine->config;
     const struct ram *ram = &dev->machine->ram;
     uint32_t retry = htole32(config->boot_retry);
     unsigned cpus = config->max_cpus > config->cpus ? config->max_cpus : config->cpus;
 
+    fw_cfg_set_bytes(dev, FW_CFG_UUID, config->uuid, sizeof(config->uuid));
     fw_cfg_set_u64(dev, FW_CFG_RAM_SIZE, ram->low_size + ram->high_size);
     fw_cfg_set_u16(dev, FW_CFG_NB_CPUS, config->cpus);
     /* firmware takes it for the bound of APIC ids, too */

@@ -58,8 +58,9 @@ bool fw_cfg_add_e820(struct device *dev, uint64_t base, uint64_t length, enum fw
 
 /*
  * What every board says, from machine->config and machine->ram: RAM size, processors, boot menu, the RAM part
- * of etc/e820, IRQ 0 on IOAPIC pin 2. False: as fw_cfg_set_file.
+ * of etc/e820, IRQ 0 on IOAPIC pin 2, the system's UUID. s3: suspend to RAM is offered. False: as
+ * fw_cfg_set_file.
  */
-bool fw_cfg_set_standard(struct device *dev, struct error *err);
+bool fw_cfg_set_standard(struct device *dev, bool s3, struct error *err);
 
 #endif

@@ -245,6 +245,7 @@ static const struct pci_info info = {
 
 static const struct device_class i440fx_class = {
     .name = "i440fx",
+    .alias = "i440FX",
     .description = "Intel 440FX host bridge",
     .bus = &pci_bus_ops,
     .internal = true,

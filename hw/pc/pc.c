@@ -236,7 +236,7 @@ static void publish_acpi(void *opaque)
 
     if (base == board->pm_base)
         return;
-    if (acpi_publish(board->dev.machine, board->fw_cfg, base, &err))
+    if (acpi_publish(board->dev.machine, board->fw_cfg, base, piix4_pm_offers_s3(board->pm), &err))
         board->pm_base = base;
     else
         log_limited("%s", err.text);
@@ -260,12 +260,13 @@ static bool create_firmware(struct pc_board *board, struct error *err)
     struct machine *m = board->dev.machine;
 
     board->fw_cfg = device_create(m, "fw_cfg", err);
-    if (!board->fw_cfg || (board->pm && !acpi_publish(m, board->fw_cfg, 0, err)))
+    if (!board->fw_cfg ||
+        (board->pm && !acpi_publish(m, board->fw_cfg, 0, piix4_pm_offers_s3(board->pm), err)))
         return false;
     if (board->pm)
         fw_cfg_set_refresh(board->fw_cfg, publish_acpi, board);
-    return fw_cfg_set_standard(board->fw_cfg, err) && device_create(m, "isa-debugcon", err) &&
-           load_bios(board, err);
+    return fw_cfg_set_standard(board->fw_cfg, !board->pm || piix4_pm_offers_s3(board->pm), err) &&
+           device_create(m, "isa-debugcon", err) && load_bios(board, err);
 }
 
 static bool pc_board_realize(struct device *dev, struct error *err)

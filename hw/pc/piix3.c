@@ -145,6 +145,7 @@ static const struct pci_info info = {.vendor = 0x8086, .device = 0x7000, .class_
 
 static const struct device_class piix3_class = {
     .name = "piix3",
+    .alias = "PIIX3",
     .description = "Intel PIIX3 PCI to ISA bridge",
     .bus = &pci_bus_ops,
     .internal = true,

@@ -78,6 +78,7 @@ struct piix4_pm {
     struct loop_work eject;
     struct region pm, gpe, pci_hotplug, cpu_hotplug, apm;
     STATE_MEMBERS(PIIX4_PM_STATE);
+    bool disable_s3, disable_s4; /* properties */
 };
 STATE_TABLE(piix4_pm_state, struct piix4_pm, PIIX4_PM_STATE);
 
@@ -421,6 +422,11 @@ uint16_t piix4_pm_base(const struct pci_device *pm)
     return pci_get32(pm, PMBASE) & 0xFFC0;
 }
 
+bool piix4_pm_offers_s3(const struct pci_device *pm)
+{
+    return !((const struct piix4_pm *)pm)->disable_s3;
+}
+
 static void map_pm(struct piix4_pm *pm)
 {
     struct bus *bus = &pm->pci.dev.machine->bus;
@@ -442,6 +448,8 @@ static bool piix4_pm_realize(struct device *dev, struct error *err)
     struct piix4_pm *pm = (struct piix4_pm *)dev;
     struct machine *m = dev->machine;
 
+    if (!pm->disable_s4)
+        return error_set(err, "PIIX4_PM: disable_s4=off: suspend to disk is not supported");
     pm->pci.config_written = piix4_pm_config_written;
     pm->pci.writable[PMBASE] = 0xC0;
     pm->pci.writable[PMBASE + 1] = 0xFF;
@@ -517,16 +525,26 @@ static void piix4_pm_loaded(struct device *dev)
         loop_post(&dev->machine->loop, &pm->eject);
 }
 
+static const struct property piix4_pm_properties[] = {
+    PROPERTY(PROP_BOOL, struct piix4_pm, disable_s3, "disable_s3",
+             .help = "ACPI does not offer suspend to RAM (KVM)"),
+    PROPERTY(PROP_BOOL, struct piix4_pm, disable_s4, "disable_s4", .initial = "on",
+             .help = "nor suspend to disk, which is never there"),
+    {.name = NULL},
+};
+
 static const struct pci_info info = {
     .vendor = 0x8086, .device = 0x7113, .class_code = 0x068000, .revision = 3, .interrupt_pin = 1};
 
 static const struct device_class piix4_pm_class = {
     .name = "piix4-pm",
+    .alias = "PIIX4_PM",
     .description = "Intel PIIX4 power management",
     .bus = &pci_bus_ops,
     .internal = true,
     .size = sizeof(struct piix4_pm),
     .bus_info = &info,
+    .properties = piix4_pm_properties,
     .state = &piix4_pm_state,
     .realize = piix4_pm_realize,
     .unrealize = piix4_pm_unrealize,

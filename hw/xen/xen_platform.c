@@ -37,6 +37,8 @@ struct xen_platform {
     char log[LOG_LINE];
     uint8_t log_length;
     struct region fixed, io, memory;
+    uint16_t device_id, class_id; /* properties; class and subclass */
+    uint8_t revision;
     STATE_MEMBERS(XEN_PLATFORM_STATE);
 };
 STATE_TABLE(xen_platform_state, struct xen_platform, XEN_PLATFORM_STATE);
@@ -180,6 +182,10 @@ static bool xen_platform_realize(struct device *dev, struct error *err)
 {
     struct xen_platform *xp = (struct xen_platform *)dev;
 
+    pci_set16(&xp->pci, PCI_DEVICE_ID, xp->device_id);
+    pci_set16(&xp->pci, PCI_CLASS_DEVICE, xp->class_id);
+    if (xp->pci.revision_id < 0)
+        xp->pci.config[PCI_REVISION_ID] = xp->revision;
     machine_map_ports(dev->machine, &xp->fixed, "xen-platform", &fixed_ops, xp, FIXED_BASE, FIXED_SIZE);
     xp->io = (struct region){.name = "xen-platform-io", .size = 256, .ops = &io_ops, .opaque = xp};
     xp->memory =
@@ -213,6 +219,13 @@ static void xen_platform_loaded(struct device *dev)
         unplug_nics(xp);
 }
 
+static const struct property xen_platform_properties[] = {
+    PROPERTY(PROP_UINT16, struct xen_platform, device_id, "device-id", .initial = "0x0001"),
+    PROPERTY(PROP_UINT8, struct xen_platform, revision, "revision", .initial = "1"),
+    PROPERTY(PROP_UINT16, struct xen_platform, class_id, "class-id", .initial = "0xff80"),
+    {.name = NULL},
+};
+
 static const struct pci_info info = {.vendor = 0x5853,
                                      .device = 0x0001,
                                      .class_code = 0xFF8000,
@@ -225,9 +238,9 @@ static const struct device_class xen_platform_class = {
     .name = "xen-platform",
     .description = "Xen platform device",
     .bus = &pci_bus_ops,
-    .internal = true,
     .size = sizeof(struct xen_platform),
     .bus_info = &info,
+    .properties = xen_platform_properties,
     .state = &xen_platform_state,
     .realize = xen_platform_realize,
     .unrealize = xen_platform_unrealize,
