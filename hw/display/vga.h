@@ -95,7 +95,9 @@ struct vga_hooks {
     S(BOOL, dac_reading)                                                                                     \
     S(ARRAY, uint8_t, dac_latch, 3, ANY)                                                                     \
     S(ARRAY, uint8_t, dac, 768, ANY) /* red, green, blue as written */                                       \
-    S(UINT, uint32_t, latch, ANY)
+    S(UINT, uint32_t, latch, ANY)                                                                            \
+    S(UINT, uint16_t, last_width, VGA_MAX_WIDTH) /* of what was shown last: a blank screen keeps its size */ \
+    S(UINT, uint16_t, last_height, VGA_MAX_HEIGHT)
 
 struct vga {
     struct machine *machine;

@@ -134,8 +134,8 @@ static void blank_mode(const struct vga *vga, struct vga_mode *mode)
 {
     memset(mode, 0, sizeof(*mode));
     mode->kind = VGA_BLANK;
-    mode->width = vga->shown.width ? vga->shown.width : DEFAULT_WIDTH;
-    mode->height = vga->shown.height ? vga->shown.height : DEFAULT_HEIGHT;
+    mode->width = vga->last_width ? vga->last_width : DEFAULT_WIDTH;
+    mode->height = vga->last_height ? vga->last_height : DEFAULT_HEIGHT;
 }
 
 static void find_mode(const struct vga *vga, struct vga_mode *mode)
@@ -582,8 +582,11 @@ static bool fit_surface(struct drawing *d)
 
     if (!surface || pixman_image_get_width(surface) != (int)d->mode->width ||
         pixman_image_get_height(surface) != (int)d->mode->height) {
-        if (!console_resize(con, d->mode->width, d->mode->height))
+        if (!console_resize(con, d->mode->width, d->mode->height)) {
+            if (!surface) /* there is always a picture: here a black one */
+                console_resize(con, DEFAULT_WIDTH, DEFAULT_HEIGHT);
             return false;
+        }
         surface = console_surface(con);
         d->everything = true;
     }
@@ -620,6 +623,8 @@ bool vga_render(struct vga *vga, bool everything)
     report(&d);
     vram_clear(&vga->vram);
     vga->redraw_y = vga->redraw_end = 0;
+    vga->last_width = mode.width;
+    vga->last_height = mode.height;
     memcpy(&vga->shown, &mode, sizeof(mode)); /* with its padding: compared by memcmp */
     return d.changed;
 }

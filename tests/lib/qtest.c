@@ -44,6 +44,7 @@ struct moves {
     char *program, *args; /* NULL: this machine stays where it is */
     unsigned next;        /* commands until the next move; 0: it stays */
     unsigned gap;
+    int held; /* keys and buttons */
     bool intercepted, moving;
 };
 
@@ -1017,15 +1018,25 @@ static void plan_moves(struct qtest *q, const char *program, const char *args)
     q->moves.next = 1 + move_random(q->moves.gap);
 }
 
+/* What a person holds down is the process's, who knows the person. */
+static void hold(struct qtest *q, const char *command)
+{
+    for (const char *at = command; (at = strstr(at, "\"down\"")); at++)
+        q->moves.held += strchr(at, ':') && strchr(at, ':')[strspn(strchr(at, ':'), ": ")] == 't' ? 1 : -1;
+    if (q->moves.held < 0)
+        q->moves.held = 0;
+}
+
 /* From here on the machine is not what its options say. */
 static void watch_qmp(struct qtest *q, const char *command)
 {
-    static const char *const harmless[] = {
-        "query-",   "qom-list",         "qmp_capabilities",      "\"migrate\"",
-        "send-key", "input-send-event", "human-monitor-command", "screendump"};
+    static const char *const harmless[] = {"query-",           "qom-list", "qmp_capabilities", "\"migrate\"",
+                                           "input-send-event", "\"info",   "screendump"};
 
     if (q->moves.moving)
         return;
+    if (strstr(command, "input-send-event"))
+        hold(q, command);
     for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
         if (strstr(command, harmless[i]))
             return;
@@ -1107,7 +1118,7 @@ static void move(struct qtest *q)
 
 static void maybe_move(struct qtest *q)
 {
-    if (q->moves.moving || !q->moves.next || --q->moves.next)
+    if (q->moves.moving || q->moves.held || !q->moves.next || --q->moves.next)
         return;
     move(q);
     q->moves.gap *= 2;
@@ -1145,7 +1156,7 @@ static void last_move(struct qtest *q)
         abort();
     close(fd1);
     close(fd2);
-    if (!q->moves.next) {
+    if (!q->moves.next || q->moves.held) {
         unlink(one);
         unlink(two);
         return;
