@@ -583,8 +583,11 @@ static bool fit_surface(struct drawing *d)
     if (!surface || pixman_image_get_width(surface) != (int)d->mode->width ||
         pixman_image_get_height(surface) != (int)d->mode->height) {
         if (!console_resize(con, d->mode->width, d->mode->height)) {
-            if (!surface) /* there is always a picture: here a black one */
-                console_resize(con, DEFAULT_WIDTH, DEFAULT_HEIGHT);
+            struct vga_mode black;
+
+            blank_mode(d->vga, &black);
+            if (!surface) /* there is always a picture */
+                console_resize(con, black.width, black.height);
             return false;
         }
         surface = console_surface(con);
