@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "block/block.h"
 #include "char/chardev.h"
 #include "console/console.h"
 #include "hw/backends.h"
 #include "machine/machine.h"
+#include "machine/save.h"
 #include "machine/vram.h"
 #include "net/net.h"
 
@@ -440,6 +442,38 @@ static void network(struct fuzz *f, struct input *in)
     }
 }
 
+/* Where the sections begin: behind mark, version, and the lines that say what the machine is. */
+static size_t first_section(const struct state_writer *w)
+{
+    struct state_reader r = {.data = w->data, .size = w->size, .at = 12};
+
+    return 16 + state_get(&r, 4);
+}
+
+/* The machine's own state with some bytes changed, as an attacker would: with the right checksum. It is
+ * refused, or the guest goes on with it. */
+static void another_state(struct fuzz *f, struct input *in)
+{
+    struct state_writer w = {.data = NULL};
+    struct error err;
+    size_t from;
+
+    settle(&f->m);
+    if (machine_save(&f->m, &w, &err)) {
+        from = first_section(&w);
+        for (unsigned changes = take(in, 1) % 8; changes > 0; changes--) {
+            size_t at = from + take(in, 3) % (w.size - 4 - from);
+
+            w.data[at] = take(in, 1);
+        }
+        w.size -= 4;
+        state_put(&w, crc32(0, w.data, w.size), 4);
+        machine_load(&f->m, w.data, w.size, &err);
+        machine_run(&f->m);
+    }
+    state_writer_free(&w);
+}
+
 static void one_access(struct fuzz *f, struct input *in)
 {
     static const uint8_t sizes[4] = {1, 2, 4, 8};
@@ -500,6 +534,8 @@ static void one_access(struct fuzz *f, struct input *in)
     case 0x1F:
         if (op == 0xFF)
             machine_reset(&f->m);
+        else if (op >= 0x7F)
+            another_state(f, in);
         break;
     }
 }
