@@ -14,7 +14,8 @@
 /* ---- options ---- */
 
 static const char *const vnc_keys[] = {
-    "address", "to", "password", "password-secret", "share", "lock-key-sync", "tls-creds", "id", NULL};
+    "address",    "to", "password", "password-secret", "share", "lock-key-sync", "tls-creds", "websocket",
+    "novnc-path", "id", NULL};
 
 static bool apply_vnc(struct options *o, const char *option, const char *arg, struct error *err)
 {
@@ -73,10 +74,13 @@ static bool apply_full_screen(struct options *o, const char *option, const char 
 
 const struct option display_option_rows[] = {
     FUNCTION("vnc",
-             "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,tls-creds=ID][,share=POLICY]|none",
+             "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,tls-creds=ID][,websocket=on|PORT][,"
+             "novnc-path=DIR]"
+             "[,share=POLICY]|none",
              apply_vnc,
              "serve the screen to VNC viewers (default localhost:0,to=99); to: take the first free display "
-             "up to N"),
+             "up to N; websocket: and to browsers, at http://ADDRESS:PORT/ (on: 5700 + DISPLAY), https with "
+             "tls-creds; the page is noVNC's, in DIR"),
     FUNCTION(
         "display",
         "none|vnc=...|sdl[,gl=off][,window-close=hide|on|off][,grab-mod=MOD][,show-cursor=on]"
@@ -154,6 +158,20 @@ void display_tell_port(struct control *c)
     free(info);
 }
 
+static bool parse_websocket(const struct opts *opts, struct vnc_options *options, struct error *err)
+{
+    const char *text = opts_get(opts, "websocket");
+    uint64_t port = 0;
+
+    if (!text || text[0] < '0' || text[0] > '9')
+        return opts_bool(opts, "websocket", &options->websocket, err);
+    options->websocket = true;
+    if (!opts_number(opts, "websocket", 1, 65535, &port, err))
+        return false;
+    options->websocket_port = port;
+    return true;
+}
+
 static bool start_vnc(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *secret = opts_get(opts, "password-secret"), *tls = opts_get(opts, "tls-creds");
@@ -175,6 +193,9 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
         !parse_share(opts, &options.share, err))
         return false;
     options.to = to;
+    options.novnc_path = opts_get(opts, "novnc-path");
+    if (!parse_websocket(opts, &options, err))
+        return false;
     if (tls && !(options.tls = objects_open_tls(c, tls, err)))
         return error_prefix(err, "%s", opts->option);
     c->vnc = vnc_start(&c->m.loop, c->backends.console, &options, err);

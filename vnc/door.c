@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
+#include "vnc/browser.h"
 #include "vnc/viewer.h"
 
 enum {
@@ -62,7 +64,8 @@ static bool start_thread(struct viewer *v)
     return error == 0;
 }
 
-static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer, struct peer_key key)
+static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer, struct peer_key key,
+                       bool secure)
 {
     struct viewer *v = calloc(1, sizeof(*v));
 
@@ -75,7 +78,8 @@ static void add_viewer(struct vnc *vnc, int fd, const struct vnc_endpoint *peer,
                          .network = -1,
                          .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                          .peer = *peer,
-                         .key = key};
+                         .key = key,
+                         .secure = secure};
     pixman_region32_init(&v->dirty);
     pthread_cond_init(&v->inputs_taken, NULL);
     keyboard_init(&v->keyboard, NULL, viewer_key, v);
@@ -177,7 +181,8 @@ static unsigned count_threads(const struct vnc *vnc)
     return n;
 }
 
-static void take_connection(struct vnc *vnc, int fd, const struct vnc_endpoint *peer, struct peer_key key)
+static void take_connection(struct vnc *vnc, int fd, const struct vnc_endpoint *peer, struct peer_key key,
+                            bool secure)
 {
     bool room;
 
@@ -187,7 +192,7 @@ static void take_connection(struct vnc *vnc, int fd, const struct vnc_endpoint *
         vnc_log_refused(peer, "too many connections", guesses_crowded(&vnc->guesses, &key, viewer_now()));
     pthread_mutex_unlock(&vnc->lock);
     if (room)
-        add_viewer(vnc, fd, peer, key);
+        add_viewer(vnc, fd, peer, key, secure);
     else
         vnc_refuse(fd, "too many viewers");
 }
@@ -196,20 +201,66 @@ void vnc_connection(void *opaque)
 {
     struct vnc *vnc = opaque;
 
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
+    for (size_t i = 0; i < COUNT(vnc->door.listeners); i++) {
         struct sockaddr_storage addr;
         socklen_t length = sizeof(addr);
         struct vnc_endpoint peer;
         int fd;
 
-        if (vnc->listeners[i].fd < 0)
+        if (vnc->door.listeners[i].fd < 0)
             continue;
-        fd = acceptor_take(&vnc->listeners[i], &addr, &length);
+        fd = acceptor_take(&vnc->door.listeners[i], &addr, &length);
         if (fd < 0)
             continue;
         listen_endpoint(&peer, &addr, length);
         if (vnc->socket_path)
             snprintf(peer.host, sizeof(peer.host), "%s", vnc->socket_path);
-        take_connection(vnc, fd, &peer, peer_key_of(&addr));
+        take_connection(vnc, fd, &peer, peer_key_of(&addr), false);
+    }
+}
+
+void vnc_web_connection(void *opaque)
+{
+    struct vnc *vnc = opaque;
+
+    for (size_t i = 0; i < COUNT(vnc->web_door.listeners); i++) {
+        int fd =
+            vnc->web_door.listeners[i].fd < 0 ? -1 : acceptor_take(&vnc->web_door.listeners[i], NULL, NULL);
+
+        if (fd >= 0)
+            browser_take(vnc->browser, fd);
+    }
+}
+
+void vnc_arrive(struct vnc *vnc, int fd, const struct sockaddr_storage *peer, socklen_t length)
+{
+    bool room;
+
+    pthread_mutex_lock(&vnc->lock);
+    room = vnc->arrival_count < ARRIVALS;
+    if (room)
+        vnc->arrivals[vnc->arrival_count++] = (struct arrival){fd, *peer, length};
+    pthread_mutex_unlock(&vnc->lock);
+    if (room)
+        vnc_ask(vnc);
+    else
+        close(fd);
+}
+
+void vnc_take_arrivals(struct vnc *vnc)
+{
+    for (;;) {
+        struct vnc_endpoint peer;
+        struct arrival who;
+
+        pthread_mutex_lock(&vnc->lock);
+        if (!vnc->arrival_count) {
+            pthread_mutex_unlock(&vnc->lock);
+            return;
+        }
+        who = vnc->arrivals[--vnc->arrival_count];
+        pthread_mutex_unlock(&vnc->lock);
+        listen_endpoint(&peer, &who.peer, who.length);
+        take_connection(vnc, who.fd, &peer, peer_key_of(&who.peer), true);
     }
 }

@@ -261,7 +261,7 @@ static bool receive_client_init(struct viewer *v, int64_t deadline)
 bool viewer_handshake(struct viewer *v)
 {
     int64_t deadline = viewer_now() + HANDSHAKE_MS;
-    bool secret = v->vnc->need_password, encrypted = v->vnc->tls, right = true;
+    bool secret = v->vnc->need_password, encrypted = v->vnc->tls && !v->secure, right = true;
     unsigned minor;
 
     if (!exchange_versions(v, &minor, deadline) ||

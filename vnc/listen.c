@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "vnc/viewer.h"
 
 void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length)
@@ -25,12 +26,12 @@ void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *ad
         end->host[0] = end->service[0] = 0;
 }
 
-static bool listen_on(struct vnc *vnc, int fd, struct error *err)
+static bool listen_on(struct vnc *vnc, struct door *door, int fd, struct error *err)
 {
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
-        if (vnc->listeners[i].fd >= 0)
+    for (size_t i = 0; i < COUNT(door->listeners); i++) {
+        if (door->listeners[i].fd >= 0)
             continue;
-        if (acceptor_start(&vnc->listeners[i], vnc->loop, fd, vnc_connection, vnc))
+        if (acceptor_start(&door->listeners[i], vnc->loop, fd, door->ready, vnc))
             return true;
         break;
     }
@@ -38,16 +39,22 @@ static bool listen_on(struct vnc *vnc, int fd, struct error *err)
     return error_set(err, "vnc: cannot watch the listening socket: %s", strerror(errno));
 }
 
-void listen_stop(struct vnc *vnc)
+static void door_close(struct door *door)
 {
-    for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++) {
-        int fd = vnc->listeners[i].fd;
+    for (size_t i = 0; i < COUNT(door->listeners); i++) {
+        int fd = door->listeners[i].fd;
 
         if (fd < 0)
             continue;
-        acceptor_stop(&vnc->listeners[i]);
+        acceptor_stop(&door->listeners[i]);
         close(fd);
     }
+}
+
+void listen_stop(struct vnc *vnc)
+{
+    door_close(&vnc->door);
+    door_close(&vnc->web_door);
 }
 
 static bool socket_in_use(const struct sockaddr_un *addr)
@@ -82,9 +89,9 @@ static bool listen_open_unix(struct vnc *vnc, const char *path, struct error *er
         return false;
     }
     vnc->socket_path = strdup(path);
-    snprintf(vnc->server.host, sizeof(vnc->server.host), "%s", path);
-    vnc->server.family = "unix";
-    return listen_on(vnc, fd, err);
+    snprintf(vnc->door.server.host, sizeof(vnc->door.server.host), "%s", path);
+    vnc->door.server.family = "unix";
+    return listen_on(vnc, &vnc->door, fd, err);
 }
 
 /* Binds and listens; -1 with errno. */
@@ -110,7 +117,8 @@ static int listen_open_tcp(const struct addrinfo *ai)
  * addresses has that port taken; addresses of a family that this machine does not have are left out while
  * others remain.
  */
-static int listen_open_port(struct vnc *vnc, const char *host, unsigned port, struct error *err)
+static int listen_open_port(struct vnc *vnc, struct door *door, const char *host, unsigned port,
+                            struct error *err)
 {
     const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list;
@@ -128,18 +136,18 @@ static int listen_open_port(struct vnc *vnc, const char *host, unsigned port, st
 
         if (fd < 0) {
             reason = reason == EADDRINUSE ? reason : errno;
-        } else if (listen_on(vnc, fd, err)) {
+        } else if (listen_on(vnc, door, fd, err)) {
             struct sockaddr_storage addr;
             socklen_t length = sizeof(addr);
 
             if (!opened++ && getsockname(fd, (struct sockaddr *)&addr, &length) == 0)
-                listen_endpoint(&vnc->server, &addr, length);
+                listen_endpoint(&door->server, &addr, length);
         }
     }
     freeaddrinfo(list);
     if (opened && reason != EADDRINUSE)
         return 0;
-    listen_stop(vnc);
+    door_close(door);
     error_set(err, "%s:%d: port %u: %s", host, (int)port - VNC_BASE_PORT, port, strerror(reason));
     return reason ? reason : EINVAL;
 }
@@ -179,7 +187,7 @@ static bool open_display(struct vnc *vnc, const char *address, unsigned to, stru
     if (!listen_parse_address(address, host, &first, err))
         return false;
     for (display = first;; display++) {
-        reason = listen_open_port(vnc, host, VNC_BASE_PORT + display, err);
+        reason = listen_open_port(vnc, &vnc->door, host, VNC_BASE_PORT + display, err);
         if (!reason)
             return true;
         if (reason != EADDRINUSE || display >= to || display >= 65535 - VNC_BASE_PORT)
@@ -196,4 +204,20 @@ bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct erro
     if (strncmp(address, "unix:", 5) == 0)
         return listen_open_unix(vnc, address + 5, err);
     return open_display(vnc, address, to, err);
+}
+
+bool listen_start_web(struct vnc *vnc, const char *address, unsigned port, struct error *err)
+{
+    char host[108];
+    unsigned display;
+
+    if (!strncmp(address, "unix:", 5))
+        return error_set(err, "websocket= needs an address and a port, not a UNIX socket");
+    if (!listen_parse_address(address, host, &display, err))
+        return false;
+    if (!port)
+        port = VNC_WEB_PORT + atoi(vnc->door.server.service) - VNC_BASE_PORT;
+    if (listen_open_port(vnc, &vnc->web_door, host, port, err) == 0)
+        return true;
+    return error_prefix(err, "websocket=");
 }

@@ -19,6 +19,16 @@ bool vnc_tls_has_certificate(const struct vnc_tls *tls)
     return tls->certificate;
 }
 
+bool vnc_tls_verifies(const struct vnc_tls *tls)
+{
+    return tls->verify_peer;
+}
+
+const char *vnc_tls_directory(const struct vnc_tls *tls)
+{
+    return tls->directory;
+}
+
 static bool tls_fail(struct error *err, const char *what, int code)
 {
     return error_set(err, "%s: %s", what, gnutls_strerror(code));
@@ -100,6 +110,7 @@ struct vnc_tls *vnc_tls_open(const char *dir, bool verify_peer, const char *prio
         return NULL;
     }
     tls->verify_peer = dir && verify_peer;
+    tls->directory = dir ? strdup(dir) : NULL;
     code = gnutls_priority_init(&tls->priority, priority ? priority : dir ? "NORMAL" : ANONYMOUS, &at);
     if (code < 0) {
         tls->priority = NULL;
@@ -123,5 +134,6 @@ void vnc_tls_close(struct vnc_tls *tls)
         gnutls_anon_free_server_credentials(tls->anonymous);
     if (tls->priority)
         gnutls_priority_deinit(tls->priority);
+    free(tls->directory);
     free(tls);
 }

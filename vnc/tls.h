@@ -23,6 +23,8 @@ struct vnc_tls;
 struct vnc_tls *vnc_tls_open(const char *dir, bool verify_peer, const char *priority, struct error *err);
 void vnc_tls_close(struct vnc_tls *tls);
 bool vnc_tls_has_certificate(const struct vnc_tls *tls);
+bool vnc_tls_verifies(const struct vnc_tls *tls);         /* the viewers' certificates */
+const char *vnc_tls_directory(const struct vnc_tls *tls); /* NULL: anonymous */
 
 /*
  * The TLS handshake on a connected socket that does not block, as the server, until *deadline* (milliseconds

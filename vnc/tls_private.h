@@ -11,6 +11,7 @@ struct vnc_tls {
     gnutls_anon_server_credentials_t anonymous;
     gnutls_priority_t priority;
     bool verify_peer;
+    char *directory;
 };
 
 #endif

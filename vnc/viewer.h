@@ -66,6 +66,7 @@ struct viewer {
     int fd;      /* what RFB is spoken over; changed by the viewer's thread, vnc->lock held */
     int network; /* the connection, where fd is its tunnel's other end; else -1 */
     struct tunnel *tunnel;
+    bool secure; /* it came encrypted, or as a browser is to have it: VeNCrypt is not asked for */
     int wake_fd; /* eventfd: the machine thread has something for this viewer */
     struct vnc_endpoint peer;
     struct peer_key key;
@@ -90,6 +91,21 @@ struct viewer {
     struct input pointer; /* the pointer event before; width 0: its position is not known */
 };
 
+/* Where viewers come in. */
+struct door {
+    struct acceptor listeners[4];
+    struct vnc_endpoint server; /* the first of them */
+    void (*ready)(void *vnc);
+};
+
+/* One that came by a WebSocket: our end of a socket pair, and who it is. */
+struct arrival {
+    int fd;
+    struct sockaddr_storage peer;
+    socklen_t length;
+};
+#define ARRIVALS 32
+
 struct vnc {
     struct loop *loop;
     struct console *console;
@@ -104,13 +120,15 @@ struct vnc {
     bool lock_key_sync;
     struct lock_sync locks;
     enum vnc_share share;
-    struct vnc_endpoint server;
     char *socket_path;
-    struct acceptor listeners[4];
+    struct door door, web_door;
+    struct browser *browser; /* NULL: no websocket= */
     struct loop_work work;
 
     pthread_mutex_t lock;
     struct guesses guesses;
+    struct arrival arrivals[ARRIVALS];
+    unsigned arrival_count;
     struct viewer *viewers;       /* newest first; the list is changed by the machine thread only */
     struct picture *picture;      /* what viewers see */
     struct picture *next_picture; /* after a resize, until something is drawn into it */
@@ -138,11 +156,18 @@ void *viewer_main(void *viewer);
 
 /* listen.c: opens what -vnc says, with to=N; false: *err. listen_stop closes what is open. */
 bool listen_start(struct vnc *vnc, const char *address, unsigned to, struct error *err);
+/* The port for browsers, 0: VNC_WEB_PORT + the display; at the same address. */
+bool listen_start_web(struct vnc *vnc, const char *address, unsigned port, struct error *err);
 void listen_stop(struct vnc *vnc);
 void listen_endpoint(struct vnc_endpoint *end, const struct sockaddr_storage *addr, socklen_t length);
 
 /* door.c: somebody connects: takes all in. */
 void vnc_connection(void *opaque);
+void vnc_web_connection(void *opaque);
+/* From the browsers' thread: a viewer over this socket. */
+void vnc_arrive(struct vnc *vnc, int fd, const struct sockaddr_storage *peer, socklen_t length);
+/* Takes those in that arrived so; the machine thread. */
+void vnc_take_arrivals(struct vnc *vnc);
 /* A line of the log about somebody who is not let in, the nth of its kind from there. Not one that the
  * guest's lines use up: those that are worth a line become fewer by themselves. */
 void vnc_log_refused(const struct vnc_endpoint *peer, const char *what, unsigned nth);

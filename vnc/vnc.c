@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
+#include "vnc/browser.h"
 #include "vnc/viewer.h"
 
 #define VIEW_OF(view_) ((struct vnc *)((char *)(view_)-offsetof(struct vnc, view)))
@@ -458,8 +460,10 @@ static void remove_gone(struct vnc *vnc)
 
         let_out(gone);
         gone = next;
-        for (size_t i = 0; i < sizeof(vnc->listeners) / sizeof(vnc->listeners[0]); i++)
-            acceptor_retry(&vnc->listeners[i]);
+        for (size_t i = 0; i < COUNT(vnc->door.listeners); i++) {
+            acceptor_retry(&vnc->door.listeners[i]);
+            acceptor_retry(&vnc->web_door.listeners[i]);
+        }
     }
 }
 
@@ -469,7 +473,7 @@ static void vnc_work(void *opaque)
     struct vnc *vnc = opaque;
 
     draw_often_if_seen(vnc);
-
+    vnc_take_arrivals(vnc);
     for (struct viewer *v = vnc->viewers; v; v = v->next) {
         enum viewer_stage stage;
 
@@ -506,6 +510,19 @@ void vnc_need_map(struct vnc *vnc)
     pthread_mutex_unlock(&vnc->map_lock);
 }
 
+static bool start_web(struct vnc *vnc, const struct vnc_options *options, struct error *err)
+{
+    const char *page = options->novnc_path ? options->novnc_path : VNC_NOVNC_PATH;
+    const char *dir = vnc->tls ? vnc_tls_directory(vnc->tls) : NULL;
+
+    if (!options->websocket)
+        return true;
+    if (vnc->tls && !dir)
+        return error_set(err, "websocket=: browsers need a certificate: tls-creds-x509");
+    vnc->browser = browser_start(vnc, page, dir, vnc->tls && vnc_tls_verifies(vnc->tls), err);
+    return vnc->browser && listen_start_web(vnc, options->address, options->websocket_port, err);
+}
+
 struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_options *options,
                       struct error *err)
 {
@@ -539,11 +556,14 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                         .tls = options->tls,
                         .share = options->share,
                         .lock_key_sync = options->lock_key_sync,
-                        .listeners = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},
+                        .door = {.ready = vnc_connection},
+                        .web_door = {.ready = vnc_web_connection},
                         .work = {.run = vnc_work, .opaque = vnc}};
     pthread_mutex_init(&vnc->lock, NULL);
     pthread_mutex_init(&vnc->map_lock, NULL);
-    opened = listen_start(vnc, options->address, options->to, err);
+    for (size_t i = 0; i < COUNT(vnc->door.listeners); i++)
+        vnc->door.listeners[i].fd = vnc->web_door.listeners[i].fd = -1;
+    opened = listen_start(vnc, options->address, options->to, err) && start_web(vnc, options, err);
     if (opened)
         return vnc;
     vnc_stop(vnc);
@@ -555,6 +575,9 @@ void vnc_stop(struct vnc *vnc)
     if (!vnc)
         return;
     listen_stop(vnc);
+    browser_stop(vnc->browser);
+    for (unsigned i = 0; i < vnc->arrival_count; i++)
+        close(vnc->arrivals[i].fd);
     if (vnc->socket_path)
         unlink(vnc->socket_path);
     pthread_mutex_lock(&vnc->lock);
@@ -595,7 +618,8 @@ bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
 
 void vnc_query(struct vnc *vnc, struct vnc_info *info)
 {
-    *info = (struct vnc_info){.server = vnc->server,
+    *info = (struct vnc_info){.server = vnc->door.server,
+                              .web = vnc->web_door.server,
                               .auth = vnc->tls             ? "vencrypt"
                                       : vnc->need_password ? "vnc"
                                                            : "none"};

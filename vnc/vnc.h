@@ -21,6 +21,8 @@
 
 #define VNC_MAX_VIEWERS 64
 #define VNC_BASE_PORT   5900
+#define VNC_WEB_PORT    5700
+#define VNC_NOVNC_PATH  "/usr/share/novnc"
 /*
  * What the copies of the picture may take that viewers have, bytes, all together. One that gets no copy of
  * all of it is sent the picture in strips.
@@ -43,6 +45,13 @@ struct vnc_options {
     unsigned to; /* to=N: take the first free display of DISPLAY..N; 0, or less than DISPLAY: only DISPLAY */
     bool password;       /* password=on: refuse everybody until vnc_set_password */
     struct vnc_tls *tls; /* NULL: not encrypted; else the server's own from now on (of vnc_tls_open) */
+    /*
+     * For browsers: WebSocket and the page that speaks it, at the same address, on this port (0: VNC_WEB_PORT
+     * + DISPLAY). With the certificate of tls, where that is.
+     */
+    bool websocket;
+    unsigned websocket_port;
+    const char *novnc_path; /* where the page is, NULL: VNC_NOVNC_PATH */
     enum vnc_share share;
     /* -k: keyboard layout; NULL or "en-us": read when the first viewer comes, or with layout_now at once. */
     const char *layout;
@@ -72,9 +81,9 @@ struct vnc_endpoint {
     const char *family; /* ipv4, ipv6, unix */
 };
 struct vnc_info {
-    struct vnc_endpoint server;
-    const char *auth; /* none, vnc, vencrypt */
-    size_t viewers;   /* those that are through with authentication */
+    struct vnc_endpoint server, web; /* web: no family where there is no websocket= */
+    const char *auth;                /* none, vnc, vencrypt */
+    size_t viewers;                  /* those that are through with authentication */
     struct vnc_endpoint viewer[VNC_MAX_VIEWERS];
 };
 void vnc_query(struct vnc *vnc, struct vnc_info *info);
