@@ -80,7 +80,8 @@ struct kvm {
     atomic_uint quiesced;   /* > 0: no processor may enter the guest */
     pthread_cond_t resumed; /* with the machine lock */
     bool quit;
-    uint64_t resets; /* exits from before a reset are dropped */
+    uint64_t resets;      /* exits from before a reset are dropped */
+    struct vcpu *serving; /* whose exit is being answered, with the machine lock */
     struct vcpu *vcpus;
     unsigned count;
 };
@@ -409,13 +410,43 @@ static void kvm_watch_vram(struct machine *m, struct vram *vram, enum vram_watch
 
 /* ---- exits ---- */
 
+static bool kvm_get_registers(struct machine *m, struct guest_registers *regs)
+{
+    struct kvm *k = m->accel_data;
+    struct kvm_regs r;
+
+    if (!k->serving || ioctl(k->serving->fd, KVM_GET_REGS, &r) < 0)
+        return false;
+    *regs = (struct guest_registers){.rax = r.rax, .rbx = r.rbx, .rcx = r.rcx, .rdx = r.rdx};
+    return true;
+}
+
+static void kvm_set_registers(struct machine *m, const struct guest_registers *regs)
+{
+    struct kvm *k = m->accel_data;
+    struct kvm_regs r;
+
+    if (!k->serving || ioctl(k->serving->fd, KVM_GET_REGS, &r) < 0)
+        return;
+    r.rax = regs->rax;
+    r.rbx = regs->rbx;
+    r.rcx = regs->rcx;
+    r.rdx = regs->rdx;
+    ioctl(k->serving->fd, KVM_SET_REGS, &r);
+}
+
 /* Between two pieces of an exit. False: its rest is not wanted any more (a reset, or the end). */
 static bool kvm_give_way(struct kvm *k)
 {
     uint64_t resets = k->resets;
+    struct vcpu *serving = k->serving;
+    bool wanted;
 
+    k->serving = NULL;
     loop_give_way(&k->m->loop);
-    return wait_until_released(k) && resets == k->resets;
+    wanted = wait_until_released(k) && resets == k->resets;
+    k->serving = serving;
+    return wanted;
 }
 
 static void kvm_run_access(struct kvm *k, struct access *access)
@@ -520,6 +551,7 @@ static void serve_exit(struct vcpu *v)
             return;
     switch (v->run->exit_reason) {
     case KVM_EXIT_IO:
+        k->serving = v;
         serve_io(k, v->run);
         break;
     case KVM_EXIT_MMIO:
@@ -574,6 +606,7 @@ static void *vcpu_thread(void *opaque)
                 kvm_give_up(v, strerror(error));
             else
                 serve_exit(v);
+            k->serving = NULL;
             wait_for_control(k);
         }
         loop_leave(&k->m->loop);
@@ -907,6 +940,8 @@ const struct accel_ops kvm_accel = {
     .resume = kvm_resume,
     .pause = kvm_pause_cpus,
     .reset_cpus = kvm_reset_cpus,
+    .get_registers = kvm_get_registers,
+    .set_registers = kvm_set_registers,
     .set_line = kvm_set_line,
     .watch_vram = kvm_watch_vram,
     .sync_vram = kvm_sync_vram,

@@ -51,6 +51,7 @@ struct qtest {
     struct buffer in, out;
     bool intercepted;             /* lines are reported instead of delivered */
     struct irq inputs[IRQ_LINES]; /* lines that the client drives */
+    struct guest_registers *regs; /* of the call by a port that is being answered */
     int64_t awake_until;          /* host clock: the present moment's end */
     unsigned missed, skip;        /* moments without a command, up to now; answers until the next moment */
     bool serving;                 /* inside ready: answers go out at its end */
@@ -385,6 +386,41 @@ static void clock_verb(struct qtest *q, char **words)
     qtest_answer(q, "OK %lld\n", (long long)clock_now(&q->m->clock));
 }
 
+static bool qtest_get_registers(struct machine *m, struct guest_registers *regs)
+{
+    const struct qtest *q = m->accel_data;
+
+    if (q->regs)
+        *regs = *q->regs;
+    return q->regs;
+}
+
+static void qtest_set_registers(struct machine *m, const struct guest_registers *regs)
+{
+    struct qtest *q = m->accel_data;
+
+    if (q->regs)
+        *q->regs = *regs;
+}
+
+/* vmport EAX EBX ECX EDX: a call by VMware's port, EDX's low half; the registers after it. */
+static void vmport_verb(struct qtest *q, char **words)
+{
+    struct guest_registers regs = {0};
+    uint64_t *const into[] = {&regs.rax, &regs.rbx, &regs.rcx, &regs.rdx};
+
+    for (unsigned i = 0; i < 4; i++)
+        if (!number(words[1 + i], into[i])) {
+            qtest_answer(q, "ERR %s: bad number\n", words[0]);
+            return;
+        }
+    q->regs = &regs;
+    regs.rax = bus_read(&q->m->bus, SPACE_PORT, (uint16_t)regs.rdx, 4);
+    q->regs = NULL;
+    qtest_answer(q, "OK 0x%llx 0x%llx 0x%llx 0x%llx\n", (unsigned long long)regs.rax,
+                 (unsigned long long)regs.rbx, (unsigned long long)regs.rcx, (unsigned long long)regs.rdx);
+}
+
 static bool is_ioapic(const char *path)
 {
     const char *last = path ? strrchr(path, '/') : NULL;
@@ -450,7 +486,7 @@ static void qtest_execute(struct qtest *q, char **words)
         {"b64read", bulk_verb},    {"b64write", bulk_verb},        {"clock_step", clock_verb},
         {"clock_set", clock_verb}, {"irq_intercept_in", irq_verb}, {"irq_intercept_out", irq_verb},
         {"set_irq_in", irq_verb},  {"barrier", barrier_verb},      {"outs", outs_verb},
-        {"work", work_verb},
+        {"work", work_verb},       {"vmport", vmport_verb},
     };
 
     for (size_t i = 0; i < COUNT(accesses); i++)
@@ -717,5 +753,7 @@ const struct accel_ops qtest_accel = {
     .config_low_bits = true,
     .start = qtest_start,
     .stop = qtest_stop,
+    .get_registers = qtest_get_registers,
+    .set_registers = qtest_set_registers,
     .set_line = qtest_set_line,
 };

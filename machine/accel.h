@@ -21,6 +21,11 @@ enum vram_watch {
     VRAM_LOGGED,    /* busy: writes are logged, read with vram_sync */
 };
 
+/* Of a processor, as calls by a port use them (VMware's). */
+struct guest_registers {
+    uint64_t rax, rbx, rcx, rdx;
+};
+
 enum stop_reason { STOP_RESET, STOP_POWEROFF };
 
 struct accel_ops {
@@ -50,6 +55,13 @@ struct accel_ops {
     void (*resume)(struct machine *m);
     void (*pause)(struct machine *m);
     void (*reset_cpus)(struct machine *m);
+
+    /*
+     * The registers of the processor whose port access is being answered; what a read of the port returns
+     * goes to RAX after it. NULL: out of reach. False: not now.
+     */
+    bool (*get_registers)(struct machine *m, struct guest_registers *regs);
+    void (*set_registers)(struct machine *m, const struct guest_registers *regs);
 
     /*
      * A device asked for a reset or power-off. Xen: tells the hypervisor before the request is answered and

@@ -6,6 +6,10 @@
  *
  * The A20 bit of the output port is kept and read back but gates nothing: no hypervisor of ours masks A20.
  */
+#include "hw/input/i8042.h"
+
+#include <string.h>
+
 #include "hw/backends.h"
 #include "hw/input/ps2.h"
 #include "machine/machine.h"
@@ -318,6 +322,13 @@ static void i8042_loaded(struct device *dev)
     if (s->kbd.console)
         console_set_leds(s->kbd.console, s->kbd.leds);
     update_irqs(s);
+}
+
+void i8042_poke_mouse(struct machine *m)
+{
+    for (struct device *dev = m->devices; dev; dev = dev->next)
+        if (!strcmp(dev->cls->name, "i8042"))
+            ps2_mouse_poke(&((struct i8042 *)dev)->mouse);
 }
 
 static const struct device_class i8042_class = {

@@ -104,6 +104,7 @@ void ps2_mouse_init(struct ps2_mouse *mouse, struct console *console, void (*rea
 void ps2_mouse_destroy(struct ps2_mouse *mouse);
 void ps2_mouse_reset(struct ps2_mouse *mouse);
 void ps2_mouse_write(struct ps2_mouse *mouse, uint8_t byte);
+void ps2_mouse_poke(struct ps2_mouse *mouse);
 bool ps2_mouse_take(struct ps2_mouse *mouse, uint8_t *byte);
 
 /*

@@ -117,6 +117,15 @@ static void ps2_mouse_pointer_event(void *opaque, int x, int y, int wheel, unsig
     ps2_ready(&mouse->out);
 }
 
+/* A packet of no movement, unless the host has some to read. */
+void ps2_mouse_poke(struct ps2_mouse *mouse)
+{
+    if (!mouse->enabled || mouse->remote || mouse->wrap || mouse->out.count)
+        return;
+    ps2_put(&mouse->out, (uint8_t[]){PACKET_ALWAYS, 0, 0, 0}, mouse->id ? 4 : 3);
+    ps2_ready(&mouse->out);
+}
+
 bool ps2_mouse_take(struct ps2_mouse *mouse, uint8_t *byte)
 {
     if (!ps2_take(&mouse->out, byte))
