@@ -268,6 +268,19 @@ void console_pointer_relative(struct console *con, int dx, int dy, int wheel, un
         pointer->event(pointer->opaque, dx, dy, wheel, buttons);
 }
 
+/* Further than any screen is large. */
+#define PUSH (-4096)
+
+void console_pointer_home(struct console *con)
+{
+    if (console_pointer_is_absolute(con))
+        return;
+    console_pointer_relative(con, PUSH, PUSH, 0, 0);
+    for (struct console_view *view = con->views; view; view = view->next)
+        if (view->pointer_home)
+            view->pointer_home(view);
+}
+
 static int clip(int value)
 {
     return value < 0 ? 0 : value > POINTER_RANGE ? POINTER_RANGE : value;

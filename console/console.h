@@ -40,6 +40,8 @@ struct console_view {
     void (*leds)(struct console_view *view); /* or NULL: console_leds changed */
     /* Or NULL: console_pointer_is_absolute changed. */
     void (*pointer)(struct console_view *view);
+    /* Or NULL: the guest's relative pointer is in the top left corner now. */
+    void (*pointer_home)(struct console_view *view);
     int64_t pace; /* console_set_pace's; 0: the default */
     struct console_view *next;
 };
@@ -109,6 +111,11 @@ bool console_pointer_is_absolute(const struct console *con);
 /* A pixel of size as an absolute coordinate, which the ways in which guests scale it back all take for that
  * pixel. */
 int console_pointer_scale(int pixel, int size);
+/*
+ * A relative pointer has drifted away from the viewers': pushes it into the top left corner, where both are
+ * known to be, and tells the views. Nothing for an absolute one.
+ */
+void console_pointer_home(struct console *con);
 /* Where the absolute pointer was put last. */
 void console_pointer_position(const struct console *con, int *x, int *y);
 /* Buttons and wheel alone, of the pointer that gets the events. */

@@ -445,6 +445,11 @@ static void mouse_button(struct hmp *h)
     console_pointer_buttons(h->c->backends.console, 0, hand_buttons(&h->c->hand, buttons));
 }
 
+static void mouse_sync(struct hmp *h)
+{
+    run_only(h, "mouse_sync", NULL);
+}
+
 /* mouse_set INDEX */
 static void mouse_set(struct hmp *h)
 {
@@ -539,6 +544,9 @@ static const struct command {
     {"mouse_button", "STATE", "buttons that are down: 1 left, 2 middle, 4 right, added up", mouse_button},
     {"mouse_move", "DX DY [DZ]", "move a relative pointer, right and down; DZ turns the wheel", mouse_move},
     {"mouse_set", "INDEX", "the pointer that gets the events (info mice)", mouse_set},
+    {"mouse_sync", "",
+     "put a relative pointer that has drifted into the corner, where the viewers' is known to be",
+     mouse_sync},
     {"quit", "", "end at once", hmp_quit},
     {"q", "", NULL, hmp_quit},
     {"screendump", "FILE", "write a picture of the screen, PPM or .png", hmp_screendump},

@@ -244,6 +244,16 @@ static bool query_mice(struct qmp_call *call)
     return true;
 }
 
+static bool qmp_mouse_sync(struct qmp_call *call)
+{
+    struct console *con = call->c->backends.console;
+
+    if (console_pointer_is_absolute(con))
+        return qmp_fail(call, "the pointer is absolute and cannot drift");
+    console_pointer_home(con);
+    return true;
+}
+
 const struct qmp_command qmp_console_commands[] = {
     {"query-vnc", NULL, query_vnc},
     {"change-vnc-password", "password:s", change_vnc_password},
@@ -252,6 +262,7 @@ const struct qmp_command qmp_console_commands[] = {
     {"screendump", "filename:s format:s? device:s? head:i?", qmp_screendump},
     {"send-key", "keys:l hold-time:i?", qmp_send_key},
     {"query-mice", NULL, query_mice},
+    {"mouse_sync", NULL, qmp_mouse_sync},
     {"input-send-event", "events:l device:s? head:i?", input_send_event},
     {NULL, NULL, NULL},
 };

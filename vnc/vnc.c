@@ -209,6 +209,15 @@ static void vnc_pointer_changed(struct console_view *view)
     pthread_mutex_unlock(&vnc->lock);
 }
 
+/* What a viewer's pointer is moved by next is counted from the corner. */
+static void vnc_pointer_home(struct console_view *view)
+{
+    for (struct viewer *v = VIEW_OF(view)->viewers; v; v = v->next) {
+        v->pointer.x = v->pointer.y = 0;
+        v->pointer.width = v->pointer.height = 1;
+    }
+}
+
 /* ---- letting viewers in and out ---- */
 
 unsigned vnc_count_stage(const struct vnc *vnc, enum viewer_stage stage)
@@ -547,7 +556,8 @@ struct vnc *vnc_start(struct loop *loop, struct console *con, const struct vnc_o
                         .view = {.resized = vnc_resized,
                                  .updated = vnc_updated,
                                  .leds = vnc_leds_changed,
-                                 .pointer = vnc_pointer_changed},
+                                 .pointer = vnc_pointer_changed,
+                                 .pointer_home = vnc_pointer_home},
                         .canvas_room = VNC_PICTURE_MEMORY,
                         .map = map,
                         .layout = strdup(layout),

@@ -11,7 +11,7 @@
 #include "hw/usb/usb_hid.h"
 #include "machine/machine.h"
 
-enum { EVENTS_MAX = 16, TABLET_REPORT = 6, MOUSE_REPORT = 4, BOOT_MOUSE_REPORT = 3, BUTTONS = 0x1F };
+enum { EVENTS_MAX = 64, TABLET_REPORT = 6, MOUSE_REPORT = 4, BOOT_MOUSE_REPORT = 3, BUTTONS = 0x1F };
 
 #define POINTER_EVENT_STATE(S)                                                                               \
     S(RANGE, int16_t, x, INT16_MIN, INT16_MAX) /* where, or how far */                                       \

@@ -523,6 +523,31 @@ static void buttons_go_to_the_chosen_pointer(void **state)
     console_remove_view(b->con, &b->view);
 }
 
+static void pointer_home(struct console_view *view)
+{
+    pointer_changes += 100;
+}
+
+/* A relative pointer goes into the corner and the views hear of it; an absolute one stays. */
+static void a_drifted_pointer_comes_home(void **state)
+{
+    struct bench *b = *state;
+    struct pointer mouse = {.base = {.event = pointer_event, .opaque = &mouse}};
+    struct pointer tablet = {.base = {.absolute = true, .event = pointer_event, .opaque = &tablet}};
+
+    pointer_changes = 0;
+    b->view.pointer_home = pointer_home;
+    console_add_view(b->con, &b->view);
+    console_add_pointer(b->con, &mouse.base);
+    console_pointer_home(b->con);
+    assert_true(mouse.x < -2560 && mouse.y < -2560);
+    assert_int_equal(pointer_changes, 100);
+    console_add_pointer(b->con, &tablet.base);
+    console_pointer_home(b->con);
+    assert_int_equal(pointer_changes, 100);
+    console_remove_view(b->con, &b->view);
+}
+
 /* libinput's way back, and those of who multiplies with the last pixel, rounded or not. */
 static void a_pixel_stays_that_pixel(void **state)
 {
@@ -572,6 +597,7 @@ int main(void)
         console_unit_test(last_keyboard_gets_the_keys),
         console_unit_test(pointers_get_their_kind_of_event),
         console_unit_test(buttons_go_to_the_chosen_pointer),
+        console_unit_test(a_drifted_pointer_comes_home),
         console_unit_test(a_pixel_stays_that_pixel),
         console_unit_test(leds_are_kept),
     };

@@ -1764,6 +1764,28 @@ static void test_first_moves_together(void **state)
     close(fd);
 }
 
+/* After the guest's pointer was put into the corner, it goes to where the viewer's is. */
+static void test_drifted_pointer_comes_home(void **state)
+{
+    int fd, x, y;
+
+    start();
+    fd = enter();
+    send_pointer(fd, 0, 100, 100);
+    send_pointer(fd, 1, 100, 100);
+    EVENTUALLY(t.buttons == POINTER_LEFT);
+    lock();
+    console_pointer_home(t.console);
+    x = t.x;
+    y = t.y;
+    unlock();
+    assert_true(x < -640 && y < -480);
+    send_pointer(fd, 0, 50, 60);
+    EVENTUALLY(t.x == x + 50 && t.y == y + 60);
+    close(fd);
+    EVENTUALLY(viewers() == 0);
+}
+
 static void test_absolute_pointer(void **state)
 {
     int fd;
@@ -1992,6 +2014,7 @@ int main(void)
         TEST(test_input_floods_leave_turns_to_others),
         TEST(test_relative_mouse),
         TEST(test_first_moves_together),
+        TEST(test_drifted_pointer_comes_home),
         TEST(test_absolute_pointer),
         TEST(test_pointer_motion_change),
         TEST(test_led_state),
