@@ -29,7 +29,7 @@ static void warn_if_busy(void)
 
 int main(int argc, char **argv)
 {
-    const struct row_table tables[] = {board_rows, hold_rows, ide_rows, net_rows, screen_rows};
+    const struct row_table tables[] = {board_rows, hold_rows, ide_rows, net_rows, screen_rows, usb_rows};
     const struct subject subjects[2] = {
         {setting("HVM_DM", "build/hvm-dm-system-x86_64"), false},
         {setting("PEER", "qemu-system-x86_64"), true},

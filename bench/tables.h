@@ -5,6 +5,6 @@
 
 #include "bench/row.h"
 
-extern const struct row_table board_rows, hold_rows, ide_rows, net_rows, screen_rows;
+extern const struct row_table board_rows, hold_rows, ide_rows, net_rows, screen_rows, usb_rows;
 
 #endif

@@ -85,6 +85,14 @@ static bool set_accel(struct options *o, const char *option, const char *names, 
     return set_one_accel(o, option, names, err);
 }
 
+/* vmport=on|off|auto: VMware's port and its pointer; auto leaves it out. */
+static bool set_vmport(struct options *o, const struct opts *opts, struct error *err)
+{
+    const char *value = opts_get(opts, "vmport");
+
+    return !value || !strcmp(value, "auto") || opts_bool(opts, "vmport", &o->config.vmport, err);
+}
+
 static bool apply_machine(struct options *o, const char *option, const char *arg, struct error *err)
 {
     static const char *const known[] = {
@@ -119,7 +127,8 @@ static bool apply_machine(struct options *o, const char *option, const char *arg
         ok = opts_error(opts, err, "max-ram-below-4g takes a size from 64M to 0xF0000000, not '%s'", value);
     ok = ok && opts_bool(opts, "usb", &o->config.usb, err) && opts_bool(opts, "acpi", &o->config.acpi, err) &&
          opts_bool(opts, "dump-guest-core", &o->config.dump_guest_core, err) &&
-         opts_bool(opts, "igd-passthru", &igd, err) && opts_bool(opts, "suppress-vmdesc", &on, err);
+         opts_bool(opts, "igd-passthru", &igd, err) && opts_bool(opts, "suppress-vmdesc", &on, err) &&
+         set_vmport(o, opts, err);
     if (ok && igd)
         ok = opts_error(opts, err, "graphics passthrough is not supported");
     opts_free(opts);
@@ -306,9 +315,11 @@ static bool apply_firmware_dir(struct options *o, const char *option, const char
 const struct option machine_option_rows[] = {
     HEADING("Machine"),
     FUNCTION("accel", "kvm|qtest|xen", apply_accel, "who runs the guest: KVM (default), a test program, Xen"),
-    FUNCTION(
-        "machine", "pc|xenfv|none[,accel=A][,max-ram-below-4g=SIZE][,usb=on][,acpi=off][,dump-guest-core=on]",
-        apply_machine, "the board: a standard PC (default), the same with the Xen platform device, or none"),
+    FUNCTION("machine",
+             "pc|xenfv|none[,accel=A][,max-ram-below-4g=SIZE][,usb=on][,vmport=on][,acpi=off][,dump-guest-"
+             "core=on]",
+             apply_machine,
+             "the board: a standard PC (default), the same with the Xen platform device, or none"),
     FUNCTION("M", "MACHINE", apply_machine, NULL),
     FUNCTION("enable-kvm", NULL, apply_enable_kvm, "the same as -accel kvm"),
     FUNCTION("cpu", "MODEL[,+FLAG][,-FLAG][,KEY=VALUE]", processors_cpu,

@@ -82,7 +82,7 @@ struct machine_config {
     bool dump_guest_core; /* a core dump of the process has guest RAM and video memory in it */
     unsigned xen_domid;   /* -xen-domid, with the Xen accelerator */
     bool xen_platform;
-    bool usb;
+    bool usb, vmport;
     bool no_defaults;
     const char *bios;            /* -bios: file, NULL: the board's */
     const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */

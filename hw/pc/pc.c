@@ -283,6 +283,8 @@ static bool pc_board_realize(struct device *dev, struct error *err)
     for (size_t i = 0; i < COUNT(small_chips); i++)
         if (!device_create(m, small_chips[i], err))
             return false;
+    if (m->config.vmport && !device_create(m, "vmmouse", err))
+        return error_prefix(err, "vmport=on");
     board->fdc = device_create(m, "isa-fdc", err);
     if (!board->fdc)
         return false;

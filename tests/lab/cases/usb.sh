@@ -25,6 +25,7 @@ positions() {
     kill $reader
     # struct input_event: 16 bytes of time, type (3: absolute, 0: the report's end), code, value
     od -An -v -tu2 -w24 /tmp/events | awk -v mode=$1 '
+        BEGIN { x = 0; y = 0 }
         $9 == 3 && $10 == 0 { x = $11 }
         $9 == 3 && $10 == 1 { y = $11 }
         $9 == 1 && $10 == 272 && $11 == 1 { clicked = 1 }
