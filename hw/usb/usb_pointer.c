@@ -211,7 +211,7 @@ static const uint8_t mouse_report_descriptor[] = {
     0xC0, 0xC0,
 };
 
-/* Asked for every 8 ms and 10 ms. */
+/* To be asked every 10 ms, of which drivers make 8. */
 static const uint8_t tablet_configuration[] =
     USB_HID_CONFIGURATION(0, 0, sizeof(tablet_report_descriptor), USB_HID_REPORT_MAX, 10);
 static const uint8_t mouse_configuration[] =

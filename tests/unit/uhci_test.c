@@ -436,6 +436,45 @@ static void test_pointer_goes_to_who_is_asked(void **state)
     expect_pointer("PS/2", false);
 }
 
+/* What a person types, and what is answered. */
+static void typed(const char *line, const char *word)
+{
+    json_t *answer =
+        qtest_qmp_ok(q, "{'execute':'human-monitor-command','arguments':{'command-line':'%s'}}", line);
+
+    if (word ? !strstr(json_string_value(answer), word) : *json_string_value(answer))
+        fail_msg("%s: %s", line, json_string_value(answer));
+    json_decref(answer);
+}
+
+static void test_monitor(void **state)
+{
+    uint8_t data[8];
+
+    start_configured("-device usb-mouse,id=m");
+    usbport_poll(&u, 1, data, 8, 40);
+    typed("info mice", "* Mouse #2: hvm-dm USB Mouse\r\n");
+    typed("info usb", "  Device 0.1, Port 1, Speed 12 Mb/s, Product hvm-dm USB Mouse, ID: m\r\n");
+    typed("mouse_move 5 7 1", NULL);
+    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 4);
+    assert_memory_equal(data, ((uint8_t[]){0, 5, 7, 0xFF}), 4);
+    typed("mouse_button 5", NULL);
+    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 4);
+    assert_memory_equal(data, ((uint8_t[]){3, 0, 0, 0}), 4); /* left and right */
+    typed("mouse_button 0", NULL);
+    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 4);
+    typed("mouse_sync", NULL);
+    assert_int_equal(usbport_poll(&u, 1, data, 8, 40), 4);
+    assert_memory_equal(data, ((uint8_t[]){0, 0x81, 0x81, 0}), 4);
+    typed("mouse_move up", "how far");
+    typed("mouse_set 77", "no such pointer");
+    typed("device_add usb-tablet,id=t,port=2", NULL);
+    typed("info usb", "  Device 0.0, Port 2, Speed 12 Mb/s, Product hvm-dm USB Tablet, ID: t\r\n");
+    typed("device_add usb-tablet,port=2", "free place");
+    typed("device_del t", NULL);
+    typed("device_del t", "not found");
+}
+
 /* ---- hot-plug ---- */
 
 static void test_hot_plug(void **state)
@@ -903,6 +942,7 @@ int main(void)
         TEST(test_keyboard_reports_keep_the_order),
         TEST(test_idle_rate),
         TEST(test_pointer_goes_to_who_is_asked),
+        TEST(test_monitor),
         TEST(test_hot_plug),
         TEST(test_port_suspend_and_remote_wakeup),
         TEST(test_global_suspend),
