@@ -90,10 +90,13 @@ $(BUILD)/hvm-dm: $(OBJS)
 
 # What is not there in a build without Xen.
 NEED_XEN := tests/unit/xen%.c tests/unit/libxl_options_test.c tests/fakexen/%.c
+# And in one without SDL.
+NEED_SDL := tests/unit/sdl_test.c tests/lib/xserver.c
+NOT_HERE = $(if $(XEN),,$(NEED_XEN)) $(if $(SDL),,$(NEED_SDL))
 
 # Tests: a program for each tests/unit/*_test.c, with the test port's client and, for pure logic, the product's objects.
-TEST_LIB_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/lib/*.c))
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter-out $(if $(XEN),,$(NEED_XEN)),$(wildcard tests/unit/*_test.c)))
+TEST_LIB_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(NOT_HERE),$(wildcard tests/lib/*.c)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter-out $(NOT_HERE),$(wildcard tests/unit/*_test.c)))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 
 # One archive, so that a test links only what it calls.
@@ -107,7 +110,9 @@ $(BUILD)/libtest.a: $(TEST_LIB_OBJS)
 	ar rcs $@ $^
 
 # A real VNC client, and the product's VNC server beside it.
-$(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test: LIB_LIBS += -lvncclient
+$(BUILD)/tests/vnc_test $(BUILD)/tests/vnc_board_test $(BUILD)/tests/sdl_test: LIB_LIBS += -lvncclient
+# What a desktop shows, asked of the X server.
+$(BUILD)/tests/sdl_test: LIB_LIBS += -lX11
 
 # A stand-in for Xen's libraries, to be preloaded, and the side of it that plays the hypervisor.
 FAKEXEN_OBJS := $(patsubst %,$(BUILD)/obj/tests/fakexen/%.o,host store events)
@@ -228,7 +233,7 @@ format:
 	clang-format -i $(FORMATTED)
 
 # The whole tree through clang's warnings, without making programs.
-CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(filter-out $(if $(XEN),,$(NEED_XEN)),$(wildcard tests/*/*.c bench/*.c)))
+CLANG_OBJS := $(patsubst %.c,build/clang/%.o,$(SRCS) $(filter-out $(NOT_HERE),$(wildcard tests/*/*.c bench/*.c)))
 build/clang/%.o: %.c | config.mk
 	@mkdir -p $(@D)
 	@clang $(WARN) -Werror -O1 -MMD -MP $(DEFINES) -c -o $@ $<

@@ -25,6 +25,7 @@ struct control {
     struct vnc *vnc;    /* NULL: no viewers */
     bool vnc_searched;  /* its port was the first free one */
     struct sdl *window; /* NULL: there was none yet */
+    bool window_left;   /* its thread hangs on the X server: exit() would hang as well */
     struct monitor *monitors;
     struct fdset *fdsets;
     struct machine_listener listener;

@@ -209,6 +209,13 @@ static bool main_start(struct control *c, struct error *err)
     return confine(o->chroot, o->run_as, err);
 }
 
+static void __attribute__((noreturn)) main_exit(const struct control *c, int status)
+{
+    if (c->window_left)
+        _exit(status);
+    exit(status);
+}
+
 int main(int argc, char **argv)
 {
     static struct control control; /* large, and to be found by whoever looks for leaks */
@@ -230,7 +237,7 @@ int main(int argc, char **argv)
     if (!main_start(c, &err)) {
         log_line("%s", err.text);
         tear_down(c);
-        exit(1); /* what half a machine holds, the kernel takes back */
+        main_exit(c, 1); /* what half a machine holds, the kernel takes back */
     }
     display_tell_port(c);
     if (parent >= 0)

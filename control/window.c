@@ -99,7 +99,7 @@ bool window_start(struct control *c, struct error *err)
 void window_stop(struct control *c)
 {
     if (c->window)
-        sdl_stop(c->window);
+        c->window_left = !sdl_stop(c->window);
     c->window = NULL;
 }
 

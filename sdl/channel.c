@@ -14,7 +14,7 @@ static bool sdl_join_input(struct sdl *sdl, const struct sdl_input *input)
     struct sdl_input *last =
         &sdl->inputs[(sdl->input_first + sdl->input_count + INPUTS_WAITING - 1) % INPUTS_WAITING];
 
-    if (!sdl->input_count || last->kind != input->kind || last->buttons != input->buttons || last->wheel)
+    if (!sdl->input_count || last->kind != input->kind || last->pressed || last->wheel || input->pressed)
         return false;
     if (input->kind == SDL_INPUT_MOVEMENT) {
         last->x += input->x;

@@ -190,12 +190,10 @@ static unsigned window_button_bit(unsigned button)
     }
 }
 
-/* At that place in the window, or moved so far. */
-static void window_point(struct window *w, int x, int y, int dx, int dy, int wheel)
+/* A movement, or what was done there in the window. */
+static void window_point(struct window *w, int x, int y, struct sdl_input input)
 {
-    struct sdl_input input = {
-        .kind = SDL_INPUT_MOVEMENT, .x = dx, .y = dy, .wheel = wheel, .buttons = w->buttons};
-
+    input.buttons = w->buttons;
     if (w->absolute && w->texture_width) {
         input.kind = SDL_INPUT_POSITION;
         drawing_locate(w, x, y, &x, &y);
@@ -218,12 +216,19 @@ static void window_handle_button(struct window *w, const SDL_MouseButtonEvent *e
     if (event->state == SDL_RELEASED && !(w->buttons & bit))
         return;
     w->buttons ^= (w->buttons & bit) ^ (event->state == SDL_PRESSED ? bit : 0);
-    window_point(w, event->x, event->y, 0, 0, 0);
+    window_point(w, event->x, event->y, (struct sdl_input){.kind = SDL_INPUT_MOVEMENT, .pressed = true});
+}
+
+static void window_handle_motion(struct window *w, const SDL_MouseMotionEvent *event)
+{
+    window_point(w, event->x, event->y,
+                 (struct sdl_input){.kind = SDL_INPUT_MOVEMENT, .x = event->xrel, .y = event->yrel});
 }
 
 static void window_handle_wheel(struct window *w, const SDL_MouseWheelEvent *event)
 {
-    window_point(w, event->mouseX, event->mouseY, 0, 0, event->y);
+    window_point(w, event->mouseX, event->mouseY,
+                 (struct sdl_input){.kind = SDL_INPUT_MOVEMENT, .wheel = event->y});
 }
 
 /* ---- the window ---- */
@@ -260,9 +265,7 @@ static void window_handle_change(struct window *w, const SDL_WindowEvent *event)
         window_set_iconified(w, false);
         break;
     case SDL_WINDOWEVENT_RESIZED:
-        if (!w->full_screen)
-            w->zoom = 0;
-        w->redraw = true;
+        window_note_size(w, event->data1, event->data2);
         break;
     case SDL_WINDOWEVENT_SIZE_CHANGED:
     case SDL_WINDOWEVENT_EXPOSED:
@@ -281,7 +284,7 @@ void window_handle_event(struct window *w, const SDL_Event *event)
         window_handle_key(w, &event->key);
         break;
     case SDL_MOUSEMOTION:
-        window_point(w, event->motion.x, event->motion.y, event->motion.xrel, event->motion.yrel, 0);
+        window_handle_motion(w, &event->motion);
         break;
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP:

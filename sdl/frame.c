@@ -114,6 +114,26 @@ void window_set_full_screen(struct window *w, bool full_screen)
         window_fit(w);
 }
 
+static void window_ask_size(struct window *w, int width, int height)
+{
+    unsigned at = w->asked_count++ % SIZES_ASKED;
+
+    w->asked[at].width = width;
+    w->asked[at].height = height;
+    w->lib.SDL_SetWindowSize(w->window, width, height);
+}
+
+void window_note_size(struct window *w, int width, int height)
+{
+    bool ours = w->full_screen;
+
+    for (unsigned i = 0; i < SIZES_ASKED; i++)
+        ours |= w->asked[i].width == width && w->asked[i].height == height;
+    if (!ours)
+        w->zoom = 0;
+    w->redraw = true;
+}
+
 void window_fit(struct window *w)
 {
     int64_t width = (int64_t)w->texture_width * w->zoom / 100;
@@ -121,5 +141,5 @@ void window_fit(struct window *w)
 
     w->redraw = true;
     if (w->zoom && w->texture && !w->full_screen)
-        w->lib.SDL_SetWindowSize(w->window, width > 0 ? width : 1, height > 0 ? height : 1);
+        window_ask_size(w, width > 0 ? width : 1, height > 0 ? height : 1);
 }

@@ -304,11 +304,12 @@ struct sdl *sdl_start(struct loop *loop, struct console *con, const struct sdl_o
     }
     if (!wait || sdl_wait_open(sdl, err))
         return sdl;
-    sdl_stop(sdl);
+    if (!sdl_stop(sdl))
+        log_line("-display sdl: the X server still holds the window's thread");
     return NULL;
 }
 
-void sdl_stop(struct sdl *sdl)
+bool sdl_stop(struct sdl *sdl)
 {
     struct timespec end = sdl_seconds_from_now(CLOSING_SECONDS);
 
@@ -320,8 +321,10 @@ void sdl_stop(struct sdl *sdl)
     sdl_unwatch(sdl);
     hand_leave(&sdl->hand);
     loop_cancel(sdl->loop, &sdl->work);
-    if (pthread_timedjoin_np(sdl->thread, NULL, &end) == 0)
-        sdl_free(sdl);
+    if (pthread_timedjoin_np(sdl->thread, NULL, &end))
+        return false;
+    sdl_free(sdl);
+    return true;
 }
 
 bool sdl_show(struct sdl *sdl, struct error *err)

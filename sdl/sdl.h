@@ -39,8 +39,11 @@ struct sdl;
  */
 struct sdl *sdl_start(struct loop *loop, struct console *con, const struct sdl_options *options, bool wait,
                       struct error *err);
-/* Closes the window. Waits a moment for its thread; one that the X server holds up is left behind. */
-void sdl_stop(struct sdl *sdl);
+/*
+ * Closes the window. Waits a moment for its thread; false: the X server holds it up, and it is left behind.
+ * Then exit() may hang in the libraries that it uses.
+ */
+bool sdl_stop(struct sdl *sdl);
 
 /* Brings it back after it was closed, and before other windows. False with *err: its X server is gone. */
 bool sdl_show(struct sdl *sdl, struct error *err);

@@ -17,6 +17,7 @@
 enum {
     INPUTS_WAITING = 256,
     STATE_LENGTH = 24,
+    SIZES_ASKED = 8,
 };
 
 /* A surface of the console's. The machine thread makes and frees it; its pixels may change meanwhile. */
@@ -41,6 +42,7 @@ struct sdl_input {
     int x, y; /* a movement, or an absolute position 0..POINTER_RANGE */
     int wheel;
     unsigned buttons; /* as the console has them */
+    bool pressed;     /* the buttons changed: it counts by itself, where it happened */
 };
 
 enum sdl_stage { SDL_OPENING, SDL_OPEN, SDL_GONE };
@@ -97,6 +99,10 @@ struct window {
     bool hidden, iconified, full_screen, quit;
     bool settling; /* the X server said something: SDL puts some of it off for a moment */
     unsigned zoom; /* percent; 0: people chose the window's size */
+    struct {
+        int width, height;
+    } asked[SIZES_ASKED]; /* the latest sizes of our own choice, of which the desktop may tell late */
+    unsigned asked_count;
     bool absolute; /* the console takes positions */
     bool grabbed;
     bool held[SDL_NUM_SCANCODES]; /* sent to the guest */
@@ -123,6 +129,8 @@ void window_set_iconified(struct window *w, bool iconified);
 void window_set_full_screen(struct window *w, bool full_screen);
 /* The window as large as the picture by w->zoom, where people did not choose its size. */
 void window_fit(struct window *w);
+/* The desktop says that the window has this size now: people's choice, unless it was ours. */
+void window_note_size(struct window *w, int width, int height);
 /* Nothing that people hold in the window is held in the guest any more. */
 void window_let_go(struct window *w);
 /* While it is grabbed the pointer's movements go to the guest, and every key that the desktop can spare. */

@@ -19,9 +19,14 @@ static int x11_dead(Display *display)
     return 0;
 }
 
+/* Xlib locked the display for good, for its end was to be the process's; at that OpenGL's libraries would
+ * wait for it. */
 static void x11_note_death(Display *display, void *opaque)
 {
-    ((struct x11 *)opaque)->gone = true;
+    struct x11 *x = opaque;
+
+    x->gone = true;
+    x->unlock(display);
 }
 
 static bool x11_load(struct x11 *x, struct error *err)
@@ -33,7 +38,8 @@ static bool x11_load(struct x11 *x, struct error *err)
     x->pending = handle ? dlsym(handle, "XPending") : NULL;
     x->connection = handle ? dlsym(handle, "XConnectionNumber") : NULL;
     x->set_exit_handler = handle ? dlsym(handle, "XSetIOErrorExitHandler") : NULL;
-    if (!on_mistake || !on_death || !x->pending || !x->connection || !x->set_exit_handler)
+    x->unlock = handle ? dlsym(handle, "XUnlockDisplay") : NULL;
+    if (!on_mistake || !on_death || !x->unlock || !x->pending || !x->connection || !x->set_exit_handler)
         return error_set(err, "%s (Debian package libx11-6, 1.7 or later)", dlerror());
     on_mistake(x11_mistake);
     on_death(x11_dead);

@@ -15,6 +15,7 @@ struct x11 {
     Display *display; /* SDL's; NULL: not known yet */
     int (*pending)(Display *display);
     int (*connection)(Display *display);
+    void (*unlock)(Display *display);
     void (*set_exit_handler)(Display *display, XIOErrorExitHandler handler, void *opaque);
     bool gone; /* the server is: nothing of SDL or Xlib is to be called any more */
 };
