@@ -59,6 +59,18 @@ static bool file_take_lock(struct file *f, struct error *err)
                      read_only ? " for writing" : "; a shared image must be opened read-only");
 }
 
+static bool file_lock_node(struct node *node, struct error *err)
+{
+    return file_take_lock((struct file *)node, err);
+}
+
+static void file_unlock_node(struct node *node)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    fcntl(((struct file *)node)->fd, F_OFD_SETLK, &lock);
+}
+
 /* Size and kind of what fd is; false with *err. */
 static bool file_inspect(struct file *f, struct error *err)
 {
@@ -191,7 +203,8 @@ static bool file_open(struct node *node, const json_t *options, struct error *er
     atomic_store(&f->nowait_writes, true);
     if (file_take_options(f, options, err) &&
         (passed ? file_open_descriptor(f, json_integer_value(passed), err) : file_open_path(f, err)) &&
-        file_inspect(f, err) && file_open_plain(f, err) && file_take_lock(f, err)) {
+        file_inspect(f, err) && file_open_plain(f, err) &&
+        ((node->plain && node->graph->elsewhere) || file_take_lock(f, err))) {
         f->alignment = node->direct ? file_alignment(f->fd) : 1;
         return true;
     }
@@ -353,7 +366,7 @@ static const char *const file_keys[] = {"filename", "locking", "aio", "fd", NULL
         .name = name_, .description = description_, .size = sizeof(struct file), .keys = file_keys,          \
         .open = file_open, .close = file_close, .read = file_read, .write = file_write,                      \
         .discard = file_discard, .zero = file_zero, .flush = file_flush, .resize = file_resize,              \
-        .info = file_info, .attempt = file_attempt                                                           \
+        .info = file_info, .lock = file_lock_node, .unlock = file_unlock_node, .attempt = file_attempt       \
     }
 
 const struct node_driver file_driver = FILE_DRIVER("file", "a file of the host");

@@ -277,6 +277,7 @@ static struct node *node_new(struct node_graph *graph, const struct node_driver 
     node->driver = driver;
     node->graph = graph;
     node->references = 1;
+    node->plain = !parent || !strcmp(parent->driver->name, "raw");
     if (parent) {
         node->read_only = parent->read_only;
         node->implicit_read_only = parent->implicit_read_only;
@@ -314,6 +315,25 @@ static struct node *open_below(struct node_graph *graph, struct node *parent, co
     }
     node_free(node);
     return NULL;
+}
+
+void node_graph_leave(struct node_graph *graph)
+{
+    for (struct node *node = graph->first; node && !graph->elsewhere; node = node->next)
+        if (node->plain && node->driver->unlock) {
+            node_flush(node);
+            node->driver->unlock(node);
+        }
+    graph->elsewhere = true;
+}
+
+bool node_graph_arrive(struct node_graph *graph, struct error *err)
+{
+    for (struct node *node = graph->first; node && graph->elsewhere; node = node->next)
+        if (node->plain && node->driver->lock && !node->driver->lock(node, err))
+            return false;
+    graph->elsewhere = false;
+    return true;
 }
 
 struct node *node_open(struct node_graph *graph, const json_t *options, struct error *err)

@@ -29,6 +29,7 @@ struct node;
 struct node_graph {
     struct node *first;
     unsigned serial; /* for the names of those that nobody named */
+    bool elsewhere;  /* another process has the guest: images are not locked here */
 };
 
 /* What a user may ask about a node; fields that do not apply are 0. */
@@ -68,6 +69,10 @@ struct node_driver {
     int (*flush)(struct node *node);
     int (*resize)(struct node *node, uint64_t size); /* NULL: ENOTSUP */
     void (*info)(struct node *node, struct node_info *info);
+    /* Machine thread: locks what it has open against other programs, and gives the lock back. NULL: it has
+     * none. */
+    bool (*lock)(struct node *node, struct error *err);
+    void (*unlock)(struct node *node);
     /*
      * Machine thread: does it at once if that needs no waiting for a disk or a lock; true, and *error is the
      * result. False: nothing is known, it is done again by a worker. NULL: never.
@@ -95,6 +100,8 @@ struct node {
     bool can_grow, grows;  /* a file that writes beyond its end may make longer, and whether they do */
     bool detect_zeroes, unmap_zeroes;
     unsigned depth; /* how many images stand on it */
+    bool plain; /* no format above it keeps anything in memory: another process may go on with it at any time
+                 */
 };
 
 /* ---- opening: machine thread ---- */
@@ -108,6 +115,13 @@ struct node {
 struct node *node_open(struct node_graph *graph, const json_t *options, struct error *err);
 /* The same below another node, whose cache modes and read-only are the child's if it says nothing. */
 struct node *node_open_child(struct node *parent, const json_t *options, struct error *err);
+/*
+ * A guest's way to another process: the images are locked by the one that has it. Leaving: what was written
+ * is flushed, and then the locks are given back; arriving takes them, false with *err where another program
+ * has one. Images of a format that keeps tables in memory stay locked: they cannot be handed over so.
+ */
+void node_graph_leave(struct node_graph *graph);
+bool node_graph_arrive(struct node_graph *graph, struct error *err);
 struct node *node_ref(struct node *node);
 void node_unref(struct node *node); /* NULL: nothing */
 struct node *node_find(const struct node_graph *graph, const char *name);

@@ -78,6 +78,7 @@ bool build_machine(struct control *c, struct error *err)
     if (!machine_init(m, &o->config, accel, accel == &qtest_accel ? CLOCK_MANUAL : CLOCK_STOPPED, err))
         return false;
     backends_init(&c->backends, m);
+    c->nodes.elsewhere = o->incoming;
     c->backends.console = console_new(&m->loop);
     if (!c->backends.console)
         return error_set(err, "out of memory");

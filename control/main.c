@@ -20,6 +20,7 @@
 #include "control/confine.h"
 #include "control/display.h"
 #include "control/hotplug.h"
+#include "control/migrate.h"
 #include "control/nodes.h"
 #include "control/qmp.h"
 #include "control/window.h"
@@ -242,9 +243,12 @@ int main(int argc, char **argv)
     display_tell_port(c);
     if (parent >= 0)
         release_parent(parent);
-    if (!c->options.start_paused) /* nothing where a state is awaited */
-        machine_run(&c->m);
-    loop_run(&c->m.loop);
+    if (c->options.start_paused || c->m.state == RUN_INMIGRATE || migrate_go_on(c, &err)) {
+        loop_run(&c->m.loop);
+    } else {
+        log_line("%s", err.text);
+        c->m.exit_status = 1;
+    }
     tear_down(c);
     free_parts(c);
     return c->m.loop.failed ? 1 : c->m.exit_status;

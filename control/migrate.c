@@ -303,10 +303,19 @@ static bool take_from(struct control *c, int fd, struct error *err)
     return ok;
 }
 
-static void go_on(struct control *c)
+bool migrate_go_on(struct control *c, struct error *err)
 {
-    if (!c->options.start_paused)
-        machine_run(&c->m);
+    if (c->m.state == RUN_INMIGRATE)
+        c->options.start_paused = false; /* when it has come */
+    else if (!node_graph_arrive(&c->nodes, err))
+        return false;
+    machine_run(&c->m);
+    return true;
+}
+
+static bool go_on(struct control *c, struct error *err)
+{
+    return c->options.start_paused || migrate_go_on(c, err);
 }
 
 /* A connection, or what it brought. */
@@ -321,13 +330,11 @@ static void incoming_ready(void *opaque, uint32_t events)
     loop_unwatch(&c->m.loop, &c->incoming);
     close(listener);
     c->incoming_listens = false;
-    if (!take_from(c, fd, &err)) {
+    if (!take_from(c, fd, &err) || !go_on(c, &err)) {
         log_line("-incoming %s: %s", c->incoming_uri, err.text);
         c->m.exit_status = 1;
         loop_quit(&c->m.loop);
-        return;
     }
-    go_on(c);
 }
 
 static bool listen_for(struct control *c, int fd, struct error *err)
@@ -383,6 +390,7 @@ static bool qmp_migrate(struct qmp_call *call)
         if (c->m.state == RUN_PAUSED || c->m.state == RUN_PRELAUNCH)
             c->m.state = RUN_POSTMIGRATE;
         c->migrated = true;
+        node_graph_leave(&c->nodes);
         return true;
     }
     if (ran)
@@ -405,9 +413,7 @@ static bool qmp_migrate_incoming(struct qmp_call *call)
         c->incoming_uri = "defer";
         return false;
     }
-    if (!c->incoming_listens)
-        go_on(c);
-    return true;
+    return c->incoming_listens || go_on(c, &call->err);
 }
 
 static bool query_migrate(struct qmp_call *call)
@@ -424,7 +430,11 @@ static bool xen_save_devices_state(struct qmp_call *call)
     const char *filename = qmp_text(call, "filename");
     int fd = open_path(c, filename, true, &call->err);
 
-    return (fd >= 0 && send_to(c, fd, false, &call->err)) || error_prefix(&call->err, "%.200s", filename);
+    if (fd < 0 || !send_to(c, fd, false, &call->err))
+        return error_prefix(&call->err, "%.200s", filename);
+    if (qmp_truth(call, "live", true))
+        node_graph_leave(&c->nodes);
+    return true;
 }
 
 static bool xen_load_devices_state(struct qmp_call *call)

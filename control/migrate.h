@@ -14,4 +14,7 @@ extern const struct option migrate_option_rows[];
  */
 bool migrate_incoming(struct control *c, const char *uri, struct error *err);
 
+/* Lets the guest run, here: its images are locked from now on. False with *err: another program has one. */
+bool migrate_go_on(struct control *c, struct error *err);
+
 #endif

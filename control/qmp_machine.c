@@ -10,6 +10,7 @@
 #include "control/device_help.h"
 #include "control/hmp.h"
 #include "control/hotplug.h"
+#include "control/migrate.h"
 #include "control/qmp.h"
 #include "net/net.h"
 
@@ -223,8 +224,7 @@ static bool qmp_cont(struct qmp_call *call)
 
     if (m->state == RUN_SHUTDOWN || m->state == RUN_INTERNAL_ERROR)
         return qmp_fail(call, "Resetting the Virtual Machine is required");
-    machine_run(m);
-    return true;
+    return migrate_go_on(call->c, &call->err);
 }
 
 static bool qmp_stop(struct qmp_call *call)
