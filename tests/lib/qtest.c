@@ -1065,17 +1065,23 @@ static void intercept_again(struct qtest *q)
     memcpy(q->raised, raised, sizeof(raised));
 }
 
-/* Lines that changed while it was saved: a request on a disk was finished. */
+/* Lines that changed since the last command, and while it was saved: a request on a disk was finished. */
 static void take_last_lines(struct qtest *q)
 {
-    char text[4096];
+    struct wire *wire = &q->port;
+    char *text, *rest = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    char more[4096];
     ssize_t n;
 
-    while ((n = recv(q->port.fd, text, sizeof(text) - 1, 0)) > 0) {
-        text[n] = 0;
-        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-            take_irq_line(q, line);
-    }
+    fwrite(wire->data + wire->start, 1, wire->end - wire->start, out);
+    while ((n = recv(wire->fd, more, sizeof(more), 0)) > 0)
+        fwrite(more, 1, n, out);
+    fclose(out);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        take_irq_line(q, line);
+    free(text);
 }
 
 /* The program ends; what it said of its end is nobody's. */
