@@ -13,9 +13,18 @@
 
 /* ---- options ---- */
 
-static const char *const vnc_keys[] = {
-    "address",    "to", "password", "password-secret", "share", "lock-key-sync", "tls-creds", "websocket",
-    "novnc-path", "id", NULL};
+static const char *const vnc_keys[] = {"address",
+                                       "to",
+                                       "password",
+                                       "password-secret",
+                                       "view-password-secret",
+                                       "share",
+                                       "lock-key-sync",
+                                       "tls-creds",
+                                       "websocket",
+                                       "novnc-path",
+                                       "id",
+                                       NULL};
 
 static bool apply_vnc(struct options *o, const char *option, const char *arg, struct error *err)
 {
@@ -74,12 +83,14 @@ static bool apply_full_screen(struct options *o, const char *option, const char 
 
 const struct option display_option_rows[] = {
     FUNCTION("vnc",
-             "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,tls-creds=ID][,websocket=on|PORT][,"
+             "ADDRESS:DISPLAY[,to=N][,password=on][,password-secret=ID][,view-password-secret=ID][,tls-creds="
+             "ID][,websocket=on|PORT][,"
              "novnc-path=DIR]"
              "[,share=POLICY]|none",
              apply_vnc,
              "serve the screen to VNC viewers (default localhost:0,to=99); to: take the first free display "
-             "up to N; websocket: and to browsers, at http://ADDRESS:PORT/ (on: 5700 + DISPLAY), https with "
+             "up to N; view-password-secret: who knows that one looks on only; websocket: and to browsers, "
+             "at http://ADDRESS:PORT/ (on: 5700 + DISPLAY), https with "
              "tls-creds; the page is noVNC's, in DIR"),
     FUNCTION(
         "display",
@@ -107,25 +118,32 @@ bool display_check(const struct control *c, struct error *err)
            (viewers || !o->keyboard_layout || vnc_layout_check(o->keyboard_layout, err));
 }
 
-static bool load_vnc_password(struct control *c, const char *id, struct error *err)
+/* A password from a file; it is wiped by the one who called. */
+static bool read_secret(struct control *c, const char *id, char password[256], struct error *err)
 {
     const char *path = objects_secret_file(c, id);
-    char password[256];
     FILE *file;
     bool ok;
 
     if (!path)
         return error_set(err, "there is no -object secret with id=%s and file=", id);
     file = fopen(path, "re");
-    if (file)
-        setvbuf(file, NULL, _IONBF, 0); /* no second copy of it */
-    ok = file && fgets(password, sizeof(password), file);
+    ok = file && fgets(password, 256, file);
     if (file)
         fclose(file);
     if (!ok)
         return error_set(err, "%s: no password can be read from it", path);
     password[strcspn(password, "\r\n")] = '\0';
-    ok = vnc_set_password(c->vnc, password, err);
+    return true;
+}
+
+static bool load_vnc_password(struct control *c, const char *id,
+                              bool (*set)(struct vnc *vnc, const char *password, struct error *err),
+                              struct error *err)
+{
+    char password[256];
+    bool ok = !id || (read_secret(c, id, password, err) && set(c->vnc, password, err));
+
     explicit_bzero(password, sizeof(password));
     return ok;
 }
@@ -175,13 +193,14 @@ static bool parse_websocket(const struct opts *opts, struct vnc_options *options
 static bool start_vnc(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *secret = opts_get(opts, "password-secret"), *tls = opts_get(opts, "tls-creds");
+    const char *view = opts_get(opts, "view-password-secret");
     struct vnc_options options = {
         .address = opts_get(opts, "address"),
         .layout = c->options.keyboard_layout,
         .layout_now = c->options.chroot,
         .name = c->m.config.name[0] ? c->m.config.name : NULL,
         .lock_key_sync = true,
-        .password = secret,
+        .password = secret || view,
     };
     uint64_t to = 0;
 
@@ -199,7 +218,8 @@ static bool start_vnc(struct control *c, const struct opts *opts, struct error *
     if (tls && !(options.tls = objects_open_tls(c, tls, err)))
         return error_prefix(err, "%s", opts->option);
     c->vnc = vnc_start(&c->m.loop, c->backends.console, &options, err);
-    if (!c->vnc || (secret && !load_vnc_password(c, secret, err)))
+    if (!c->vnc || !load_vnc_password(c, secret, vnc_set_password, err) ||
+        !load_vnc_password(c, view, vnc_set_view_password, err))
         return error_prefix(err, "%s", opts->option);
     c->vnc_searched = to;
     return true;

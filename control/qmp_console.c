@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* QMP commands about the screen, the viewers and input. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/util.h"
 #include "console/console.h"
@@ -55,11 +57,59 @@ static bool change_vnc_password(struct qmp_call *call)
     return set_password(call, qmp_text(call, "password"));
 }
 
+static bool is_vnc(struct qmp_call *call)
+{
+    return !strcmp(qmp_text(call, "protocol"), "vnc") ||
+           qmp_fail(call, "Only the protocol vnc has a password");
+}
+
+/* connected: what becomes of the viewers that there are. */
 static bool set_display_password(struct qmp_call *call)
 {
-    if (strcmp(qmp_text(call, "protocol"), "vnc"))
-        return qmp_fail(call, "Only the protocol vnc has a password");
-    return set_password(call, qmp_text(call, "password"));
+    const char *connected = qmp_text(call, "connected");
+    bool disconnect = connected && !strcmp(connected, "disconnect"),
+         fail = connected && !strcmp(connected, "fail");
+
+    if (!is_vnc(call))
+        return false;
+    if (connected && !disconnect && !fail && strcmp(connected, "keep"))
+        return qmp_fail(call, "Parameter 'connected' does not accept value '%.100s'", connected);
+    if (fail && call->c->vnc && vnc_viewers(call->c->vnc))
+        return qmp_fail(call, "There are viewers, and 'connected' is 'fail'");
+    if (!set_password(call, qmp_text(call, "password")))
+        return false;
+    if (disconnect)
+        vnc_disconnect_all(call->c->vnc);
+    return true;
+}
+
+/* "now", "never", "+SECONDS" from now, or seconds since 1970. */
+static bool expiry_time(const char *text, int64_t *at)
+{
+    char *end;
+    long long number;
+
+    if (!strcmp(text, "never") || !strcmp(text, "now")) {
+        *at = text[2] == 'v' ? 0 : time(NULL);
+        return true;
+    }
+    errno = 0;
+    number = strtoll(text + (text[0] == '+'), &end, 10);
+    *at = number + (text[0] == '+' ? time(NULL) : 0);
+    return text[0] && !*end && !errno && number > 0 && number < INT64_MAX / 2;
+}
+
+static bool expire_password(struct qmp_call *call)
+{
+    int64_t at;
+
+    if (!is_vnc(call))
+        return false;
+    if (!expiry_time(qmp_text(call, "time"), &at))
+        return qmp_fail(call, "Parameter 'time' is now, never, +SECONDS or seconds since 1970");
+    if (!call->c->vnc)
+        return set_password(call, NULL);
+    return vnc_expire_password(call->c->vnc, at, &call->err);
 }
 
 /* ---- the screen ---- */
@@ -258,6 +308,7 @@ const struct qmp_command qmp_console_commands[] = {
     {"query-vnc", NULL, query_vnc},
     {"change-vnc-password", "password:s", change_vnc_password},
     {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
+    {"expire_password", "protocol:s time:s display:s?", expire_password},
     {"display_add", "type:s gl:b? show-cursor:b? full-screen:b? window-close:s? grab-mod:s?", display_add},
     {"screendump", "filename:s format:s? device:s? head:i?", qmp_screendump},
     {"send-key", "keys:l hold-time:i?", qmp_send_key},

@@ -363,6 +363,7 @@ static struct lws_context *make_context(struct browser *b, const char *cert_dir,
         .gid = -1,
         .uid = -1,
         .fd_limit_per_thread = MAX_DESCRIPTORS,
+        .alpn = "http/1.1", /* WebSocket is spoken over this one */
         .timeout_secs = 20,
         .keepalive_timeout = 20,
     };

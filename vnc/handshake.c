@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vnc/viewer.h"
@@ -185,18 +186,25 @@ static bool encrypt(struct viewer *v, int64_t deadline)
     return viewer_send(v, &answer, 1) && enter_tunnel(v, deadline);
 }
 
+/* Of either password; v->view_only is set. */
 static bool right_answer(struct viewer *v, const uint8_t challenge[VNC_CHALLENGE_SIZE],
                          const uint8_t answer[VNC_CHALLENGE_SIZE])
 {
-    char password[VNC_PASSWORD_LENGTH + 1];
-    bool right;
+    char password[VNC_PASSWORD_LENGTH + 1], view[VNC_PASSWORD_LENGTH + 1];
+    struct vnc *vnc = v->vnc;
+    bool expired, right, looks;
 
-    pthread_mutex_lock(&v->vnc->lock);
-    memcpy(password, v->vnc->password, sizeof(password));
-    pthread_mutex_unlock(&v->vnc->lock);
+    pthread_mutex_lock(&vnc->lock);
+    memcpy(password, vnc->password, sizeof(password));
+    memcpy(view, vnc->view_password, sizeof(view));
+    expired = vnc->expires && time(NULL) >= vnc->expires;
+    pthread_mutex_unlock(&vnc->lock);
     right = vnc_auth_right(password, challenge, answer);
+    looks = vnc_auth_right(view, challenge, answer);
     explicit_bzero(password, sizeof(password));
-    return right;
+    explicit_bzero(view, sizeof(view));
+    v->view_only = looks && !right; /* not read by others before the stage is ADMITTED */
+    return (right || looks) && !expired;
 }
 
 /* Waits for its turn among the guesses from there; false: not to be had. *nth: see guesses_ask. */

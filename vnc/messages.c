@@ -109,6 +109,8 @@ static bool queued(struct viewer *v, const struct input *in)
 /* Hands an event to the machine thread; waits while too many are on their way. */
 static void post_input(struct viewer *v, const struct input *in)
 {
+    if (v->view_only)
+        return;
     pthread_mutex_lock(&v->vnc->lock);
     while (!v->quit && !queued(v, in))
         pthread_cond_wait(&v->inputs_taken, &v->vnc->lock);

@@ -75,6 +75,7 @@ struct viewer {
     enum viewer_stage stage;
     bool spoke;                          /* it answered in the handshake */
     bool quit;                           /* to be disconnected */
+    bool view_only;                      /* its keys and pointer count for nothing */
     bool exclusive;                      /* asked for the screen alone */
     bool shows_lights;                   /* it follows the guest's lock keys by itself */
     bool absolute;                       /* how pointer events reach the guest */
@@ -136,8 +137,10 @@ struct vnc {
     bool seldom;                  /* so for long: the console draws seldom */
     struct picture *old_pictures; /* without users */
     uint64_t last_serial;
-    size_t canvas_room;                     /* of VNC_PICTURE_MEMORY, what no canvas has */
-    char password[VNC_PASSWORD_LENGTH + 1]; /* "" : nobody gets in, where a password is needed */
+    size_t canvas_room;                          /* of VNC_PICTURE_MEMORY, what no canvas has */
+    char password[VNC_PASSWORD_LENGTH + 1];      /* "" : nobody gets in, where a password is needed */
+    char view_password[VNC_PASSWORD_LENGTH + 1]; /* of those who only look on; "": there are none */
+    int64_t expires;                             /* seconds since 1970; 0: never */
 };
 
 /*

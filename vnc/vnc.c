@@ -590,10 +590,7 @@ void vnc_stop(struct vnc *vnc)
         close(vnc->arrivals[i].fd);
     if (vnc->socket_path)
         unlink(vnc->socket_path);
-    pthread_mutex_lock(&vnc->lock);
-    for (struct viewer *v = vnc->viewers; v; v = v->next)
-        vnc_disconnect(v);
-    pthread_mutex_unlock(&vnc->lock);
+    vnc_disconnect_all(vnc);
     while (vnc->viewers) {
         struct viewer *v = vnc->viewers;
 
@@ -609,21 +606,61 @@ void vnc_stop(struct vnc *vnc)
     vnc_tls_close(vnc->tls);
     free(vnc->layout);
     explicit_bzero(vnc->password, sizeof(vnc->password));
+    explicit_bzero(vnc->view_password, sizeof(vnc->view_password));
     free(vnc->socket_path);
     free(vnc->name);
     free(vnc);
 }
 
-bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
+static bool change_password(struct vnc *vnc, char to[VNC_PASSWORD_LENGTH + 1], const char *password,
+                            struct error *err)
 {
     if (!vnc->need_password)
         return error_set(err, "the VNC server was started without a password: use password=on");
     pthread_mutex_lock(&vnc->lock);
-    explicit_bzero(vnc->password, sizeof(vnc->password));
+    explicit_bzero(to, VNC_PASSWORD_LENGTH + 1);
     if (password)
-        strncpy(vnc->password, password, sizeof(vnc->password) - 1);
+        strncpy(to, password, VNC_PASSWORD_LENGTH);
     pthread_mutex_unlock(&vnc->lock);
     return true;
+}
+
+bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err)
+{
+    return change_password(vnc, vnc->password, password, err);
+}
+
+bool vnc_set_view_password(struct vnc *vnc, const char *password, struct error *err)
+{
+    return change_password(vnc, vnc->view_password, password, err);
+}
+
+bool vnc_expire_password(struct vnc *vnc, int64_t at, struct error *err)
+{
+    if (!vnc->need_password)
+        return error_set(err, "the VNC server was started without a password: use password=on");
+    pthread_mutex_lock(&vnc->lock);
+    vnc->expires = at;
+    pthread_mutex_unlock(&vnc->lock);
+    return true;
+}
+
+void vnc_disconnect_all(struct vnc *vnc)
+{
+    pthread_mutex_lock(&vnc->lock);
+    for (struct viewer *v = vnc->viewers; v; v = v->next)
+        vnc_disconnect(v);
+    pthread_mutex_unlock(&vnc->lock);
+}
+
+size_t vnc_viewers(struct vnc *vnc)
+{
+    size_t count;
+
+    pthread_mutex_lock(&vnc->lock);
+    count = vnc_count_stage(vnc, VIEWER_ACTIVE);
+    pthread_mutex_unlock(&vnc->lock);
+    return count;
 }
 
 void vnc_query(struct vnc *vnc, struct vnc_info *info)

@@ -73,6 +73,14 @@ void vnc_stop(struct vnc *vnc);
  * False with *err: started without password=on.
  */
 bool vnc_set_password(struct vnc *vnc, const char *password, struct error *err);
+/* Whoever knows this one looks on and cannot type or point. NULL: nobody. False as above. */
+bool vnc_set_view_password(struct vnc *vnc, const char *password, struct error *err);
+/* The passwords let nobody in from this time on (seconds since 1970); 0: they do for ever. False as above. */
+bool vnc_expire_password(struct vnc *vnc, int64_t at, struct error *err);
+/* Those that are through with authentication. */
+size_t vnc_viewers(struct vnc *vnc);
+/* Disconnects all viewers. */
+void vnc_disconnect_all(struct vnc *vnc);
 
 /* As QMP query-vnc tells it. */
 struct vnc_endpoint {

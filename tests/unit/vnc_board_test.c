@@ -218,6 +218,14 @@ static void set_password(const char *password)
     json_decref(qtest_qmp_ok(q, "{'execute':'change-vnc-password','arguments':{'password':'%s'}}", password));
 }
 
+static void expect_qmp_error(const char *command)
+{
+    json_t *answer = qtest_qmp(q, "%s", command);
+
+    assert_non_null(json_object_get(answer, "error"));
+    json_decref(answer);
+}
+
 static void test_password_by_qmp(void **state)
 {
     rfbClient *client;
@@ -232,6 +240,19 @@ static void test_password_by_qmp(void **state)
     wait_for_viewers(1);
     set_password("other");
     assert_null(connect_viewer());
+    viewer_password = "other";
+    expect_qmp_error(
+        "{'execute':'set_password','arguments':{'protocol':'vnc','password':'x','connected':'fail'}}");
+    json_decref(qtest_qmp_ok(q, "{'execute':'set_password','arguments':{'protocol':'vnc','password':'other','"
+                                "connected':'disconnect'}}"));
+    wait_for_viewers(0);
+    viewer_drop(client);
+    json_decref(qtest_qmp_ok(q, "{'execute':'expire_password','arguments':{'protocol':'vnc','time':'now'}}"));
+    assert_null(connect_viewer());
+    json_decref(
+        qtest_qmp_ok(q, "{'execute':'expire_password','arguments':{'protocol':'vnc','time':'+100'}}"));
+    client = connect_viewer();
+    assert_non_null(client);
     drop_viewer(client);
 }
 

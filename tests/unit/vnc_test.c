@@ -301,6 +301,22 @@ static unsigned presses_seen(void)
     return presses;
 }
 
+static void expect_keys(const uint16_t *codes, unsigned count)
+{
+    EVENTUALLY(keys_seen() >= count);
+    assert_int_equal(t.key_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(t.keys[i].code, codes[i] & ~0x80);
+        assert_int_equal(t.keys[i].down, !(codes[i] & 0x80));
+    }
+    lock();
+    t.key_count = 0;
+    unlock();
+}
+
+#define KEYS(...)                                                                                            \
+    expect_keys((const uint16_t[]){__VA_ARGS__}, sizeof((const uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t))
+
 /* ---- a real viewer ---- */
 
 struct viewer_options {
@@ -1121,6 +1137,51 @@ static void test_guesses_are_slowed(void **state)
     assert_true(now() - began < SECOND);
 }
 
+/* Who knows the view-only password sees, and does not type or point. */
+static void test_view_only_password(void **state)
+{
+    rfbClient *looks, *types;
+
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    assert_true(set_password("secret"));
+    lock();
+    assert_true(vnc_set_view_password(t.vnc, "looking", NULL));
+    unlock();
+    viewer_password = "looking";
+    looks = viewer();
+    expect_picture(looks);
+    viewer_password = "secret";
+    types = viewer();
+    assert_true(SendKeyEvent(looks, 'a', TRUE));
+    assert_true(SendPointerEvent(looks, 10, 10, 1));
+    show(640, 480, 9);
+    expect_picture(looks); /* what it said before was heard */
+    assert_true(SendKeyEvent(types, 'b', TRUE));
+    KEYS(0x30);
+    assert_int_equal(t.buttons, 0);
+    viewer_drop(looks);
+    viewer_drop(types);
+}
+
+static void expire(int64_t at)
+{
+    lock();
+    assert_true(vnc_expire_password(t.vnc, at, NULL));
+    unlock();
+}
+
+static void test_passwords_expire(void **state)
+{
+    start_options((struct vnc_options){.name = "guest", .password = true});
+    assert_true(set_password("secret"));
+    expire(time(NULL) + 1000);
+    assert_true(let_in("secret"));
+    expire(time(NULL));
+    assert_false(let_in("secret"));
+    expire(0);
+    assert_true(let_in("secret"));
+}
+
 /* As many at a time as one likes: the third and later wait for each other. */
 static void test_guesses_at_the_same_time_are_slowed(void **state)
 {
@@ -1440,22 +1501,6 @@ static void test_random_messages(void **state)
 }
 
 /* ---- input ---- */
-
-static void expect_keys(const uint16_t *codes, unsigned count)
-{
-    EVENTUALLY(keys_seen() >= count);
-    assert_int_equal(t.key_count, count);
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(t.keys[i].code, codes[i] & ~0x80);
-        assert_int_equal(t.keys[i].down, !(codes[i] & 0x80));
-    }
-    lock();
-    t.key_count = 0;
-    unlock();
-}
-
-#define KEYS(...)                                                                                            \
-    expect_keys((const uint16_t[]){__VA_ARGS__}, sizeof((const uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t))
 
 static void test_keys(void **state)
 {
@@ -1990,6 +2035,8 @@ int main(void)
         TEST(test_pictures_are_8192_wide_at_most),
         TEST(test_passwords),
         TEST(test_guesses_are_slowed),
+        TEST(test_view_only_password),
+        TEST(test_passwords_expire),
         TEST(test_guesses_at_the_same_time_are_slowed),
         cmocka_unit_test(test_guesses_table),
         TEST(test_challenge_sent_back_is_refused),
