@@ -82,6 +82,14 @@ $(GENERATED)/hw/pc/dsdt.hex: hw/pc/dsdt.asl
 	@sed -i 's/^unsigned char/static const unsigned char/' $@
 $(BUILD)/obj/hw/pc/acpi.o build/clang/hw/pc/acpi.o: $(GENERATED)/hw/pc/dsdt.hex
 
+# The option ROM that starts a kernel, for kernel.c to include.
+$(GENERATED)/hw/pc/bootrom.hex: hw/pc/bootrom.S
+	@mkdir -p $(@D)
+	@echo "ROM  $@"
+	@gcc -m32 -nostdlib -Wl,-m,elf_i386 -Wl,--oformat=binary -Wl,-Ttext=0 -Wl,--build-id=none -o $(@D)/bootrom.bin $<
+	@{ echo "static const unsigned char bootrom_code[] = {"; od -v -An -tx1 $(@D)/bootrom.bin | sed 's/ \(..\)/0x\1,/g'; echo "};"; } >$@
+$(BUILD)/obj/hw/pc/kernel.o build/clang/hw/pc/kernel.o: $(GENERATED)/hw/pc/bootrom.hex
+
 # The link lets programs that take the architecture from the file's name find x86_64.
 $(BUILD)/hvm-dm: $(OBJS)
 	@echo "LINK $@"
@@ -137,6 +145,11 @@ $(BUILD)/guests/%.img: tests/guests/%.S tests/guests/put.inc
 	@mkdir -p $(@D)
 	gcc -m32 -nostdlib -Wl,-m,elf_i386 -Wl,--oformat=binary -Wl,-Ttext=0x7c00 -Wl,--build-id=none -o $@ $<
 	truncate -s 1440K $@
+
+# And a kernel, for -kernel.
+$(BUILD)/guests/%.elf: tests/guests/%.S tests/guests/%.lds
+	@mkdir -p $(@D)
+	gcc -m32 -nostdlib -static -Wl,-m,elf_i386 -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-T,$(word 2,$^) -o $@ $<
 
 .PRECIOUS: $(BUILD)/obj/%.o
 .PHONY: tools tests check-unit

@@ -113,10 +113,9 @@ void absent_tell(const struct control *c)
 
 /* ---- options that people know from elsewhere: a clear word instead of "no such option" ---- */
 
-static bool apply_kernel(struct options *o, const char *option, const char *arg, struct error *err)
+static bool apply_dtb(struct options *o, const char *option, const char *arg, struct error *err)
 {
-    return error_set(err, "%s %s: direct kernel boot is not supported; boot from a disk or a CD", option,
-                     arg);
+    return error_set(err, "-dtb: a PC has ACPI tables, not a device tree");
 }
 
 static bool apply_refused(struct options *o, const char *option, const char *arg, struct error *err)
@@ -159,9 +158,7 @@ static bool apply_sandbox(struct options *o, const char *option, const char *arg
 }
 
 const struct option absent_option_rows[] = {FUNCTION("xen-attach", NULL, apply_attach, NULL),
-                                            FUNCTION("kernel", "FILE", apply_kernel, NULL),
-                                            FUNCTION("initrd", "FILE", apply_kernel, NULL),
-                                            FUNCTION("append", "TEXT", apply_kernel, NULL),
+                                            FUNCTION("dtb", "FILE", apply_dtb, NULL),
                                             FUNCTION("spice", "OPTIONS", apply_spice, NULL),
                                             FUNCTION("sandbox", "on|off", apply_sandbox, NULL),
                                             IGNORED("msg", "timestamp=on"),

@@ -347,5 +347,9 @@ const struct option machine_option_rows[] = {
              "what to boot from, in this order: a floppy, c disk, d CD, n network; once: the first time "
              "only; what has a bootindex= goes before, strict: nothing else"),
     TEXT("bios", "FILE", config.bios, "the firmware (default: SeaBIOS, from Debian's package seabios)"),
+    TEXT("kernel", "FILE", config.kernel, "boot this kernel: Linux' bzImage or multiboot"),
+    TEXT("initrd", "FILE", config.initrd,
+         "with this initial RAM disk (multiboot: \"FILE ARGUMENTS,...\", its modules)"),
+    TEXT("append", "TEXT", config.append, "and this command line"),
     FUNCTION("L", "DIRECTORY", apply_firmware_dir, "look for firmware there first; may be repeated"),
     OPTIONS_END};

@@ -84,8 +84,9 @@ struct machine_config {
     bool xen_platform;
     bool usb, vmport;
     bool no_defaults;
-    const char *bios;            /* -bios: file, NULL: the board's */
-    const char *const *firmware; /* -L directories, then the built-in ones; ends with NULL */
+    const char *kernel, *initrd, *append; /* -kernel and its companions; NULL: not given */
+    const char *bios;                     /* -bios: file, NULL: the board's */
+    const char *const *firmware;          /* -L directories, then the built-in ones; ends with NULL */
     /* Seconds to add to the host's UTC for the guest's RTC (localtime, or a given base). */
     int64_t rtc_offset;
     bool no_reboot, no_shutdown;   /* -no-reboot, -no-shutdown */

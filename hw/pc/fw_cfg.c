@@ -47,6 +47,7 @@ static const uint8_t dma_signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'}
 struct item {
     uint8_t *data;
     uint32_t size;
+    bool lent; /* somebody else's */
 };
 
 /* Bytes on their way to guest memory, which was checked to be there. */
@@ -104,6 +105,13 @@ static struct item *find_item(struct fw_cfg *cfg, uint16_t key)
     return index < ITEMS ? &cfg->items[index] : NULL;
 }
 
+static void item_clear(struct item *item)
+{
+    if (!item->lent)
+        free(item->data);
+    *item = (struct item){0};
+}
+
 static bool item_set(struct item *item, const void *data, size_t size)
 {
     uint8_t *copy = size ? malloc(size) : NULL;
@@ -114,8 +122,8 @@ static bool item_set(struct item *item, const void *data, size_t size)
     }
     if (size)
         memcpy(copy, data, size);
-    free(item->data);
-    *item = (struct item){copy, size};
+    item_clear(item);
+    *item = (struct item){copy, size, false};
     return true;
 }
 
@@ -126,6 +134,16 @@ void fw_cfg_set_bytes(struct device *dev, uint16_t key, const void *data, size_t
 
     if (item && fixed)
         item_set(item, data, size);
+}
+
+void fw_cfg_lend_bytes(struct device *dev, uint16_t key, const void *data, uint32_t size)
+{
+    struct item *item = find_item((struct fw_cfg *)dev, key);
+
+    if (!item || key >= KEY_FILE_FIRST)
+        return;
+    item_clear(item);
+    *item = (struct item){(uint8_t *)data, size, true};
 }
 
 void fw_cfg_set_u16(struct device *dev, uint16_t key, uint16_t value)
@@ -484,9 +502,9 @@ static void fw_cfg_unrealize(struct device *dev)
     bus_unmap(&dev->machine->bus, &cfg->ports);
     bus_unmap(&dev->machine->bus, &cfg->dma_ports);
     for (unsigned i = 0; i < ITEMS; i++)
-        free(cfg->items[i].data);
+        item_clear(&cfg->items[i]);
     for (unsigned i = 0; i < LOCAL_ITEMS; i++)
-        free(cfg->local_items[i].data);
+        item_clear(&cfg->local_items[i]);
 }
 
 static void fw_cfg_reset(struct device *dev)

@@ -24,9 +24,22 @@ struct device;
 #define FW_CFG_RAM_SIZE      0x0003
 #define FW_CFG_NOGRAPHIC     0x0004
 #define FW_CFG_NB_CPUS       0x0005
+#define FW_CFG_KERNEL_ADDR   0x0007
+#define FW_CFG_KERNEL_SIZE   0x0008
+#define FW_CFG_INITRD_ADDR   0x000A
+#define FW_CFG_INITRD_SIZE   0x000B
 #define FW_CFG_NUMA          0x000D
 #define FW_CFG_BOOT_MENU     0x000E
 #define FW_CFG_MAX_CPUS      0x000F
+#define FW_CFG_KERNEL_ENTRY  0x0010
+#define FW_CFG_KERNEL_DATA   0x0011
+#define FW_CFG_INITRD_DATA   0x0012
+#define FW_CFG_CMDLINE_ADDR  0x0013
+#define FW_CFG_CMDLINE_SIZE  0x0014
+#define FW_CFG_CMDLINE_DATA  0x0015
+#define FW_CFG_SETUP_ADDR    0x0016
+#define FW_CFG_SETUP_SIZE    0x0017
+#define FW_CFG_SETUP_DATA    0x0018
 #define FW_CFG_FILE_DIR      0x0019
 #define FW_CFG_IRQ0_OVERRIDE 0x8002
 
@@ -40,6 +53,8 @@ enum fw_cfg_e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS
  * what was there. Keys are the board's constants: one outside is a mistake of the program and is ignored.
  */
 void fw_cfg_set_bytes(struct device *dev, uint16_t key, const void *data, size_t size);
+/* Likewise without a copy: the data stays the caller's and must outlive the device. */
+void fw_cfg_lend_bytes(struct device *dev, uint16_t key, const void *data, uint32_t size);
 void fw_cfg_set_u16(struct device *dev, uint16_t key, uint16_t value);
 void fw_cfg_set_u32(struct device *dev, uint16_t key, uint32_t value);
 void fw_cfg_set_u64(struct device *dev, uint16_t key, uint64_t value);

@@ -11,6 +11,7 @@
 #include "hw/pc/acpi.h"
 #include "hw/pc/fw_cfg.h"
 #include "hw/pc/i440fx.h"
+#include "hw/pc/kernel.h"
 #include "hw/pc/mc146818.h"
 #include "hw/pc/piix4_pm.h"
 #include "machine/firmware.h"
@@ -56,6 +57,7 @@ struct pc_board {
     /* At the top of 4 GiB; the host bridge shows its end at the top of the first MiB too. */
     struct region bios_region;
     struct device *rtc, *fdc, *fw_cfg;
+    struct kernel *kernel; /* NULL: it boots from a device */
     struct pci_device *pm; /* NULL: there is no ACPI */
     uint16_t pm_base;      /* as the ACPI tables tell it */
     struct machine_listener listener;
@@ -254,6 +256,18 @@ static struct device *create_rtc(struct machine *m, struct error *err)
     return device_realize(dev, NULL, err) ? dev : NULL;
 }
 
+/* What fw_cfg says with -kernel: under Xen, whose firmware comes with the hypervisor, there is nothing else
+ * in it. */
+static bool create_kernel(struct pc_board *board, struct error *err)
+{
+    struct machine *m = board->dev.machine;
+
+    if (!board->fw_cfg)
+        board->fw_cfg = device_create(m, "fw_cfg", err);
+    board->kernel = board->fw_cfg ? kernel_load(m, board->fw_cfg, err) : NULL;
+    return board->kernel != NULL;
+}
+
 /* The BIOS, what it asks about the machine, and where it writes its log. */
 static bool create_firmware(struct pc_board *board, struct error *err)
 {
@@ -293,6 +307,8 @@ static bool pc_board_realize(struct device *dev, struct error *err)
         return false;
     if (!m->accel->own_platform && !create_firmware(board, err))
         return false;
+    if (m->config.kernel && !create_kernel(board, err))
+        return false;
     board->listener = (struct machine_listener){
         .events = EVENT_BIT(EVENT_SUSPEND), .event = pc_machine_event, .opaque = board};
     machine_listen(m, &board->listener);
@@ -316,6 +332,7 @@ static void pc_board_unrealize(struct device *dev)
     machine_unlisten(dev->machine, &board->listener);
     bus_unmap(&dev->machine->bus, &board->bios_region);
     free(board->bios);
+    kernel_free(board->kernel);
 }
 
 static const struct device_class board_class = {
