@@ -198,6 +198,6 @@ multiboot:
     .balign 8
 descriptors:
     .quad 0
-    .quad 0x00CF9A000000FFFF /* code, 4 GiB */
-    .quad 0x00CF92000000FFFF /* data */
+    .quad 0x00CF9B000000FFFF /* code, 4 GiB; accessed already, for the processor cannot note that in a ROM */
+    .quad 0x00CF93000000FFFF /* data */
 descriptors_end:
