@@ -302,6 +302,8 @@ static bool check_together(struct options *o, struct error *err)
         return error_set(err, "-smp: at most %d processors are supported here", MAX_CPUS_EMULATED);
     if (o->config.xen_restrict && !xen)
         return error_set(err, "-xen-domid-restrict: there is no -xen-domid");
+    if ((o->config.initrd || o->config.append) && !o->config.kernel)
+        return error_set(err, "-%s without -kernel", o->config.initrd ? "initrd" : "append");
     if (o->qtest && (!o->accel || strcmp(o->accel, "qtest")))
         return error_set(err, "-qtest needs -accel qtest");
     o->config.xen_platform = o->board == BOARD_XENFV;

@@ -299,18 +299,32 @@ static uint64_t multiboot_pages(uint64_t size)
     return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
+/* The words up to the next single comma, of two the second is one of theirs; *text goes behind it. */
+static char *multiboot_next_words(const char **text)
+{
+    char *words = malloc(strlen(*text) + 1), *at = words;
+
+    for (; words && **text && (**text != ',' || (*text)[1] == ','); ++*text) {
+        *text += **text == ',';
+        *at++ = **text;
+    }
+    if (words)
+        *at = 0;
+    *text += **text == ',';
+    return words;
+}
+
 /* -initrd "FILE ARGUMENTS,FILE ARGUMENTS". */
 static bool multiboot_read_modules(struct machine *m, struct multiboot_modules *modules, const char *text,
                                    struct error *err)
 {
     while (*text) {
         struct multiboot_module *module = &modules->list[modules->count];
-        size_t length = strcspn(text, ",");
         char *path;
 
         if (modules->count == MAX_MODULES)
             return error_set(err, "-initrd: more than %d modules", MAX_MODULES);
-        module->words = strndup(text, length);
+        module->words = multiboot_next_words(&text);
         path = module->words ? strndup(module->words, strcspn(module->words, " ")) : NULL;
         modules->count++;
         module->data = path ? kernel_read(m, "-initrd", path, &module->size, err) : NULL;
@@ -318,8 +332,6 @@ static bool multiboot_read_modules(struct machine *m, struct multiboot_modules *
         if (!module->data)
             return false;
         modules->size += multiboot_pages(module->size);
-        text += length;
-        text += *text == ',';
     }
     return true;
 }

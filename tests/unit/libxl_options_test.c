@@ -156,7 +156,7 @@ static const struct line lines[] = {
     {"direct kernel boot",
      LINE "-name v07 " VNC
           "-kernel /root/vmlinuz -initrd /root/initrd.img -append console=ttyS0 " CIRRUS NO_NETWORK XENFV,
-     .said = {"-kernel /root/vmlinuz: direct kernel boot is not supported"}, .refused = true},
+     .said = {"-kernel: /root/vmlinuz: No such file or directory"}, .refused = true},
     {"USB devices, a keymap",
      LINE "-name v08 " VNC "-k de " CIRRUS
           "-usb -usbdevice tablet -usbdevice mouse -usbdevice keyboard " NO_NETWORK XENFV,
