@@ -33,15 +33,14 @@ enum {
     PACKET_MAX = 1280, /* guide, 3.2.3: more is a consistency check error */
     SOFMOD_DEFAULT = 64,
     SOFMOD_MASK = 0x7F,
-    SOFMOD_BASE = 11936,   /* bit times of a frame with SOFMOD 0 */
-    FRAME_BYTES = 1500,    /* what a frame has room for, at full speed */
-    PACKET_OVERHEAD = 13,  /* bytes: token, handshake, turnarounds */
-    LOW_SPEED_FACTOR = 8,  /* a low speed bit lasts that long */
-    FETCHES_MAX = 256,     /* queue heads and transfer descriptors that are read for one frame */
-    FETCHES_A_TURN = 2048, /* for all the frames that are walked without giving the lock up */
-    LATE_MAX = 128,        /* frames; those that are later still were lost */
-    BUSY_FRAMES = 16,      /* walked one by one after the last sign of a control transfer */
-    RECENT_FRAMES = 1000,  /* after it: QUIET_FRAMES at most between looks, later IDLE_FRAMES */
+    SOFMOD_BASE = 11936,  /* bit times of a frame with SOFMOD 0 */
+    FRAME_BYTES = 1500,   /* what a frame has room for, at full speed */
+    PACKET_OVERHEAD = 13, /* bytes: token, handshake, turnarounds */
+    LOW_SPEED_FACTOR = 8, /* a low speed bit lasts that long */
+    FETCHES_MAX = 256,    /* queue heads and transfer descriptors that are read for one frame */
+    LATE_MAX = 128,       /* frames; those that are later still were lost */
+    BUSY_FRAMES = 16,     /* walked one by one after the last sign of a control transfer */
+    RECENT_FRAMES = 1000, /* after it: QUIET_FRAMES at most between looks, later IDLE_FRAMES */
     QUIET_FRAMES = 8,
     IDLE_FRAMES = 32,
 };
@@ -104,6 +103,11 @@ static uint64_t uhci_frames_over(const struct uhci *u)
     int64_t since = uhci_now(u) - u->started;
 
     return since > 0 ? since / uhci_frame_ns(u) : 0;
+}
+
+static struct work *uhci_work(const struct uhci *u)
+{
+    return &u->pci.dev.machine->loop.work;
 }
 
 static bool uhci_runs(const struct uhci *u)
@@ -350,6 +354,7 @@ static enum td_result uhci_execute(struct uhci *u, struct frame *f, uint32_t add
     if (td_time(td) > f->bytes)
         return TD_STOPS;
     f->bytes -= td_time(td);
+    work_add(uhci_work(u), WORK_ACCESS + td_length(td));
     moved = uhci_transact(u, td, &fatal);
     control = td_after(u, td, moved, in_queue, &is_short);
     if (!fatal && control != td[TD_CONTROL])
@@ -371,6 +376,7 @@ static enum td_result uhci_execute(struct uhci *u, struct frame *f, uint32_t add
 static bool uhci_fetch(struct uhci *u, struct frame *f, uint32_t address, uint32_t *words, unsigned count)
 {
     f->fetches++;
+    work_add(uhci_work(u), WORK_ACCESS);
     if (pci_dma_read(&u->pci, address, words, count * sizeof(words[0])))
         return true;
     uhci_fail(u, STS_HOST_ERROR);
@@ -455,35 +461,36 @@ static void uhci_note(struct uhci *u, const struct frame *f, uint64_t n)
     }
 }
 
-/* Walks the list of frame n; returns how much was read. */
-static unsigned uhci_walk_frame(struct uhci *u, uint64_t n)
+/* Walks the list of frame n. */
+static void uhci_walk_frame(struct uhci *u, uint64_t n)
 {
     struct frame f = {.bytes = FRAME_BYTES, .mark = LINK_T};
     uint32_t at = u->frame_list + 4 * ((u->frame_number + n) % FRAMES), link;
 
     if (!uhci_fetch(u, &f, at, &link, 1))
-        return 1;
+        return;
     while (!(link & LINK_T) && f.fetches < FETCHES_MAX && uhci_runs(u) && !uhci_came_round(&f, link)) {
         link = link & LINK_Q ? uhci_walk_queue(u, &f, link & LINK_ADDRESS)
                              : uhci_walk_td(u, &f, link & LINK_ADDRESS);
     }
     uhci_note(u, &f, n);
-    return f.fetches;
 }
 
-/* Walks the frames that are over. */
+/* Walks the frames that are over, as many as one piece of work has room for. */
 static void uhci_look(void *opaque)
 {
     struct uhci *u = opaque;
     uint64_t over = uhci_frames_over(u);
-    unsigned fetches = 0;
 
     if (!uhci_has_work(u))
         return;
     if (over > u->walked + LATE_MAX)
         u->walked = over - LATE_MAX;
-    while (u->walked < over && fetches < FETCHES_A_TURN && uhci_has_work(u))
-        fetches += uhci_walk_frame(u, u->walked++);
+    while (u->walked < over && uhci_has_work(u)) {
+        uhci_walk_frame(u, u->walked++);
+        if (work_spent(uhci_work(u)))
+            break;
+    }
     if (u->completed || u->was_short)
         u->status |= STS_USBINT;
     uhci_update_irq(u);
