@@ -137,7 +137,7 @@ static void acpi_checksum(struct acpi_build *b, const char *file, uint32_t offse
 static void acpi_put(struct acpi_build *b, uint64_t value, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes && b->size < TABLES_SIZE; i++)
-        b->data[b->size++] = value >> 8 * i;
+        b->data[b->size++] = i < 8 ? value >> 8 * i : 0;
 }
 
 static void acpi_put_bytes(struct acpi_build *b, const void *data, size_t size)
