@@ -18,6 +18,7 @@
     CALL(SDL_CreateRenderer)                                                                                 \
     CALL(SDL_CreateTexture)                                                                                  \
     CALL(SDL_CreateWindow)                                                                                   \
+    CALL(SDL_DestroyRenderer)                                                                                \
     CALL(SDL_DestroyTexture)                                                                                 \
     CALL(SDL_FreeSurface)                                                                                    \
     CALL(SDL_GetDefaultCursor)                                                                               \

@@ -201,6 +201,15 @@ static void window_run(struct window *w)
     }
 }
 
+static void window_close(struct window *w)
+{
+    if (w->texture)
+        w->lib.SDL_DestroyTexture(w->texture);
+    if (w->renderer)
+        w->lib.SDL_DestroyRenderer(w->renderer);
+    w->lib.SDL_Quit();
+}
+
 /* From its first word to SDL to the last. */
 static void window_live(struct window *w, struct error *why)
 {
@@ -211,7 +220,7 @@ static void window_live(struct window *w, struct error *why)
     if (w->x11.gone)
         error_set(why, "the X server went away");
     else
-        w->lib.SDL_Quit();
+        window_close(w);
 }
 
 static void window_end(struct sdl *sdl, const struct error *why)
