@@ -58,6 +58,9 @@ void qtest_on_failure(void (*handler)(struct qtest *q, const char *message));
 /* Fails the test as described above; the program is killed. */
 void qtest_fail(struct qtest *q, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
+/* With MOVE=1: from here on the machine stays in its process, for a reason that the reader is told. */
+void qtest_stay(struct qtest *q, const char *reason);
+
 pid_t qtest_pid(const struct qtest *q);
 /* From just before the program was started until its QMP greeting was read, ns. */
 int64_t qtest_greeting_ns(const struct qtest *q);

@@ -188,6 +188,7 @@ static void nodes_stand_on_nodes(void **state)
                     "ide-hd,drive=d,id=disk",
                     dir);
     *state = ide.q;
+    qtest_stay(ide.q, "what was read and written is counted by the process");
     assert_int_equal(first_byte(10), 5);
     write_sector(10, 6);
     flush();
