@@ -83,6 +83,22 @@ static bool has_manager(const struct xserver *x)
     return count;
 }
 
+/* A manager that is just starting may lose a window's wish to be shown, for which SDL then waits for good. */
+static bool manages(const struct xserver *x)
+{
+    Window window = XCreateSimpleWindow(x->display, DefaultRootWindow(x->display), 0, 0, 50, 50, 0, 0, 0);
+    XWindowAttributes attributes = {.map_state = IsUnmapped};
+
+    XMapWindow(x->display, window);
+    for (int i = 0; i < 200 && attributes.map_state != IsViewable; i++) {
+        usleep(10000);
+        XGetWindowAttributes(x->display, window, &attributes);
+    }
+    XDestroyWindow(x->display, window);
+    XSync(x->display, False);
+    return attributes.map_state == IsViewable;
+}
+
 bool xserver_start(struct xserver *x)
 {
     if (!is_installed("Xvfb") || !is_installed("openbox") || !is_installed("xdotool"))
@@ -90,6 +106,7 @@ bool xserver_start(struct xserver *x)
     start_server(x);
     x->manager = start_program((const char *const[]){"openbox", "--sm-disable", NULL});
     assert_true(SOON(has_manager(x)));
+    assert_true(SOON(manages(x)));
     return true;
 }
 
