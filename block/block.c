@@ -13,7 +13,7 @@
 #include "block/rw.h"
 
 /* Where a request is. */
-enum { REQUEST_IDLE, REQUEST_HELD, REQUEST_WORKED, REQUEST_FINISHED };
+enum { REQUEST_IDLE, REQUEST_HELD, REQUEST_WORKED, REQUEST_FINISHED, REQUEST_STOPPED };
 
 struct request_list {
     struct block_request *first, **last;
@@ -31,9 +31,14 @@ struct block {
     struct loop_work completion;
     struct request_list finished; /* done has to be called */
     struct request_list held;     /* wait until the writes that were cancelled have ended */
-    unsigned in_flight;           /* submitted, and neither completed nor cancelled */
-    unsigned jobs;                /* with the workers, or finished and not taken */
-    unsigned late_writes;         /* cancelled, their I/O still under way */
+    struct request_list stopped;  /* failed, and wait until the guest goes on */
+    enum block_on_error on_read_error, on_write_error;
+    void (*failed)(void *opaque, struct block *block, enum block_op op, int error,
+                   enum block_on_error action); /* NULL: nobody asked */
+    void *failed_opaque;
+    unsigned in_flight;   /* submitted, and neither completed nor cancelled */
+    unsigned jobs;        /* with the workers, or finished and not taken */
+    unsigned late_writes; /* cancelled, their I/O still under way */
     struct block_stats stats;
     char *owner;
     const struct block_events *events; /* NULL: nobody wants to be told */
@@ -96,9 +101,34 @@ static void account(struct block_stats *stats, const struct block_request *r)
         stats->highest_written = r->offset + r->length;
 }
 
+static enum block_on_error action_on(const struct block *block, const struct block_request *r)
+{
+    enum block_on_error action = r->op == BLOCK_READ ? block->on_read_error : block->on_write_error;
+
+    if (action == BLOCK_ENOSPC)
+        return r->error == ENOSPC ? BLOCK_STOP : BLOCK_REPORT;
+    return action;
+}
+
+/* The medium failed it; true: it waits. */
+static bool waits_after_error(struct block *block, struct block_request *request)
+{
+    enum block_on_error action = action_on(block, request);
+
+    if (block->failed)
+        block->failed(block->failed_opaque, block, request->op, request->error, action);
+    if (action == BLOCK_IGNORE)
+        request->error = 0;
+    if (action == BLOCK_STOP)
+        list_append(&block->stopped, request, REQUEST_STOPPED);
+    return action == BLOCK_STOP;
+}
+
 static void block_complete(struct block *block, struct block_request *request)
 {
     list_remove(&block->finished, request);
+    if (request->error && !request->refused && waits_after_error(block, request))
+        return;
     block->in_flight--;
     account(&block->stats, request);
     request->done(request, request->error);
@@ -112,6 +142,7 @@ static void finish(struct block *block, struct block_request *request, int error
 
 static void finish_soon(struct block *block, struct block_request *request, int error)
 {
+    request->refused = error;
     finish(block, request, error);
     loop_post(block->loop, &block->completion);
 }
@@ -259,6 +290,9 @@ struct block *block_open(struct loop *loop, const char *id, const struct block_o
     block->completion = (struct loop_work){.run = block_complete_finished, .opaque = block};
     list_init(&block->finished);
     list_init(&block->held);
+    list_init(&block->stopped);
+    block->on_read_error = options->on_read_error;
+    block->on_write_error = options->on_write_error;
     pool_init(&block->pool, loop, &block->completion);
     return block;
 no_memory:
@@ -433,6 +467,7 @@ static void block_start(struct block *block, struct block_request *request)
         finish_soon(block, request, 0);
     } else if (attempt(block, request, &error)) {
         finish_soon(block, request, error);
+        request->refused = false;
     } else {
         give_to_worker(block, request);
     }
@@ -441,6 +476,7 @@ static void block_start(struct block *block, struct block_request *request)
 void block_submit(struct block *block, struct block_request *request)
 {
     request->block = block;
+    request->refused = false;
     request->start = block_now();
     block->in_flight++;
     if (block->late_writes)
@@ -471,14 +507,53 @@ void block_cancel(struct block_request *request)
     if (request->state == REQUEST_WORKED)
         cancel_job(block, request);
     else
-        list_remove(request->state == REQUEST_HELD ? &block->held : &block->finished, request);
+        list_remove(request->state == REQUEST_HELD      ? &block->held
+                    : request->state == REQUEST_STOPPED ? &block->stopped
+                                                        : &block->finished,
+                    request);
     block->in_flight--;
+}
+
+void block_watch_errors(struct block *block,
+                        void (*failed)(void *opaque, struct block *block, enum block_op op, int error,
+                                       enum block_on_error action),
+                        void *opaque)
+{
+    block->failed = failed;
+    block->failed_opaque = opaque;
+}
+
+void block_retry(struct block *block)
+{
+    struct request_list again = block->stopped;
+
+    if (!again.first)
+        return;
+    list_init(&block->stopped);
+    for (struct block_request *request = again.first, *next; request; request = next) {
+        next = request->next;
+        request->state = REQUEST_IDLE;
+        block_start(block, request);
+    }
+}
+
+/* Nobody will try them again. */
+static void give_up_stopped(struct block *block)
+{
+    while (block->stopped.first) {
+        struct block_request *request = block->stopped.first;
+
+        list_remove(&block->stopped, request);
+        finish(block, request, request->error);
+        request->refused = true;
+    }
 }
 
 void block_drain(struct block *block)
 {
     while (block->in_flight) {
-        if (!block->finished.first)
+        give_up_stopped(block);
+        if (!block->finished.first && block->jobs)
             job_ended(block, pool_take(&block->pool, true));
         collect(block);
         while (block->finished.first)

@@ -51,6 +51,7 @@ struct block_request {
     struct job *job;
     int64_t start; /* ns */
     int error;
+    bool refused; /* by the slot, not by the medium */
     unsigned state;
 };
 
@@ -66,6 +67,14 @@ struct block_events {
     bool (*tray_locked)(void *opaque);
     bool (*tray_open)(void *opaque);
     void (*tray_move)(void *opaque, bool open); /* open or close it from outside */
+};
+
+/* What becomes of a request that the medium failed. */
+enum block_on_error {
+    BLOCK_REPORT, /* the guest is told */
+    BLOCK_IGNORE, /* it is told that all went well */
+    BLOCK_STOP,   /* it is told nothing: the request waits for block_retry */
+    BLOCK_ENOSPC, /* BLOCK_STOP if the host's disk is full, else BLOCK_REPORT */
 };
 
 struct block_stats {
@@ -88,7 +97,8 @@ struct block_options {
     bool keep_allocated; /* discard=ignore: what the guest discards stays where it is */
     bool write_through;  /* cache=writethrough: a write is done when it is on the disk */
     bool no_flush;       /* cache=unsafe: a flush does nothing */
-    const json_t *more;  /* other options of its topmost node, as node_open takes them; or NULL */
+    enum block_on_error on_read_error, on_write_error;
+    const json_t *more; /* other options of its topmost node, as node_open takes them; or NULL */
 };
 
 /*
@@ -117,6 +127,17 @@ const struct block_stats *block_stats(const struct block *block);
 bool block_attach(struct block *block, const char *owner, const struct block_events *events, void *opaque);
 void block_detach(struct block *block);
 const char *block_owner(const struct block *block); /* NULL: none */
+
+/*
+ * Somebody is told of each request that the medium failed, before anything else is done about it; action is
+ * BLOCK_REPORT, BLOCK_IGNORE or BLOCK_STOP. It should stop the guest on the last.
+ */
+void block_watch_errors(struct block *block,
+                        void (*failed)(void *opaque, struct block *block, enum block_op op, int error,
+                                       enum block_on_error action),
+                        void *opaque);
+/* The guest goes on: requests that wait for it are tried again. */
+void block_retry(struct block *block);
 
 void block_submit(struct block *block, struct block_request *request);
 /*

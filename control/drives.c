@@ -2,6 +2,7 @@
 /* Which image goes into which slot, and which drive sits where. */
 #include "control/drives.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,8 +213,8 @@ static bool check_tuning(const struct opts *opts, struct error *err)
         {"aio", " threads native io_uring "},
         {"discard", " ignore off unmap on "},
         {"detect-zeroes", " off on unmap "},
-        {"werror", " report enospc "},
-        {"rerror", " report "},
+        {"werror", " report ignore stop enospc "},
+        {"rerror", " report ignore stop "},
     };
 
     for (size_t i = 0; i < sizeof(tunings) / sizeof(tunings[0]); i++) {
@@ -251,6 +252,16 @@ static json_t *node_words(const struct opts *opts, bool direct)
     return words;
 }
 
+static enum block_on_error on_error(const char *word, enum block_on_error usual)
+{
+    if (!word)
+        return usual;
+    return !strcmp(word, "stop")     ? BLOCK_STOP
+           : !strcmp(word, "ignore") ? BLOCK_IGNORE
+           : !strcmp(word, "enospc") ? BLOCK_ENOSPC
+                                     : BLOCK_REPORT;
+}
+
 /* What the words about caching and discarding mean; those that take one of a few are known to be good. */
 static bool apply_tuning(const struct opts *opts, struct block_options *options, json_t **words,
                          struct error *err)
@@ -266,6 +277,8 @@ static bool apply_tuning(const struct opts *opts, struct block_options *options,
         !opts_bool(opts, "cache.no-flush", &options->no_flush, err))
         return false;
     options->write_through = !writeback;
+    options->on_read_error = on_error(opts_get(opts, "rerror"), BLOCK_REPORT);
+    options->on_write_error = on_error(opts_get(opts, "werror"), BLOCK_ENOSPC);
     options->more = *words = node_words(opts, direct);
     return true;
 }
@@ -300,6 +313,23 @@ static void tray_moved(void *opaque, struct block *block, bool open)
               json_pack("{s:s, s:b, s:s}", "device", block_id(block), "tray-open", open, "id", owner));
 }
 
+/* The guest waits, if that is wished, until somebody saw to the disk and says cont. */
+static void medium_failed(void *opaque, struct block *block, enum block_op op, int error,
+                          enum block_on_error action)
+{
+    static const char *const actions[] = {"report", "ignore", "stop"};
+    struct control *c = opaque;
+
+    qmp_event(c, "BLOCK_IO_ERROR",
+              json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "device", block_id(block), "node-name",
+                        block_present(block) ? block_node(block)->name : "", "qom-path",
+                        block_owner(block) ? block_owner(block) : "", "operation",
+                        op == BLOCK_READ ? "read" : "write", "action", actions[action], "nospace",
+                        error == ENOSPC, "reason", strerror(error)));
+    if (action == BLOCK_STOP)
+        machine_pause_for_io(&c->m);
+}
+
 static bool open_slot(struct control *c, const struct opts *opts, const char *id,
                       struct block_options *options, struct error *err)
 {
@@ -314,6 +344,7 @@ static bool open_slot(struct control *c, const struct opts *opts, const char *id
         return error_prefix(err, "%s", opts->option);
     block_link(&c->backends.blocks, block);
     block_watch_tray(block, tray_moved, c);
+    block_watch_errors(block, medium_failed, c);
     return true;
 }
 

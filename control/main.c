@@ -50,6 +50,8 @@ static void main_machine_event(void *opaque, enum machine_event event, bool gues
     case EVENT_RESUME:
         qmp_event(c, "RESUME", NULL);
         net_resume_all(c->backends.nets);
+        for (struct block *b = c->backends.blocks; b; b = block_next(b))
+            block_retry(b);
         break;
     case EVENT_SUSPEND:
         qmp_event(c, "SUSPEND", NULL);

@@ -107,7 +107,8 @@ const char *run_state_name(enum run_state state)
         [RUN_PRELAUNCH] = "prelaunch",     [RUN_INMIGRATE] = "inmigrate",
         [RUN_POSTMIGRATE] = "postmigrate", [RUN_RUNNING] = "running",
         [RUN_PAUSED] = "paused",           [RUN_SUSPENDED] = "suspended",
-        [RUN_SHUTDOWN] = "shutdown",       [RUN_INTERNAL_ERROR] = "internal-error"};
+        [RUN_SHUTDOWN] = "shutdown",       [RUN_INTERNAL_ERROR] = "internal-error",
+        [RUN_IO_ERROR] = "io-error"};
 
     return names[state];
 }
@@ -179,6 +180,12 @@ void machine_pause(struct machine *m)
 {
     if (m->state == RUN_RUNNING)
         halt(m, RUN_PAUSED);
+}
+
+void machine_pause_for_io(struct machine *m)
+{
+    if (m->state == RUN_RUNNING)
+        halt(m, RUN_IO_ERROR);
 }
 
 void machine_fail(struct machine *m)

@@ -34,6 +34,7 @@ enum run_state {
     RUN_SHUTDOWN,       /* the guest powered off and the process stays */
     RUN_INTERNAL_ERROR, /* the hypervisor could not go on */
     RUN_POSTMIGRATE,    /* stopped, and its state is with another; it may go on all the same */
+    RUN_IO_ERROR,       /* a disk failed, and the guest waits until somebody saw to that */
 };
 
 enum machine_event {
@@ -144,6 +145,7 @@ void machine_destroy(struct machine *m); /* devices last created first */
 /* Guest execution. Calling them in a state where they change nothing is harmless. */
 void machine_run(struct machine *m);
 void machine_pause(struct machine *m);
+void machine_pause_for_io(struct machine *m); /* RUN_IO_ERROR */
 /* The guest cannot go on (hypervisor error): stop, state INTERNAL_ERROR. */
 void machine_fail(struct machine *m);
 

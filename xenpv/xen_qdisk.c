@@ -296,7 +296,7 @@ static void qdisk_serve(void *opaque)
     struct blkif_command command;
 
     for (unsigned n = 0; n < q->ring.size; n++) {
-        if (m->state == RUN_PAUSED)
+        if (m->state == RUN_PAUSED || m->state == RUN_IO_ERROR)
             return;
         if (disk->buffered >= MAX_BUFFERED) {
             disk->waiting = true;

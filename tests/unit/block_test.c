@@ -260,7 +260,8 @@ static struct {
     pthread_cond_t opened;
     bool open;
     unsigned waiting, done; /* requests */
-} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0};
+    int error;              /* which they end with */
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0, 0};
 
 static int gate_wait(void)
 {
@@ -271,7 +272,7 @@ static int gate_wait(void)
     gate.waiting--;
     gate.done++;
     pthread_mutex_unlock(&gate.lock);
-    return 0;
+    return gate.error;
 }
 
 static void gate_set(bool open)
@@ -325,7 +326,7 @@ static struct node_driver gate_driver = {.name = "gate",
                                          .zero = gate_zero,
                                          .flush = gate_flush};
 
-static struct block *open_gate(struct node_graph *graph)
+static struct block *open_gate_with(struct node_graph *graph, enum block_on_error on_error)
 {
     json_t *options = json_pack("{s:s}", "driver", "gate");
     struct error err = {""};
@@ -338,9 +339,15 @@ static struct block *open_gate(struct node_graph *graph)
     node = node_open(graph, options, &err);
     json_decref(options);
     assert_non_null(node);
-    block = open_with(&(struct block_options){.node = node, .graph = graph});
+    block = open_with(&(struct block_options){
+        .node = node, .graph = graph, .on_read_error = on_error, .on_write_error = on_error});
     node_unref(node);
     return block;
+}
+
+static struct block *open_gate(struct node_graph *graph)
+{
+    return open_gate_with(graph, BLOCK_REPORT);
 }
 
 /* Until so many requests are at the gate. */
@@ -403,6 +410,70 @@ static void what_follows_a_cancelled_write_comes_after_it(void **state)
     assert_int_equal(second.error, 0);
     assert_int_equal(first.done + third.done, 0);
     block_close(block);
+}
+
+/* ---- media that fail ---- */
+
+struct failures {
+    int count;
+    enum block_on_error action;
+};
+
+static void medium_failed(void *opaque, struct block *block, enum block_op op, int error,
+                          enum block_on_error action)
+{
+    struct failures *f = opaque;
+
+    assert_int_equal(error, gate.error);
+    f->count++;
+    f->action = action;
+}
+
+static void errors_of_the_medium_are_dealt_with_as_asked_for(void **state)
+{
+    static const struct {
+        enum block_on_error asked, action;
+        int error;
+    } cases[] = {{BLOCK_REPORT, BLOCK_REPORT, EIO},
+                 {BLOCK_IGNORE, BLOCK_IGNORE, EIO},
+                 {BLOCK_STOP, BLOCK_STOP, EIO},
+                 {BLOCK_ENOSPC, BLOCK_REPORT, EIO},
+                 {BLOCK_ENOSPC, BLOCK_STOP, ENOSPC}};
+    struct node_graph graph = {0};
+    uint8_t data[512] = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (int op = BLOCK_READ; op <= BLOCK_FLUSH; op++) {
+            struct block *block = open_gate_with(&graph, cases[i].asked);
+            struct failures failures = {0};
+            struct io io, refused;
+
+            block_watch_errors(block, medium_failed, &failures);
+            gate.error = cases[i].error;
+            gate_set(true);
+            submit(&io, block, op, 0, data, op == BLOCK_FLUSH ? 0 : 512);
+            while (!failures.count)
+                loop_once(&loop, true);
+            loop_once(&loop, false);
+            assert_int_equal(failures.action, cases[i].action);
+            assert_int_equal(io.done, cases[i].action != BLOCK_STOP);
+            assert_int_equal(io.error, cases[i].action == BLOCK_REPORT ? cases[i].error : 0);
+            if (cases[i].action == BLOCK_STOP && op == BLOCK_READ)
+                block_cancel(&io.request); /* a reset meanwhile */
+            gate.error = 0;
+            block_retry(block);
+            while (cases[i].action == BLOCK_STOP && op != BLOCK_READ && !io.done)
+                loop_once(&loop, true);
+            assert_int_equal(io.done, cases[i].action != BLOCK_STOP || op != BLOCK_READ);
+            assert_int_equal(failures.count, 1);
+            /* What the slot itself refuses is no failure of the medium. */
+            submit(&refused, block, BLOCK_WRITE, 1 << 20, data, 512);
+            while (!refused.done)
+                loop_once(&loop, true);
+            assert_int_equal(refused.error, ENOSPC);
+            assert_int_equal(failures.count, 1);
+            block_close(block);
+        }
 }
 
 static void drain_calls_done(void **state)
@@ -768,6 +839,7 @@ int main(void)
         block_unit_test(cancelled_requests_are_never_done),
         block_unit_test(cancel_never_waits_for_the_disk),
         block_unit_test(what_follows_a_cancelled_write_comes_after_it),
+        block_unit_test(errors_of_the_medium_are_dealt_with_as_asked_for),
         block_unit_test(drain_calls_done),
         block_unit_test(snapshots_keep_the_image),
         block_unit_test(images_in_use_are_refused),

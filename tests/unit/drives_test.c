@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/lib/cmocka.h"
 #include "tests/lib/ideport.h"
@@ -265,6 +266,49 @@ static void nodes_come_and_go(void **state)
     assert_true(run("qemu-img check -q %s/disk", dir)); /* and nobody locks it */
 }
 
+/* The host's disk is full: the guest waits, and goes on when there is room. */
+static void a_full_host_disk_stops_the_guest(void **state)
+{
+    uint8_t data[512];
+    json_t *answer;
+
+    if (!run("mount -t tmpfs -o size=256k none %s 2>/dev/null", dir))
+        skip();
+    assert_true(run("truncate -s 16M %s/disk", dir));
+    ide = ide_start("-nodefaults -drive file=%s/disk,format=raw", dir);
+    *state = ide.q;
+    json_decref(qtest_qmp_ok(ide.q, "{'execute': 'cont'}"));
+    memset(data, 0x55, sizeof(data));
+    for (uint32_t lba = 0; !qtest_qmp_event_seen(ide.q, "BLOCK_IO_ERROR"); lba += 8) {
+        assert_true(lba < 1024);
+        ide_lba28(&ide, 0x30, lba, 1);
+        ide_wait(&ide);
+        ide_write_data(&ide, data, sizeof(data));
+        while (ide_alternate(&ide) & IDE_BSY && !qtest_qmp_event_seen(ide.q, "STOP"))
+            json_decref(qtest_qmp_ok(ide.q, "{'execute': 'query-status'}"));
+    }
+    answer = qtest_qmp_event(ide.q, "BLOCK_IO_ERROR");
+    assert_string_equal(text_at(answer, "data", "action", NULL), "stop");
+    assert_string_equal(text_at(answer, "data", "device", NULL), "ide0-hd0");
+    assert_true(json_is_true(json_object_get(json_object_get(answer, "data"), "nospace")));
+    json_decref(answer);
+    answer = qtest_qmp_ok(ide.q, "{'execute': 'query-status'}");
+    assert_string_equal(text_at(answer, "status", NULL, NULL), "io-error");
+    json_decref(answer);
+    assert_int_equal(ide_alternate(&ide) & IDE_BSY, IDE_BSY);
+    assert_true(run("mount -o remount,size=4M %s", dir));
+    json_decref(qtest_qmp_ok(ide.q, "{'execute': 'cont'}"));
+    assert_int_equal(ide_finish_wait(&ide) & IDE_ERR, 0);
+}
+
+static int teardown_mount(void **state)
+{
+    int status = teardown_qtest(state);
+
+    run("umount %s 2>/dev/null", dir);
+    return rmdir(dir) | status;
+}
+
 #define drives_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -275,6 +319,7 @@ int main(void)
         drives_test(formats_are_what_the_user_says),
         drives_test(nodes_stand_on_nodes),
         drives_test(nodes_come_and_go),
+        cmocka_unit_test_setup_teardown(a_full_host_disk_stops_the_guest, setup, teardown_mount),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
