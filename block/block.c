@@ -11,6 +11,7 @@
 #include "block/node.h"
 #include "block/pool.h"
 #include "block/rw.h"
+#include "block/uring.h"
 
 /* Where a request is. */
 enum { REQUEST_IDLE, REQUEST_HELD, REQUEST_WORKED, REQUEST_FINISHED, REQUEST_STOPPED };
@@ -28,6 +29,8 @@ struct block {
     bool write_through;
     struct loop *loop;
     struct pool pool;
+    struct uring *uring; /* NULL: not needed yet, or not to be had */
+    bool no_uring;
     struct loop_work completion;
     struct request_list finished; /* done has to be called */
     struct request_list held;     /* wait until the writes that were cancelled have ended */
@@ -176,6 +179,15 @@ static void job_ended(struct block *block, struct job *job)
     start_held(block);
 }
 
+/* Until one has ended; nothing is in flight: at once. */
+static void wait_for_job(struct block *block)
+{
+    if (uring_in_flight(block->uring))
+        uring_wait(block->uring);
+    else if (block->jobs)
+        job_ended(block, pool_take(&block->pool, true));
+}
+
 static void collect(struct block *block)
 {
     struct job *job;
@@ -312,7 +324,8 @@ void block_close(struct block *block)
         return;
     block_drain(block);
     while (block->jobs)
-        job_ended(block, pool_take(&block->pool, true));
+        wait_for_job(block);
+    uring_free(block->uring);
     pool_destroy(&block->pool);
     node_unref(block->root);
     free(block->owner);
@@ -442,6 +455,40 @@ static bool attempt(struct block *block, struct block_request *r, int *error)
     }
 }
 
+/* A job that the kernel did by itself has come back. */
+static void uring_ended(void *opaque, struct job *job, bool retry)
+{
+    struct block *block = opaque;
+
+    if (job->op == BLOCK_WRITE)
+        node_written(job->node);
+    if (retry && job->request) {
+        pool_submit(&block->pool, job);
+        return;
+    }
+    job_ended(block, job);
+    loop_post(block->loop, &block->completion);
+}
+
+/* Past the page cache the kernel needs no worker; false: it is the workers'. */
+static bool give_to_kernel(struct block *block, struct job *job)
+{
+    bool write = job->op == BLOCK_WRITE;
+    uint64_t at;
+    int fd;
+
+    if (block->no_uring || (job->op != BLOCK_READ && (!job->straight || job->write_through)) ||
+        (write && job->node->detect_zeroes))
+        return false;
+    fd = node_straight(job->node, job->iov, write ? job->iovcnt : 0, job->offset, job->length, &at);
+    if (fd < 0)
+        return false;
+    if (!block->uring)
+        block->uring = uring_new(block->loop, uring_ended, block);
+    block->no_uring = !block->uring;
+    return block->uring && uring_submit(block->uring, job, fd, at);
+}
+
 static void give_to_worker(struct block *block, struct block_request *request)
 {
     struct job *job = job_new(block->root, request, block->write_through);
@@ -453,7 +500,8 @@ static void give_to_worker(struct block *block, struct block_request *request)
     request->state = REQUEST_WORKED;
     request->job = job;
     block->jobs++;
-    pool_submit(&block->pool, job);
+    if (!give_to_kernel(block, job))
+        pool_submit(&block->pool, job);
 }
 
 static void block_start(struct block *block, struct block_request *request)
@@ -553,8 +601,8 @@ void block_drain(struct block *block)
 {
     while (block->in_flight) {
         give_up_stopped(block);
-        if (!block->finished.first && block->jobs)
-            job_ended(block, pool_take(&block->pool, true));
+        if (!block->finished.first)
+            wait_for_job(block);
         collect(block);
         while (block->finished.first)
             block_complete(block, block->finished.first);
@@ -615,6 +663,7 @@ static bool may_open(struct block *block, bool force, struct error *err)
 static void exchange(struct block *block, struct node *root)
 {
     block_drain(block);
+    uring_forget(block->uring);
     node_unref(block->root);
     block->root = root;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Files, host block devices and the discs of host CD drives. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,6 +9,7 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,10 +24,10 @@
 
 struct file {
     struct node node;
-    int fd;       /* holds the lock of the image; closing it gives the lock back */
-    int plain_fd; /* cache.direct: for what is not aligned; else the same */
-    bool device;  /* a block device */
-    bool locking;
+    int fd;                    /* holds the lock of the image; closing it gives the lock back */
+    int plain_fd;              /* cache.direct: for what is not aligned; else the same */
+    bool device;               /* a block device */
+    bool locking, threads;     /* aio=threads */
     uint32_t alignment;        /* cache.direct: of offsets, lengths and buffers */
     atomic_bool nowait_writes; /* cleared when the host's file system refuses them */
     atomic_bool dirty;         /* written since the last flush */
@@ -49,13 +51,70 @@ static int file_lock(int fd, bool read_only)
     return errno == EAGAIN || errno == EACCES ? EAGAIN : 0;
 }
 
+/* Does one of a process' descriptors hold a lock of the file? */
+static bool holds_lock(const char *pid, const struct stat *image)
+{
+    char path[300], line[256];
+    struct dirent *entry;
+    bool holds = false;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+    dir = opendir(path);
+    while (dir && !holds && (entry = readdir(dir))) {
+        struct stat st;
+        FILE *info;
+
+        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 || st.st_dev != image->st_dev ||
+            st.st_ino != image->st_ino)
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/fdinfo/%.20s", pid, entry->d_name);
+        info = fopen(path, "re");
+        while (info && fgets(line, sizeof(line), info))
+            holds = holds || !strncmp(line, "lock:", 5);
+        if (info)
+            fclose(info);
+    }
+    if (dir)
+        closedir(dir);
+    return holds;
+}
+
+/* " by PID 17 (qemu-img)", as far as this user may know. */
+static void lock_holder(int fd, char *text, size_t size)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    struct stat image;
+    char path[300], name[20] = "";
+
+    *text = 0;
+    while (proc && !*text && fstat(fd, &image) == 0 && (entry = readdir(proc))) {
+        FILE *comm;
+
+        if (*entry->d_name < '1' || *entry->d_name > '9' || !holds_lock(entry->d_name, &image))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+        comm = fopen(path, "re");
+        if (comm && fgets(name, sizeof(name), comm))
+            name[strcspn(name, "\n")] = 0;
+        if (comm)
+            fclose(comm);
+        snprintf(text, size, " by PID %.10s (%s)", entry->d_name, name);
+    }
+    if (proc)
+        closedir(proc);
+}
+
 static bool file_take_lock(struct file *f, struct error *err)
 {
     bool read_only = f->node.read_only;
+    char holder[64];
 
     if (!f->locking || !file_lock(f->fd, read_only))
         return true;
-    return error_set(err, "image '%s' is in use: another program has it open%s", f->node.filename,
+    lock_holder(f->fd, holder, sizeof(holder));
+    return error_set(err, "image '%s' is in use%s: another program has it open%s", f->node.filename, holder,
                      read_only ? " for writing" : "; a shared image must be opened read-only");
 }
 
@@ -170,6 +229,11 @@ static void file_close(struct node *node)
 {
     struct file *f = (struct file *)node;
 
+    struct flock none = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    /* The kernel's ring may keep the file for a moment longer. */
+    if (f->locking && f->fd >= 0)
+        fcntl(f->fd, F_OFD_SETLK, &none);
     if (f->plain_fd >= 0 && f->plain_fd != f->fd)
         close(f->plain_fd);
     if (f->fd >= 0)
@@ -189,6 +253,7 @@ static bool file_take_options(struct file *f, const json_t *options, struct erro
         return error_set(err, "locking takes on, off or auto, not '%.40s'", locking);
     if (aio && strcmp(aio, "threads") && strcmp(aio, "native") && strcmp(aio, "io_uring"))
         return error_set(err, "aio takes threads, native or io_uring, not '%.40s'", aio);
+    f->threads = aio && !strcmp(aio, "threads");
     f->node.filename = strdup(name);
     return f->node.filename || error_set(err, "no memory for image '%s'", name);
 }
@@ -359,6 +424,20 @@ static bool file_attempt(struct node *node, enum node_attempt what, const struct
     return n >= 0 && (uint64_t)n == length;
 }
 
+static int file_straight(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset,
+                         uint64_t length, uint64_t *at)
+{
+    struct file *f = (struct file *)node;
+
+    *at = offset;
+    return node->direct && !f->threads && file_aligned(f, iov, iovcnt, offset, length) ? f->fd : -1;
+}
+
+static void file_written(struct node *node)
+{
+    atomic_store(&((struct file *)node)->dirty, true);
+}
+
 static const char *const file_keys[] = {"filename", "locking", "aio", "fd", NULL};
 
 #define FILE_DRIVER(name_, description_)                                                                     \
@@ -366,7 +445,8 @@ static const char *const file_keys[] = {"filename", "locking", "aio", "fd", NULL
         .name = name_, .description = description_, .size = sizeof(struct file), .keys = file_keys,          \
         .open = file_open, .close = file_close, .read = file_read, .write = file_write,                      \
         .discard = file_discard, .zero = file_zero, .flush = file_flush, .resize = file_resize,              \
-        .info = file_info, .lock = file_lock_node, .unlock = file_unlock_node, .attempt = file_attempt       \
+        .info = file_info, .lock = file_lock_node, .unlock = file_unlock_node, .attempt = file_attempt,      \
+        .straight = file_straight, .written = file_written                                                   \
     }
 
 const struct node_driver file_driver = FILE_DRIVER("file", "a file of the host");

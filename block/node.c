@@ -539,3 +539,17 @@ bool node_attempt(struct node *node, enum node_attempt what, const struct iovec 
         return false;
     return node->driver->attempt(node, what, iov, iovcnt, offset, length, error);
 }
+
+int node_straight(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset, uint64_t length,
+                  uint64_t *at)
+{
+    if (!node->driver->straight || offset > node_size(node) || length > node_size(node) - offset)
+        return -1;
+    return node->driver->straight(node, iov, iovcnt, offset, length, at);
+}
+
+void node_written(struct node *node)
+{
+    if (node->driver->written)
+        node->driver->written(node);
+}

@@ -79,6 +79,13 @@ struct node_driver {
      */
     bool (*attempt)(struct node *node, enum node_attempt what, const struct iovec *iov, int iovcnt,
                     uint64_t offset, uint64_t length, int *error);
+    /*
+     * Machine thread: where the host may do this transfer past the page cache as it stands, a descriptor and
+     * *at; -1: nowhere. iovcnt 0: into memory that is aligned. written is called when such a write has ended.
+     */
+    int (*straight)(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset, uint64_t length,
+                    uint64_t *at);
+    void (*written)(struct node *node);
     const struct node_driver *next; /* the registry's */
 };
 
@@ -156,6 +163,9 @@ int node_flush(struct node *node);
 int node_resize(struct node *node, uint64_t size);
 uint64_t node_size(const struct node *node); /* of a file that grows: now */
 void node_get_info(struct node *node, struct node_info *info);
+int node_straight(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset, uint64_t length,
+                  uint64_t *at);
+void node_written(struct node *node);
 bool node_attempt(struct node *node, enum node_attempt what, const struct iovec *iov, int iovcnt,
                   uint64_t offset, uint64_t length, int *error);
 

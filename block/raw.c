@@ -65,6 +65,17 @@ static bool raw_attempt(struct node *node, enum node_attempt what, const struct 
     return node_attempt(node->file, what, iov, iovcnt, ((struct raw *)node)->offset + offset, length, error);
 }
 
+static int raw_straight(struct node *node, const struct iovec *iov, int iovcnt, uint64_t offset,
+                        uint64_t length, uint64_t *at)
+{
+    return node_straight(node->file, iov, iovcnt, ((struct raw *)node)->offset + offset, length, at);
+}
+
+static void raw_written(struct node *node)
+{
+    node_written(node->file);
+}
+
 static const char *const raw_keys[] = {"offset", "size", NULL};
 
 const struct node_driver raw_driver = {.name = "raw",
@@ -78,4 +89,6 @@ const struct node_driver raw_driver = {.name = "raw",
                                        .discard = raw_discard,
                                        .zero = raw_zero,
                                        .resize = raw_resize,
-                                       .attempt = raw_attempt};
+                                       .attempt = raw_attempt,
+                                       .straight = raw_straight,
+                                       .written = raw_written};

@@ -161,6 +161,56 @@ static void ends_of_the_medium(void **state)
     block_close(block);
 }
 
+/* Past the page cache: aligned or not, by the kernel's own ring or by workers, from memory that stays or not.
+ */
+static void direct_transfers(void **state)
+{
+    static const char *const engines[] = {"io_uring", "native", "threads"};
+    static uint8_t out[1 << 20] __attribute__((aligned(4096))), in[1 << 20] __attribute__((aligned(4096)));
+    const char *file = qtest_temp_file(".img", (4 << 20) + 512);
+
+    for (size_t i = 0; i < sizeof(out); i++)
+        out[i] = i * 11 + i / 257;
+    for (size_t e = 0; e < 3; e++) {
+        json_t *more = json_pack("{s:b, s:s}", "cache.direct", 1, "file.aio", engines[e]);
+        struct block_options options = {.file = file, .format = "raw", .more = more};
+        struct error err = {""};
+        struct block *block = block_open(&loop, "disk", &options, &err);
+        struct io io[32];
+
+        json_decref(more);
+        if (!block && strstr(err.text, "O_DIRECT"))
+            skip();
+        if (!block)
+            fail_msg("%s", err.text);
+        assert_int_equal(run(block, BLOCK_WRITE, 0, out, sizeof(out)), 0);
+        assert_int_equal(run(block, BLOCK_WRITE, (1 << 20) + 77, out, 5001), 0);
+        assert_int_equal(run(block, BLOCK_READ, (1 << 20) + 77, in, 5001), 0);
+        assert_memory_equal(in, out, 5001);
+        for (int i = 0; i < 32; i++)
+            submit_as(&io[i], block, BLOCK_WRITE, (2 << 20) + i * 32768, out + i * 32768, 32768, true);
+        block_drain(block);
+        for (int i = 0; i < 32; i++)
+            submit(&io[i], block, BLOCK_READ, (2 << 20) + i * 32768, in + i * 32768, 32768);
+        for (int i = 0; i < 32; i += 3)
+            block_cancel(&io[i].request);
+        for (int i = 1; i < 32; i++)
+            while (i % 3 && !io[i].done)
+                loop_once(&loop, true);
+        for (int i = 0; i < 32; i++) {
+            assert_int_equal(io[i].done, i % 3 != 0);
+            if (i % 3)
+                assert_memory_equal(in + i * 32768, out + i * 32768, 32768);
+        }
+        /* Over the end, where the file ends within a block. */
+        memset(in, 0xEE, 8192);
+        assert_int_equal(run(block, BLOCK_READ, 4 << 20, in, 8192), 0);
+        assert_int_equal(in[0] | in[511] | in[8191], 0);
+        assert_int_equal(run(block, BLOCK_FLUSH, 0, NULL, 0), 0);
+        block_close(block);
+    }
+}
+
 static void many_buffers(void **state)
 {
     enum { PARTS = 200, LENGTH = 3001 };
@@ -530,7 +580,10 @@ static void images_in_use_are_refused(void **state)
     struct block_options writer = {.file = file}, reader = {.file = file, .read_only = true},
                          snapshot = {.file = file, .snapshot = true};
     struct block *first = open_with(&writer), *second;
+    char holder[64];
 
+    snprintf(holder, sizeof(holder), "in use by PID %d (block_test)", (int)getpid());
+    assert_refused(&writer, holder);
     assert_refused(&writer, "in use");
     assert_refused(&reader, "in use");
     assert_refused(&snapshot, "in use");
@@ -834,6 +887,7 @@ int main(void)
         block_unit_test(what_was_written_is_read),
         block_unit_test(ends_of_the_medium),
         block_unit_test(many_buffers),
+        block_unit_test(direct_transfers),
         block_unit_test(slices_of_buffers),
         block_unit_test(read_only_and_empty),
         block_unit_test(cancelled_requests_are_never_done),
