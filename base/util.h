@@ -53,6 +53,17 @@ static inline void put_be32(uint8_t *bytes, uint32_t value)
     put_be16(bytes + 2, value);
 }
 
+static inline uint64_t get_be64(const uint8_t *bytes)
+{
+    return (uint64_t)get_be32(bytes) << 32 | get_be32(bytes + 4);
+}
+
+static inline void put_be64(uint8_t *bytes, uint64_t value)
+{
+    put_be32(bytes, value >> 32);
+    put_be32(bytes + 4, value);
+}
+
 /* ---- little-endian ones ---- */
 
 static inline uint16_t get_le16(const uint8_t *bytes)

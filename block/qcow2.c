@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "block/drivers.h"
 
 enum {
@@ -164,7 +164,7 @@ static int read_entries(struct qcow2 *q, uint64_t offset, uint64_t count, uint64
     *entries = calloc(count ? count : 1, 8);
     error = *entries ? node_pread(q->node.file, *entries, offset, count * 8) : ENOMEM;
     for (uint64_t i = 0; i < count && !error; i++)
-        (*entries)[i] = be64toh((*entries)[i]);
+        (*entries)[i] = get_be64((const uint8_t *)(*entries + i));
     return error;
 }
 

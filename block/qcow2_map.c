@@ -6,7 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "base/endian.h"
+#include "base/util.h"
 #include "block/qcow2.h"
 #include "block/rw.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "block/qcow2.h"
 
 enum { COUNTED_MAX = 256 << 20 }; /* clusters of the file */

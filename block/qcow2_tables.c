@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/endian.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "block/qcow2.h"
 
 /* ---- pieces of tables ---- */

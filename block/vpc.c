@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "block/drivers.h"
 #include "block/rw.h"
 
@@ -165,7 +165,7 @@ static bool read_table(struct vpc *v, struct error *err)
     v->table_dirty_first = UINT64_MAX;
     first = v->table_offset + v->blocks * 4;
     for (uint64_t i = 0; i < v->blocks; i++) {
-        uint64_t at = (uint64_t)(v->table[i] = be32toh(v->table[i])) * VPC_SECTOR;
+        uint64_t at = (uint64_t)(v->table[i] = get_be32((const uint8_t *)(v->table + i))) * VPC_SECTOR;
 
         if (v->table[i] == UNUSED)
             continue;

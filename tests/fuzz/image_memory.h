@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
+#include "base/util.h"
 #include "block/node.h"
 
 enum { MEMORY_ROOM = 4 << 20 };

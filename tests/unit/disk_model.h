@@ -362,4 +362,72 @@ static inline bool model_step(struct model *m, struct node *node, uint64_t *seed
     return !error;
 }
 
+/* ---- several threads, as workers are: each has every fourth run of a few sectors, within the same clusters
+ * ---- */
+
+enum { WORKERS = 4, STRIPE = 3 };
+
+struct work {
+    struct node *node;
+    uint64_t seed;
+    unsigned number, rounds;
+    uint8_t *bytes; /* what each of its sectors holds */
+    pthread_t thread;
+    const char *fault;
+};
+
+static void *work_run(void *opaque)
+{
+    struct work *w = opaque;
+    uint8_t data[STRIPE * SECTOR];
+    uint32_t stripes = MODEL_SECTORS / STRIPE / WORKERS;
+
+    for (unsigned i = 0; i < w->rounds && !w->fault; i++) {
+        uint32_t stripe = dice(&w->seed) % (i % 2 ? 40 : stripes), what = dice(&w->seed) % 16;
+        uint64_t offset = (uint64_t)(stripe * WORKERS + w->number) * sizeof(data);
+        uint8_t byte = dice(&w->seed);
+
+        if (what < 6) {
+            memset(data, byte, sizeof(data));
+            if (node_pwrite(w->node, data, offset, sizeof(data)))
+                w->fault = "a write failed";
+            w->bytes[stripe] = byte;
+        } else if (what < 8) {
+            if (node_zero(w->node, offset, sizeof(data), NODE_MAY_UNMAP))
+                w->fault = "zeroing failed";
+            w->bytes[stripe] = 0;
+        } else if (what < 15) {
+            memset(data, ~w->bytes[stripe], sizeof(data));
+            if (node_pread(w->node, data, offset, sizeof(data)))
+                w->fault = "a read failed";
+            for (unsigned n = 0; n < sizeof(data); n++)
+                if (data[n] != w->bytes[stripe])
+                    w->fault = "what was read is not what was written";
+        } else if (node_flush(w->node)) {
+            w->fault = "a flush failed";
+        }
+    }
+    return NULL;
+}
+
+static inline void work_side_by_side(struct node *node, unsigned count)
+{
+    struct work work[WORKERS];
+
+    for (unsigned i = 0; i < WORKERS; i++) {
+        work[i] = (struct work){.node = node,
+                                .seed = 77 + i,
+                                .number = i,
+                                .rounds = count,
+                                .bytes = calloc(1, MODEL_SECTORS / STRIPE / WORKERS)};
+        assert_int_equal(pthread_create(&work[i].thread, NULL, work_run, &work[i]), 0);
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        pthread_join(work[i].thread, NULL);
+        free(work[i].bytes);
+        if (work[i].fault)
+            fail_msg("%s", work[i].fault);
+    }
+}
+
 #endif

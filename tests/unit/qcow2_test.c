@@ -353,6 +353,21 @@ static void random_work_agrees_with_the_model(void **state)
     }
 }
 
+static void workers_do_not_disturb_each_other(void **state)
+{
+    NEEDS_QEMU();
+    for (unsigned i = 0; i < FLAVOURS; i++) {
+        struct node *node;
+
+        make_image(flavours[i], "work", "8M");
+        node = open_image("qcow2", path("work"), false);
+        work_side_by_side(node, rounds("DISK_ROUNDS", 400));
+        node_unref(node);
+        assert_clean(path("work"), false);
+        assert_read_alike("work");
+    }
+}
+
 /* ---- power cuts ---- */
 
 static struct node *open_cut(const char *file, uint64_t until_cut)
@@ -410,6 +425,7 @@ int main(void)
         image_test(snapshots_inside_stay),
         image_test(a_dirty_image_is_repaired),
         image_test(random_work_agrees_with_the_model),
+        image_test(workers_do_not_disturb_each_other),
         image_test(power_cuts_lose_nothing_that_was_flushed),
     };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* VHD beside qemu-img and qemu-io, against a model, and through power cuts. */
-#include "base/endian.h"
+#include "base/util.h"
 #include "tests/unit/disk_model.h"
 
 static struct model model;
@@ -105,6 +105,20 @@ static void random_work_agrees_with_the_model(void **state)
         assert_int_equal(node_pwrite(node, parts, 2 << 20 | 100, sizeof(parts)), 0);
         assert_int_equal(node_pread(node, parts, (2 << 20 | 100) - 1, 2), 0);
         assert_int_equal(parts[1], 0x3C);
+        node_unref(node);
+        assert_read_alike("work");
+    }
+}
+
+static void workers_do_not_disturb_each_other(void **state)
+{
+    NEEDS_QEMU();
+    for (unsigned i = 0; i < 2; i++) {
+        struct node *node;
+
+        make_image(i, "work");
+        node = open_image("vpc", path("work"), false);
+        work_side_by_side(node, rounds("DISK_ROUNDS", 400));
         node_unref(node);
         assert_read_alike("work");
     }
@@ -270,6 +284,7 @@ int main(void)
         image_test(differencing_disks_show_their_parent),
         image_test(damaged_images_are_refused),
         image_test(power_cuts_lose_nothing_that_was_flushed),
+        image_test(workers_do_not_disturb_each_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
