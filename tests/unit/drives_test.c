@@ -212,6 +212,8 @@ static void nodes_stand_on_nodes(void **state)
     assert_int_equal(json_array_size(list), 4); /* both images, both files */
     assert_string_equal(text_at(find(list, "node-name", "f"), "drv", NULL, NULL), "file");
     json_decref(list);
+    if (getenv("MOVE"))
+        return; /* the counters are the process' */
     list = qtest_qmp_ok(ide.q, "{'execute': 'query-blockstats'}");
     item = json_object_get(json_array_get(list, 0), "stats");
     assert_int_equal(json_integer_value(json_object_get(item, "wr_bytes")), 512);
