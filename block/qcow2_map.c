@@ -443,18 +443,24 @@ static int write_plan(struct qcow2 *q, const struct plan *p, const struct iovec 
     return error;
 }
 
-/* Within one cluster; the lock is held, and given up for the I/O. */
+/* Within one cluster; the lock is held, and given up for the I/O. EAGAIN: somebody else allocated it
+ * meanwhile, and others may be writing in place around these bytes. */
 static int write_allocating(struct qcow2 *q, uint64_t offset, uint64_t length, const struct iovec *iov,
                             int iovcnt)
 {
     struct plan p = {
         .cluster = offset >> q->cluster_bits, .within = offset & (q->cluster_size - 1), .length = length};
     struct qcow2_claim mine;
+    struct run now;
     unsigned epoch;
     int error;
 
     claim(q, &mine, p.cluster);
-    error = own_table(q, p.cluster);
+    error = find_run(q, offset, length, &now);
+    if (!error && (now.in_place || now.length < length))
+        error = EAGAIN;
+    if (!error)
+        error = own_table(q, p.cluster);
     if (!error)
         error = get_entry(q, p.cluster, &p.old);
     if (!error)
@@ -521,9 +527,11 @@ int qcow2_write(struct node *node, const struct iovec *iov, int iovcnt, uint64_t
         } else if (!error) {
             uint64_t room = q->cluster_size - ((offset + done) & (q->cluster_size - 1));
 
-            run.length = length - done < room ? length - done : room;
+            run.length = run.length < room ? run.length : room;
             error = write_allocating(q, offset + done, run.length, part,
                                      rw_slice(iov, iovcnt, done, run.length, part));
+            if (error == EAGAIN)
+                run.length = error = 0; /* once more */
         }
         pthread_mutex_unlock(&q->lock);
     }
