@@ -123,6 +123,7 @@ static void b2_a_reset_ends_a_blit(void **state)
     json_decref(qtest_qmp_event(q, "RESET"));
     json_decref(qtest_qmp_ok(q, "{'execute':'quit'}"));
     assert_int_equal(qtest_wait_exit(q), 0);
+    qtest_stop(q);
     *state = NULL;
 }
 
@@ -145,6 +146,7 @@ static void b2_the_monitor_is_answered_during_a_string_of_blits(void **state)
         json_decref(qtest_qmp_ok(q, "{'execute':'query-status'}"));
     json_decref(qtest_qmp_ok(q, "{'execute':'quit'}"));
     assert_int_equal(qtest_wait_exit(q), 0);
+    qtest_stop(q);
     *state = NULL;
 }
 

@@ -376,6 +376,7 @@ static void test_closing_ends_where_that_is_wished(void **state)
     start(",gl=off,window-close=on", "");
     xserver_close_window(&x, window);
     assert_int_equal(qtest_wait_exit(q), 0);
+    qtest_stop(q);
     q = NULL;
 }
 
