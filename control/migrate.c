@@ -206,7 +206,9 @@ static bool write_state(struct control *c, FILE *out, struct error *err)
 
 static bool write_all(struct control *c, FILE *out, bool memory, struct error *err)
 {
+    machine_settle(&c->m); /* an access that a processor waits in may begin a disk's request */
     flush_disks(c);
+    machine_settle(&c->m); /* the last that writes memory */
     if (memory && memory_image_needed(&c->m)) {
         fwrite(mark_memory, 1, MARK_SIZE, out);
         if (!memory_image_write(&c->m, out, err))

@@ -4,13 +4,12 @@
  * interrupt controllers (PIC, IOAPIC, LAPICs) and the PIT are the kernel's (Documentation/virt/kvm/api.rst).
  */
 #include "ioreq/ioreq.h"
+#include "ioreq/kvm_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,61 +28,8 @@
 #define KICK_SIGNAL SIGUSR1
 
 enum {
-    MAX_SLOTS = 64,
-    MAX_MSRS = 512,
     VCPU_STACK = 256 * 1024,
-};
-
-/* A KVM memory slot: host memory that the guest reaches without exits. */
-struct slot {
-    uint64_t gpa, size;
-    uint8_t *host;
-    uint32_t flags;
-    struct region *region; /* for the dirty log: where the slot's memory lies in its region */
-    uint64_t offset;
-};
-
-/* What a processor is after power-on, taken from the kernel before it ran: a reset puts it back. */
-struct cpu_state {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    struct kvm_fpu fpu;
-    struct kvm_lapic_state lapic;
-    struct kvm_mp_state mp_state;
-    struct kvm_vcpu_events events;
-    struct kvm_debugregs debugregs;
-    struct kvm_xcrs xcrs;
-    struct kvm_msrs *msrs;
-};
-
-struct vcpu {
-    struct kvm *kvm;
-    unsigned index;
-    int fd;
-    struct kvm_run *run;
-    pthread_t thread;
-    bool started;
-    atomic_bool in_guest; /* between the decision to enter KVM_RUN and its return */
-    struct cpu_state power_on;
-};
-
-struct kvm {
-    struct machine *m;
-    int fd, vm;
-    size_t run_size;
-    struct slot slots[MAX_SLOTS];
-    struct kvm_coalesced_mmio_ring *ring; /* NULL: the kernel has none */
-    struct loop_work drain_work;          /* what the ring holds still */
-    uint64_t zone_base, zone_size;        /* the coalesced zone that is registered; size 0: none */
-    struct kvm_irqchip chips[3];
-    struct kvm_pit_state2 pit;
-    atomic_uint quiesced;   /* > 0: no processor may enter the guest */
-    pthread_cond_t resumed; /* with the machine lock */
-    bool quit;
-    uint64_t resets;      /* exits from before a reset are dropped */
-    struct vcpu *serving; /* whose exit is being answered, with the machine lock */
-    struct vcpu *vcpus;
-    unsigned count;
+    MAX_ACCESS_PARTS = 16384, /* of one instruction, at most */
 };
 
 /* ---- stopping and starting all processors ---- */
@@ -442,6 +388,10 @@ static bool kvm_give_way(struct kvm *k)
     struct vcpu *serving = k->serving;
     bool wanted;
 
+    if (k->settling) { /* the machine's thread serves it, and nobody waits for it */
+        work_begin(&k->m->loop.work);
+        return true;
+    }
     k->serving = NULL;
     loop_give_way(&k->m->loop);
     wanted = wait_until_released(k) && resets == k->resets;
@@ -549,6 +499,14 @@ static void serve_exit(struct vcpu *v)
     while (!kvm_drain_some(k->m))
         if (!kvm_give_way(k))
             return;
+    if (!v->exited) /* meanwhile a save answered it */
+        return;
+    v->exited = false;
+    if (v->error) {
+        kvm_give_up(v, strerror(v->error));
+        return;
+    }
+    v->halfway = true;
     switch (v->run->exit_reason) {
     case KVM_EXIT_IO:
         k->serving = v;
@@ -585,6 +543,33 @@ static void wait_for_control(struct kvm *k)
         loop_await(&k->m->loop, &k->resumed);
 }
 
+static void kvm_run_once(struct vcpu *v)
+{
+    v->error = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
+    v->exited = v->error != EINTR && v->error != EAGAIN;
+}
+
+static void kvm_finish_access(struct vcpu *v, bool serve)
+{
+    v->run->immediate_exit = 1;
+    v->kvm->settling = serve;
+    while (serve && !kvm_drain_some(v->kvm->m))
+        work_begin(&v->kvm->m->loop.work);
+    for (unsigned n = 0; n < MAX_ACCESS_PARTS && !(serve && v->halfway); n++) {
+        if (v->exited && serve) {
+            serve_exit(v);
+            v->halfway = false;
+            v->kvm->serving = NULL;
+        }
+        v->exited = false;
+        kvm_run_once(v);
+        if (!v->exited || v->error)
+            break;
+    }
+    v->exited = false;
+    v->kvm->settling = false;
+}
+
 static void *vcpu_thread(void *opaque)
 {
     struct vcpu *v = opaque;
@@ -594,18 +579,17 @@ static void *vcpu_thread(void *opaque)
     snprintf(name, sizeof(name), "vcpu%u", v->index);
     pthread_setname_np(pthread_self(), name);
     while (kvm_enter(v)) {
-        uint64_t resets = k->resets;
-        int rc = ioctl(v->fd, KVM_RUN, 0), error = errno;
+        bool exited;
 
+        kvm_run_once(v);
+        exited = v->exited; /* from here on it is the machine lock's */
         atomic_store(&v->in_guest, false);
-        if (rc < 0 && (error == EINTR || error == EAGAIN))
+        if (!exited)
             continue;
         loop_enter(&k->m->loop);
-        if (wait_until_released(k) && resets == k->resets) {
-            if (rc < 0)
-                kvm_give_up(v, strerror(error));
-            else
-                serve_exit(v);
+        if (wait_until_released(k) && v->exited) {
+            serve_exit(v);
+            v->halfway = false;
             k->serving = NULL;
             wait_for_control(k);
         }
@@ -639,76 +623,39 @@ static bool kvm_host_cpuid(struct kvm *k, struct cpuid_table *table)
     return ok;
 }
 
-static bool kvm_give_cpuid(struct vcpu *v, const struct cpuid_table *table)
-{
-    struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + table->count * sizeof(cpuid->entries[0]));
-    bool ok;
-
-    if (!cpuid)
-        return false;
-    for (unsigned i = 0; i < table->count; i++) {
-        const struct cpuid_leaf *leaf = &table->leaves[i];
-
-        cpuid->entries[cpuid->nent++] =
-            (struct kvm_cpuid_entry2){.function = leaf->function,
-                                      .index = leaf->index,
-                                      .flags = leaf->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-                                      .eax = leaf->regs[CPUID_EAX],
-                                      .ebx = leaf->regs[CPUID_EBX],
-                                      .ecx = leaf->regs[CPUID_ECX],
-                                      .edx = leaf->regs[CPUID_EDX]};
-    }
-    ok = ioctl(v->fd, KVM_SET_CPUID2, cpuid) == 0;
-    free(cpuid);
-    return ok;
-}
-
 static bool set_cpuid(struct vcpu *v, struct error *err)
 {
     const struct machine_config *config = &v->kvm->m->config;
-    struct cpuid_table table = {.count = 0};
     char missing[256];
 
-    if (!kvm_host_cpuid(v->kvm, &table))
+    v->cpuid = calloc(1, sizeof(*v->cpuid));
+    if (!v->cpuid)
+        return error_set(err, "out of memory");
+    if (!kvm_host_cpuid(v->kvm, v->cpuid))
         return error_set(err, "KVM: what processors this host can give: %s", strerror(errno));
-    if (!cpu_model_apply(&config->cpu, &config->topology, v->index, &table, missing, err))
+    if (!cpu_model_apply(&config->cpu, &config->topology, v->index, v->cpuid, missing, err))
         return false;
     if (*missing && config->cpu.check && v->index == 0)
         log_line("warning: -cpu: this host cannot give %s", missing);
-    return kvm_give_cpuid(v, &table) ||
+    return kvm_give_cpuid(v, v->cpuid) ||
            error_set(err, "KVM: CPUID of processor %u: %s", v->index, strerror(errno));
-}
-
-/* KVM takes MSRs in a list; here it is always a list of one. */
-enum { ONE_MSR = (sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / sizeof(uint64_t) };
-
-static struct kvm_msrs *one_msr(uint64_t *buffer, struct kvm_msr_entry entry)
-{
-    struct kvm_msrs *msrs = (struct kvm_msrs *)buffer;
-
-    msrs->nmsrs = 1;
-    msrs->pad = 0;
-    msrs->entries[0] = entry;
-    return msrs;
 }
 
 /* The MSRs that the kernel saves; those that it cannot read back are left out. */
 static struct kvm_msrs *read_msrs(struct vcpu *v)
 {
-    uint64_t buffer[ONE_MSR];
-    struct kvm_msrs *one;
     struct kvm_msr_list *list = calloc(1, sizeof(*list) + MAX_MSRS * sizeof(list->indices[0]));
     struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + MAX_MSRS * sizeof(msrs->entries[0]));
+    uint64_t value;
 
     if (list && msrs) {
         list->nmsrs = MAX_MSRS;
         if (ioctl(v->kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
             list->nmsrs = 0;
-        for (unsigned i = 0; i < list->nmsrs; i++) {
-            one = one_msr(buffer, (struct kvm_msr_entry){.index = list->indices[i]});
-            if (ioctl(v->fd, KVM_GET_MSRS, one) == 1)
-                msrs->entries[msrs->nmsrs++] = one->entries[0];
-        }
+        for (unsigned i = 0; i < list->nmsrs; i++)
+            if (kvm_read_msr(v, list->indices[i], &value))
+                msrs->entries[msrs->nmsrs++] =
+                    (struct kvm_msr_entry){.index = list->indices[i], .data = value};
     }
     free(list);
     return msrs;
@@ -716,11 +663,9 @@ static struct kvm_msrs *read_msrs(struct vcpu *v)
 
 static void write_msrs(struct vcpu *v, const struct kvm_msrs *msrs)
 {
-    uint64_t buffer[ONE_MSR];
-
     /* Some can be read but not written: they keep their value. */
     for (unsigned i = 0; msrs && i < msrs->nmsrs; i++)
-        ioctl(v->fd, KVM_SET_MSRS, one_msr(buffer, msrs->entries[i]));
+        kvm_write_msr(v, msrs->entries[i].index, msrs->entries[i].data);
 }
 
 static void save_power_on(struct vcpu *v)
@@ -742,10 +687,8 @@ static void reset_vcpu(struct vcpu *v)
 {
     struct cpu_state *s = &v->power_on;
 
-    /* Lets the kernel finish an access that was under way, so that it does not move the new instruction
-     * pointer. */
-    v->run->immediate_exit = 1;
-    ioctl(v->fd, KVM_RUN, 0);
+    /* An access that was under way would move the new instruction pointer. */
+    kvm_finish_access(v, false);
     ioctl(v->fd, KVM_SET_REGS, &s->regs);
     ioctl(v->fd, KVM_SET_SREGS, &s->sregs);
     ioctl(v->fd, KVM_SET_FPU, &s->fpu);
@@ -766,7 +709,7 @@ static void kvm_reset_cpus(struct machine *m)
         return;
     quiesce(k);
     k->resets++;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < KVM_CHIPS; i++)
         ioctl(k->vm, KVM_SET_IRQCHIP, &k->chips[i]);
     ioctl(k->vm, KVM_SET_PIT2, &k->pit);
     for (unsigned i = 0; i < k->count; i++)
@@ -845,7 +788,7 @@ static bool create_vm(struct kvm *k, struct error *err)
             return false;
     if (ring > 0)
         k->ring = (void *)((char *)k->vcpus[0].run + ring * page);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < KVM_CHIPS; i++) {
         k->chips[i].chip_id = i;
         ioctl(k->vm, KVM_GET_IRQCHIP, &k->chips[i]);
     }
@@ -873,6 +816,7 @@ static void kvm_stop(struct machine *m)
         munmap(k->vcpus[i].run, k->run_size);
         close(k->vcpus[i].fd);
         free(k->vcpus[i].power_on.msrs);
+        free(k->vcpus[i].cpuid);
     }
     if (k->vm >= 0)
         close(k->vm);
@@ -910,6 +854,8 @@ static bool kvm_start(struct machine *m, struct error *err)
             kvm_stop(m);
             return false;
         }
+    k->finish_access = kvm_finish_access;
+    kvm_state_add(k);
     return true;
 }
 

@@ -909,3 +909,30 @@ bool cpu_model_apply(const struct cpu_model *model, const struct cpu_topology *t
     cpu_model_set_topology(table, &whole, index);
     return true;
 }
+
+/* The first bits that have no name are told by where they stand. */
+static void cpu_model_name_bits(const uint32_t lacks[CPU_FLAG_WORDS], char missing[256])
+{
+    static const char *const regs[] = {"eax", "ebx", "ecx", "edx"};
+    size_t used = strlen(missing);
+
+    for (unsigned w = 0; w < CPU_FLAG_WORDS; w++)
+        for (unsigned i = 0; i < 32; i++)
+            if (lacks[w] & 1u << i && !words[w].names[i] && used < 200)
+                used += snprintf(missing + used, 256 - used, "%sbit %u of %s of leaf 0x%x", used ? ", " : "",
+                                 i, regs[words[w].reg], words[w].function);
+}
+
+bool cpu_model_covers(const struct cpuid_table *given, const struct cpuid_table *wanted, char missing[256])
+{
+    struct cpuid_table tables[2] = {*given, *wanted};
+    uint32_t host[CPU_FLAG_WORDS], flags[CPU_FLAG_WORDS], lacks[CPU_FLAG_WORDS];
+
+    cpu_model_host_flags(&tables[0], host);
+    cpu_model_host_flags(&tables[1], flags);
+    for (unsigned w = 0; w < CPU_FLAG_WORDS; w++)
+        lacks[w] = flags[w] & ~host[w];
+    cpu_model_leave_out(host, flags, missing);
+    cpu_model_name_bits(lacks, missing);
+    return !missing[0];
+}

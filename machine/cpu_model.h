@@ -73,4 +73,7 @@ void cpu_model_help(FILE *out);
 bool cpu_model_apply(const struct cpu_model *model, const struct cpu_topology *topology, unsigned index,
                      struct cpuid_table *table, char missing[256], struct error *err);
 
+/* Does `given` have all that `wanted` says of itself by flags? False: those that it lacks are named. */
+bool cpu_model_covers(const struct cpuid_table *given, const struct cpuid_table *wanted, char missing[256]);
+
 #endif

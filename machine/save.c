@@ -257,7 +257,7 @@ static bool fits(const struct machine *m, const char *saved, size_t saved_size, 
 
 /* ---- saving ---- */
 
-static void settle(struct machine *m)
+void machine_settle(struct machine *m)
 {
     for (struct machine_section *s = m->sections; s; s = s->next)
         if (s->settle)
@@ -332,7 +332,7 @@ static bool save_header(const struct machine *m, struct state_writer *w)
 
 bool machine_save(struct machine *m, struct state_writer *w, struct error *err)
 {
-    settle(m);
+    machine_settle(m);
     if (!save_header(m, w))
         return error_set(err, "out of memory");
     save_machine(m, w);

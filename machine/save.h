@@ -23,6 +23,10 @@ struct machine_section {
 void machine_add_section(struct machine *m, struct machine_section *section);
 void machine_remove_section(struct machine *m, struct machine_section *section);
 
+/* What is in flight comes to where it can be written down: before memory is, where that is ours. As often as
+ * one likes, while the guest does not run. */
+void machine_settle(struct machine *m);
+
 /*
  * Brings what is in flight to where it can be written down, and writes it. The guest does not run, or is the
  * one that asks (test port); it may go on afterwards. False with *err.
