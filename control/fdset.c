@@ -151,9 +151,10 @@ static bool query_fdsets(struct qmp_call *call)
     return true;
 }
 
-const struct qmp_command qmp_fdset_commands[] = {
+static const struct qmp_command qmp_fdset_commands[] = {
     {"add-fd", "fdset-id:i? opaque:s?", add_fd},
     {"remove-fd", "fdset-id:i fd:i?", remove_fd},
     {"query-fdsets", NULL, query_fdsets},
     {.name = NULL},
 };
+QMP_COMMANDS(qmp_fdset_commands, fdsets_drop)

@@ -7,7 +7,8 @@
 
 #include "base/xalloc.h"
 #include "char/chardev.h"
-#include "control/monitor.h"
+#include "control/hmp.h"
+#include "control/qmp.h"
 #include "machine/device.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -319,7 +320,7 @@ bool lines_open_monitors(struct control *c, struct error *err)
             return false;
         if (!chardev_free(chr))
             return opts_error(opts, err, "the line '%s' is in use already", id);
-        if (!monitor_open(c, chr, mode && !strcmp(mode, "control"), pretty))
+        if (!monitor_open(c, chr, mode && !strcmp(mode, "control") ? &qmp_monitor : &hmp_monitor, pretty))
             return error_set(err, "out of memory");
     }
     return true;

@@ -19,6 +19,7 @@
 #include "control/command_line.h"
 #include "control/confine.h"
 #include "control/display.h"
+#include "control/fdset.h"
 #include "control/hotplug.h"
 #include "control/migrate.h"
 #include "control/nodes.h"
@@ -154,6 +155,7 @@ static void tear_down(struct control *c)
     machine_pause(&c->m);
     monitors_close(c);
     window_stop(c);
+    fdsets_drop(c);
     if (c->vnc)
         vnc_stop(c->vnc);
     if (c->m.accel && c->m.accel->stop)

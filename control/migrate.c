@@ -461,7 +461,7 @@ static bool xen_set_global_dirty_log(struct qmp_call *call)
     return m->accel->log_writes || !on || qmp_fail(call, "This accelerator carries the memory itself");
 }
 
-const struct qmp_command qmp_migrate_commands[] = {
+static const struct qmp_command qmp_migrate_commands[] = {
     {"migrate", "uri:s detach:b? blk:b? inc:b?", qmp_migrate},
     {"migrate-incoming", "uri:s", qmp_migrate_incoming},
     {"query-migrate", NULL, query_migrate},
@@ -470,3 +470,4 @@ const struct qmp_command qmp_migrate_commands[] = {
     {"xen-set-global-dirty-log", "enable:b", xen_set_global_dirty_log},
     {NULL, NULL, NULL},
 };
+QMP_COMMANDS(qmp_migrate_commands, NULL)

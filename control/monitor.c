@@ -4,10 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/fdset.h"
-#include "control/hmp.h"
-#include "control/qmp.h"
-
 enum { QUEUE_MAX = 256 * 1024 }; /* bytes not read by the client, from which on it is not listened to */
 
 bool monitor_store(struct monitor *mon, char ch, size_t max)
@@ -43,9 +39,8 @@ int monitor_take_fd(struct monitor *monitor)
     return monitor ? chardev_take_fd(monitor->chr) : -1;
 }
 
-bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty)
+bool monitor_open(struct control *c, struct chardev *chr, const struct monitor_kind *kind, bool pretty)
 {
-    const struct monitor_kind *kind = qmp ? &qmp_monitor : &hmp_monitor;
     struct monitor *mon = calloc(1, sizeof(*mon)), **at = &c->monitors;
 
     if (!mon)
@@ -74,5 +69,4 @@ void monitors_close(struct control *c)
         free(mon->input);
         free(mon);
     }
-    fdsets_drop(c);
 }

@@ -47,7 +47,7 @@ struct monitor {
 };
 
 /* A monitor on a line that nobody else uses. False: no memory. */
-bool monitor_open(struct control *c, struct chardev *chr, bool qmp, bool pretty);
+bool monitor_open(struct control *c, struct chardev *chr, const struct monitor_kind *kind, bool pretty);
 void monitors_close(struct control *c);
 
 /* One more byte of input; false: it is max bytes long already, or there is no memory. */

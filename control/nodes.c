@@ -247,9 +247,10 @@ static bool blockdev_del(struct qmp_call *call)
     return true;
 }
 
-const struct qmp_command qmp_node_commands[] = {
+static const struct qmp_command qmp_node_commands[] = {
     {"query-named-block-nodes", "flat:b?", query_named_block_nodes},
     {"blockdev-add", "*", blockdev_add},
     {"blockdev-del", "node-name:s", blockdev_del},
     {NULL, NULL, NULL},
 };
+QMP_COMMANDS(qmp_node_commands, NULL)

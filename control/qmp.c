@@ -13,20 +13,23 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/fdset.h"
-
 enum {
     INPUT_MAX = 64 * 1024, /* bytes of one command */
     DEPTH_MAX = 64,        /* braces and brackets inside each other */
 };
 
-const struct qmp_command *const qmp_tables[] = {qmp_machine_commands,
-                                                qmp_block_commands,
-                                                qmp_console_commands,
-                                                qmp_node_commands,
-                                                qmp_fdset_commands,
-                                                qmp_migrate_commands,
-                                                NULL};
+static struct qmp_table *tables; /* of commands, written before main only */
+
+void qmp_register(struct qmp_table *table)
+{
+    table->next = tables;
+    tables = table;
+}
+
+const struct qmp_table *qmp_next_table(const struct qmp_table *table)
+{
+    return table ? table->next : tables;
+}
 
 /* ---- output ---- */
 
@@ -167,8 +170,8 @@ static bool check_args(struct qmp_call *call, const struct qmp_command *command)
 
 static const struct qmp_command *qmp_find_command(const char *name)
 {
-    for (const struct qmp_command *const *table = qmp_tables; *table; table++)
-        for (const struct qmp_command *command = *table; command->name; command++)
+    for (const struct qmp_table *table = tables; table; table = table->next)
+        for (const struct qmp_command *command = table->commands; command->name; command++)
             if (!strcmp(command->name, name))
                 return command;
     return NULL;
@@ -389,8 +392,9 @@ static void qmp_closed(void *opaque)
     struct monitor *mon = opaque;
 
     reset_session(mon);
-    if (!qmp_connected(mon->c))
-        fdsets_drop(mon->c);
+    for (const struct qmp_table *table = tables; table && !qmp_connected(mon->c); table = table->next)
+        if (table->clients_left)
+            table->clients_left(mon->c);
 }
 
 const struct monitor_kind qmp_monitor = {.receive = qmp_receive, .opened = qmp_opened, .closed = qmp_closed};

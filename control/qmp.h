@@ -28,9 +28,21 @@ struct qmp_command {
 
 extern const struct monitor_kind qmp_monitor;
 
-extern const struct qmp_command qmp_machine_commands[], qmp_block_commands[], qmp_console_commands[],
-    qmp_node_commands[], qmp_fdset_commands[], qmp_migrate_commands[];
-extern const struct qmp_command *const qmp_tables[]; /* ends with NULL */
+/* Commands of one file, which registers them before main: QMP_COMMANDS(rows, NULL). */
+struct qmp_table {
+    const struct qmp_command *commands;
+    void (*clients_left)(struct control *c); /* the last client is gone; or NULL */
+    const struct qmp_table *next;            /* the registry's */
+};
+void qmp_register(struct qmp_table *table);
+#define QMP_COMMANDS(commands_, clients_left_)                                                               \
+    static void __attribute__((constructor)) register_##commands_(void)                                      \
+    {                                                                                                        \
+        static struct qmp_table table = {.commands = (commands_), .clients_left = (clients_left_)};          \
+        qmp_register(&table);                                                                                \
+    }
+/* All tables: pass NULL for the first. */
+const struct qmp_table *qmp_next_table(const struct qmp_table *table);
 
 /* Runs a command by name, with checked arguments; false: call->err. call->result is the caller's then. */
 bool qmp_run(struct qmp_call *call, const char *name);

@@ -191,7 +191,7 @@ static bool query_blockstats(struct qmp_call *call)
     return true;
 }
 
-const struct qmp_command qmp_block_commands[] = {
+static const struct qmp_command qmp_block_commands[] = {
     {"eject", "device:s? id:s? force:b?", qmp_eject},
     {"blockdev-open-tray", "device:s? id:s? force:b?", blockdev_open_tray},
     {"blockdev-close-tray", "device:s? id:s?", blockdev_close_tray},
@@ -203,3 +203,4 @@ const struct qmp_command qmp_block_commands[] = {
     {"query-blockstats", "query-nodes:b?", query_blockstats},
     {NULL, NULL, NULL},
 };
+QMP_COMMANDS(qmp_block_commands, NULL)

@@ -304,7 +304,7 @@ static bool qmp_mouse_sync(struct qmp_call *call)
     return true;
 }
 
-const struct qmp_command qmp_console_commands[] = {
+static const struct qmp_command qmp_console_commands[] = {
     {"query-vnc", NULL, query_vnc},
     {"change-vnc-password", "password:s", change_vnc_password},
     {"set_password", "protocol:s password:s connected:s? display:s?", set_display_password},
@@ -317,3 +317,4 @@ const struct qmp_command qmp_console_commands[] = {
     {"input-send-event", "events:l device:s? head:i?", input_send_event},
     {NULL, NULL, NULL},
 };
+QMP_COMMANDS(qmp_console_commands, NULL)

@@ -27,8 +27,8 @@ static bool query_version(struct qmp_call *call)
 static bool query_commands(struct qmp_call *call)
 {
     call->result = json_pack("[{s:s}]", "name", "qmp_capabilities");
-    for (const struct qmp_command *const *table = qmp_tables; *table; table++)
-        for (const struct qmp_command *command = *table; command->name; command++)
+    for (const struct qmp_table *table = NULL; (table = qmp_next_table(table));)
+        for (const struct qmp_command *command = table->commands; command->name; command++)
             json_array_append_new(call->result, json_pack("{s:s}", "name", command->name));
     return true;
 }
@@ -422,7 +422,7 @@ static bool human_monitor_command(struct qmp_call *call)
     return call->result || qmp_fail(call, "the answer is no text");
 }
 
-const struct qmp_command qmp_machine_commands[] = {
+static const struct qmp_command qmp_machine_commands[] = {
     {"query-version", NULL, query_version},
     {"query-commands", NULL, query_commands},
     {"query-command-line-options", "option:s?", query_command_line_options},
@@ -450,3 +450,4 @@ const struct qmp_command qmp_machine_commands[] = {
     {"human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command},
     {NULL, NULL, NULL},
 };
+QMP_COMMANDS(qmp_machine_commands, NULL)
