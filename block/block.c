@@ -758,14 +758,31 @@ void block_close_tray(struct block *block)
     move_tray(block, false);
 }
 
-bool block_remove_medium(struct block *block, struct error *err)
+/* Can a hand get at the medium? */
+static bool may_reach(const struct block *block, struct error *err)
 {
     bool tray = block->events && block->events->tray_open;
 
     if (!block->removable)
         return error_set(err, "Device '%s' is not removable", block->id);
-    if (tray && !block_tray_open(block))
-        return error_set(err, "Tray of device '%s' is not open", block->id);
+    return !tray || block_tray_open(block) || error_set(err, "Tray of device '%s' is not open", block->id);
+}
+
+bool block_insert_medium(struct block *block, struct node *node, struct error *err)
+{
+    if (!may_reach(block, err))
+        return false;
+    if (block->root)
+        return error_set(err, "There already is a medium in device '%s'", block->id);
+    exchange(block, node_ref(node));
+    tell_changed(block);
+    return true;
+}
+
+bool block_remove_medium(struct block *block, struct error *err)
+{
+    if (!may_reach(block, err))
+        return false;
     exchange(block, NULL);
     tell_changed(block);
     return true;

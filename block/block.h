@@ -176,6 +176,9 @@ void block_release(struct block *block);
  */
 bool block_share(struct block *block);
 void block_unshare(struct block *block); /* nothing of its may be in flight */
+/* Puts a node into an open tray that holds nothing; the tray stays open. The slot takes a reference of its
+ * own. */
+bool block_insert_medium(struct block *block, struct node *node, struct error *err);
 bool block_insert(struct block *block, const struct block_options *options, struct error *err);
 /* The same with an open descriptor (dup'ed, checked) instead of a path; name is for people. */
 bool block_insert_fd(struct block *block, int fd, const char *name, const struct block_options *options,

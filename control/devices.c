@@ -7,6 +7,7 @@
 
 #include "base/xalloc.h"
 #include "control/device_help.h"
+#include "control/drives.h"
 
 /* ---- options ---- */
 
@@ -120,6 +121,16 @@ static bool check_ports(const struct bus *bus, size_t first, struct error *err)
     return true;
 }
 
+/* A drive without a medium has its slot in query-block, too. */
+static bool give_slot(struct control *c, struct device *dev, const struct opts *opts, struct error *err)
+{
+    char id[64];
+
+    if (opts_get(opts, "drive") || !drives_removable(dev->cls->name))
+        return true;
+    return drives_give_slot(c, opts, id, err) && device_set(dev, "drive", id, err);
+}
+
 bool create_device(struct control *c, const struct opts *opts, struct error *err)
 {
     const char *driver = opts_get(opts, "driver");
@@ -145,6 +156,10 @@ bool create_device(struct control *c, const struct opts *opts, struct error *err
             device_discard(dev);
             return error_prefix(err, "%s %s", opts->option, opts->text);
         }
+    }
+    if (!give_slot(c, dev, opts, err)) {
+        device_discard(dev);
+        return false;
     }
     ports = c->m.bus.spaces[SPACE_PORT].count;
     return (device_realize(dev, opts_get(opts, "bus"), err) && check_ports(&c->m.bus, ports, err)) ||

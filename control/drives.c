@@ -285,7 +285,7 @@ static bool apply_tuning(const struct opts *opts, struct block_options *options,
 
 /* ---- slots ---- */
 
-static bool is_removable_driver(const char *driver)
+bool drives_removable(const char *driver)
 {
     return driver && (!strcmp(driver, "ide-cd") || !strcmp(driver, "floppy"));
 }
@@ -299,7 +299,7 @@ static const char *removable_user(const struct control *c, const char *id)
         const char *driver = opts_get(devices->items[i], "driver"),
                    *drive = opts_get(devices->items[i], "drive");
 
-        if (drive && !strcmp(drive, id) && is_removable_driver(driver))
+        if (drive && !strcmp(drive, id) && drives_removable(driver))
             return driver;
     }
     return NULL;
@@ -504,4 +504,16 @@ bool drives_plug(struct control *c, struct error *err)
             return error_prefix(err, "%s %s", drive->opts->option, drive->opts->text);
     }
     return true;
+}
+
+bool drives_give_slot(struct control *c, const struct opts *device, char id[64], struct error *err)
+{
+    const char *driver = opts_get(device, "driver"), *name = opts_get(device, "id");
+    struct block_options options = {.removable = true, .read_only = !strcmp(driver, "ide-cd")};
+
+    if (name)
+        snprintf(id, 64, "%s", name);
+    for (unsigned nth = 0; !name && (nth == 0 || block_find(c->backends.blocks, id)); nth++)
+        snprintf(id, 64, "%.40s%u", driver, nth);
+    return open_slot(c, device, id, &options, err);
 }

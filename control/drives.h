@@ -14,4 +14,9 @@ extern const struct option drive_option_rows[];
 bool drives_open(struct control *c, struct error *err);
 bool drives_plug(struct control *c, struct error *err);
 
+/* Is it a drive whose medium comes and goes? */
+bool drives_removable(const char *driver);
+/* An empty slot for such a -device that names no drive, of the device's id or one made from its class. */
+bool drives_give_slot(struct control *c, const struct opts *device, char id[64], struct error *err);
+
 #endif

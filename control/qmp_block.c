@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/node.h"
 #include "control/fdset.h"
 #include "control/nodes.h"
 #include "control/qmp.h"
@@ -67,6 +68,21 @@ static bool blockdev_remove_medium(struct qmp_call *call)
     struct block *block = find_slot(call);
 
     return block && block_remove_medium(block, &call->err);
+}
+
+static bool blockdev_insert_medium(struct qmp_call *call)
+{
+    const char *name = qmp_text(call, "node-name");
+    struct block *block = find_slot(call);
+    struct node *node = node_find(&call->c->nodes, name);
+
+    if (!block)
+        return false;
+    if (!node)
+        return qmp_fail(call, "Cannot find device='' nor node-name='%.100s'", name);
+    if (!node->kept || node->references > 1)
+        return qmp_fail(call, "Node '%.100s' is in use", name);
+    return block_insert_medium(block, node, &call->err);
 }
 
 /* What a new medium may be: the slot's own readiness to write, or what read-only-mode says. */
@@ -196,6 +212,7 @@ static const struct qmp_command qmp_block_commands[] = {
     {"blockdev-open-tray", "device:s? id:s? force:b?", blockdev_open_tray},
     {"blockdev-close-tray", "device:s? id:s?", blockdev_close_tray},
     {"blockdev-remove-medium", "device:s? id:s?", blockdev_remove_medium},
+    {"blockdev-insert-medium", "id:s? device:s? node-name:s", blockdev_insert_medium},
     {"blockdev-change-medium", "device:s? id:s? filename:s format:s? force:b? read-only-mode:s?",
      blockdev_change_medium},
     {"change", "device:s target:s arg:s?", qmp_change},

@@ -547,6 +547,32 @@ static void trays_and_media_one_by_one(void **state)
     json_decref(blocks);
 }
 
+/* A10: a drive without a -drive has a slot, which takes a node that a client made. */
+static void a_drive_without_a_slot_of_its_own_takes_a_medium(void **state)
+{
+    const char *path = qtest_temp_file(".img", 1474560);
+    struct qtest *q = start(state, "-device floppy,id=f");
+    json_t *blocks = qtest_qmp_ok(q, "{'execute': 'query-block'}"), *answer;
+
+    assert_string_equal(json_string_value(json_object_get(json_array_get(blocks, 0), "qdev")), "f");
+    json_decref(blocks);
+    json_decref(qtest_qmp_ok(q,
+                             "{'execute': 'blockdev-add', 'arguments': {'driver': 'file', 'node-name': 'n', "
+                             "'filename': '%s'}}",
+                             path));
+    json_decref(
+        qtest_qmp_ok(q, "{'execute': 'blockdev-insert-medium', 'arguments': {'id': 'f', 'node-name': 'n'}}"));
+    blocks = qtest_qmp_ok(q, "{'execute': 'query-block'}");
+    assert_non_null(json_object_get(json_array_get(blocks, 0), "inserted"));
+    json_decref(blocks);
+    answer =
+        qtest_qmp(q, "{'execute': 'blockdev-insert-medium', 'arguments': {'id': 'f', 'node-name': 'n'}}");
+    assert_non_null(json_object_get(answer, "error"));
+    json_decref(answer);
+    json_decref(qtest_qmp_ok(q, "{'execute': 'blockdev-remove-medium', 'arguments': {'id': 'f'}}"));
+    json_decref(qtest_qmp_ok(q, "{'execute': 'blockdev-del', 'arguments': {'node-name': 'n'}}"));
+}
+
 static void descriptors_keep_their_order(void **state)
 {
     int fd, null = open("/dev/null", O_RDONLY);
@@ -892,6 +918,7 @@ int main(void)
         qtest_unit_test(fdsets_are_numbered_listed_and_removed),
         qtest_unit_test(a_set_holds_several_descriptors),
         qtest_unit_test(trays_and_media_one_by_one),
+        qtest_unit_test(a_drive_without_a_slot_of_its_own_takes_a_medium),
         qtest_unit_test(descriptors_keep_their_order),
         qtest_unit_test(a_cd_is_changed_as_libxl_does_it),
         qtest_unit_test(arguments_are_checked),
