@@ -4,6 +4,7 @@
  * domain with what it says, starts it with a word about what is missing, or is refused with one line that
  * says why. Xen is a stand-in (tests/fakexen).
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -388,13 +389,16 @@ static void check_said(const struct line *line, int fd)
     free(text);
 }
 
+/* The socket's file is there a moment before somebody listens at it. */
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), rc;
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    while ((rc = connect(fd, (struct sockaddr *)&address, sizeof(address))) < 0 && errno == ECONNREFUSED)
+        usleep(500);
+    assert_int_equal(rc, 0);
     return fd;
 }
 
