@@ -112,11 +112,12 @@ bool xserver_start(struct xserver *x)
 
 void xserver_stop(struct xserver *x)
 {
+    /* The manager first: what it may have grabbed is free then, and the server answers. */
+    kill(x->manager, SIGKILL);
+    waitpid(x->manager, NULL, 0);
     if (x->display)
         XCloseDisplay(x->display);
     x->display = NULL;
-    kill(x->manager, SIGKILL);
-    waitpid(x->manager, NULL, 0);
     kill(x->server, SIGKILL);
     waitpid(x->server, NULL, 0);
 }
