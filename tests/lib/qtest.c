@@ -974,7 +974,7 @@ bool qtest_qmp_event_seen(struct qtest *q, const char *name)
 static const char *const ties[] = {
     "-serial",     "-parallel", "-vnc",       "-nic u",    "-nic t",  "-nic s",  "fd=",       "/dev/fd",
     "snapshot=on", "-snapshot", "-daemonize", "-pidfile",  "-chroot", "-runas",  "-incoming", "-monitor",
-    "-qmp",        "-mon ",     "latency-ns", "-debugcon", "-accel",  "-object",
+    "-qmp",        "-mon ",     "latency-ns", "-debugcon", "-accel",  "-object", "sdl",
 };
 
 /* Is each OPTION's argument one that begins so? */
