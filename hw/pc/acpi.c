@@ -216,7 +216,7 @@ static bool acpi_has_port(struct machine *m, uint16_t port)
 
 static uint32_t acpi_ports(struct machine *m)
 {
-    static const uint16_t ports[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8, 0x378, 0x3F5, 0x64};
+    static const uint16_t ports[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8, 0x378, 0x3F5};
     uint32_t there = 0;
 
     for (unsigned i = 0; i < COUNT(ports); i++)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The board as ACPI sees it (ACPI 2.0, chapters 5 to 7): PCI routing, sleep states, what sits on the ISA bus, and the
- * hot-plug blocks of piix4_pm.c. Goes through cpp, then iasl. acpi.c fills in the names of four letters below.
+ * hot-plug blocks of piix4_pm.c. SeaBIOS reads it too, for the keyboard and mouse controller, with a small parser that knows
+ * names, methods and devices: other terms stand inside of methods only. Goes through cpp, then iasl. acpi.c fills in the names of four letters below.
  */
 DefinitionBlock ("", "DSDT", 1, "HVMDM", "HVMDSDT", 1)
 {
     /* Of this length in AML, whatever their value. */
     Name (PWLO, 0x11111111)  /* the PCI window below 4 GiB: first byte ... */
     Name (PWHI, 0x22222222)  /* ... and last */
-    Name (PRTS, 0x33333333)  /* what is there: bit 0-3 COM1-4, bit 4 LPT1, bit 5 floppies, bit 6 keyboard */
+    Name (PRTS, 0x33333333)  /* what is there: bit 0-3 COM1-4, bit 4 LPT1, bit 5 floppies */
     Name (NCPU, 0x44444444)  /* processors that there may be */
 
     Name (\_S3, Package () { 1, 1, 0, 0 })
@@ -35,11 +36,11 @@ DefinitionBlock ("", "DSDT", 1, "HVMDM", "HVMDSDT", 1)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite, 0, 0xE0000000,
                              0xFEBFFFFF, 0, 0x1EC00000, , , LOWW)
             })
-            CreateDWordField (WIND, LOWW._MIN, WMIN)
-            CreateDWordField (WIND, LOWW._MAX, WMAX)
-            CreateDWordField (WIND, LOWW._LEN, WLEN)
             Method (_CRS, 0, Serialized)
             {
+                CreateDWordField (WIND, \_SB.PCI0.LOWW._MIN, WMIN)
+                CreateDWordField (WIND, \_SB.PCI0.LOWW._MAX, WMAX)
+                CreateDWordField (WIND, \_SB.PCI0.LOWW._LEN, WLEN)
                 Store (PWLO, WMIN)
                 Store (PWHI, WMAX)
                 Add (Subtract (PWHI, PWLO), 1, WLEN)
@@ -112,7 +113,6 @@ DefinitionBlock ("", "DSDT", 1, "HVMDM", "HVMDSDT", 1)
                 Device (KBD)
                 {
                     Name (_HID, EisaId ("PNP0303"))
-                    Method (_STA) { If (And (PRTS, 0x40)) { Return (0x0F) } Return (0) }
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x0060, 0x0060, 1, 1)
@@ -123,7 +123,6 @@ DefinitionBlock ("", "DSDT", 1, "HVMDM", "HVMDSDT", 1)
                 Device (MOU)
                 {
                     Name (_HID, EisaId ("PNP0F13"))
-                    Method (_STA) { If (And (PRTS, 0x40)) { Return (0x0F) } Return (0) }
                     Name (_CRS, ResourceTemplate () { IRQNoFlags () { 12 } })
                 }
                 Device (FDC0)
@@ -225,9 +224,9 @@ DefinitionBlock ("", "DSDT", 1, "HVMDM", "HVMDSDT", 1)
             Return (0x0B)
         }
         Name (PIRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared, , , CIRQ) { 0 } })
-        CreateDWordField (PIRS, CIRQ._INT, IRQV)
         Method (PCRS, 1, Serialized)
         {
+            CreateDWordField (PIRS, \_SB.CIRQ._INT, IRQV)
             If (And (Arg0, 0x80)) { Store (Zero, IRQV) } Else { Store (And (Arg0, 0x0F), IRQV) }
             Return (PIRS)
         }

@@ -227,7 +227,7 @@ static void the_dsdt_tells_what_this_machine_has(void **state)
     assert_int_equal(name_value(&p, "PWLO"), 256 << 20);
     assert_int_equal(name_value(&p, "PWHI"), 0xFEBFFFFF);
     assert_int_equal(name_value(&p, "NCPU"), 5);
-    assert_int_equal(name_value(&p, "PRTS"), 0x63); /* COM1, COM2, floppies, keyboard */
+    assert_int_equal(name_value(&p, "PRTS"), 0x23); /* COM1, COM2, floppies */
     placed_free(&p);
 }
 
