@@ -69,6 +69,13 @@ action did, 2 wrong options or nothing to boot, 3 the lab did not come up, 124 t
 END
 }
 
+# lab_add_layouts TREE: the keyboard layouts, without which a viewer's characters are no keys.
+lab_add_layouts() {
+    [ -d /usr/share/X11/xkb ] || lab_die "/usr/share/X11/xkb is missing; install the Debian package xkb-data"
+    mkdir -p "$1/usr/share/X11/xkb"
+    cp -rL /usr/share/X11/xkb/{rules,keycodes,types,compat,symbols} "$1/usr/share/X11/xkb/"
+}
+
 # need_value OPTION COUNT: an option at the end of the line has no value.
 lab_need_value() {
     [ "$2" -ge 2 ] || lab_die "$1 wants a value; see tests/lab/run --help"

@@ -54,6 +54,7 @@ lab_prepare() {
         lab_add_program "$tree" "$opt_dm" "$(command -v socat || lab_die "socat is missing")" \
             "$(command -v ip || lab_die "ip is missing")"
         mkdir -p "$tree/lab"
+        lab_add_layouts "$tree"
         (cd / && find "${firmware[@]}" \( -name '*.bin' -o -name '*.rom' -o -path '*/keymaps/*' \) -print0 |
             tar -c --null -T - 2>/dev/null) | tar -x -C "$tree"
         install -m 755 "$lab_dir/kvm-init" "$tree/init"

@@ -67,6 +67,7 @@ xen_fill_tools() {
     printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n' >"$tree/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$tree/etc/group"
     xen_copy_files "$tree" /usr/share/seabios '*.bin'
+    lab_add_layouts "$tree"
     xen_copy_files "$tree" /usr/lib/ipxe/qemu '*.rom'
     xen_copy_files "$tree" /usr/share/ovmf '*.fd'
     install -m 755 "$lab_dir/xen-init" "$tree/init"
