@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # GRUB's rescue CD comes up, its prompt on the screen, takes keys and writes to the serial port.
 set -uo pipefail
 . "$(dirname "$0")/../case-lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # One boot of Debian's kernel from the CD, two processors, Cirrus: CD by DMA, disk, text screen, keys, mouse, picture, reset,
 # and after the reset what was written to the disk; power-off.
 set -uo pipefail

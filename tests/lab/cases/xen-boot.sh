@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Debian's kernel under xl on the emulated disk and CD (xen_emul_unplug=never), Cirrus, one processor: checksums, the screen to
 # the pixel, keys, the clock.
 . "$(dirname "$0")/../xen-case.sh"
